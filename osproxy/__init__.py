@@ -1,0 +1,1 @@
+"""osproxy: a mirror-aware caching proxy for RPM repositories."""

@@ -1,0 +1,1 @@
+"""The conductor: a question in, an answer out."""

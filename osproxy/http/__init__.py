@@ -1,0 +1,1 @@
+"""What HTTP says: fields, ranges, conditions, freshness. Pure functions and values."""

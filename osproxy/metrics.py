@@ -1,0 +1,48 @@
+"""
+What is counted. The registry is passed in, so that two servers in one process do not share it.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+
+class Metrics:
+    """
+    The counters and gauges of one server.
+
+    :ivar requests: requests answered, by outcome (the first word of Cache-Status) and kind.
+    :ivar sent: octets of bodies handed to clients, by outcome and kind.
+    :ivar fills: fills that ended, by how (``complete``, ``answered``, ``failed``, ``diverted``).
+    :ivar fills_running: fills under way.
+    :ivar upstream_received: octets of bodies received from upstreams.
+    :ivar upstream_errors: failed upstream requests, by what failed.
+    :ivar evictions: entries removed to make room.
+    :ivar stored: octets that the store accounts for, entries, drafts and files awaiting deletion.
+    :ivar entries: entries that can be served.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "osproxy_requests", "Requests answered", ("outcome", "kind"), registry=registry
+        )
+        self.sent = Counter(
+            "osproxy_sent_bytes", "Body bytes sent", ("outcome", "kind"), registry=registry
+        )
+        self.fills = Counter("osproxy_fills", "Fills ended", ("result",), registry=registry)
+        self.fills_running = Gauge("osproxy_fills_running", "Fills under way", registry=registry)
+        self.upstream_received = Counter(
+            "osproxy_upstream_received_bytes", "Body bytes received upstream", registry=registry
+        )
+        self.upstream_errors = Counter(
+            "osproxy_upstream_errors", "Upstream failures", ("reason",), registry=registry
+        )
+        self.evictions = Counter("osproxy_evictions", "Entries evicted", registry=registry)
+        self.stored = Gauge("osproxy_stored_bytes", "Bytes accounted for", registry=registry)
+        self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)
+        self.connections = Gauge("osproxy_connections", "Client connections", registry=registry)
+
+    def exposition(self) -> bytes:
+        """Say everything in the Prometheus text format 0.0.4."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""The running process: readiness and the one ordered stop."""

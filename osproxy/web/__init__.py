@@ -1,0 +1,1 @@
+"""HTTP to clients: listeners, requests, bodies, own pages."""

@@ -1,0 +1,1 @@
+"""The pages that osproxy has of its own: health, status, metrics."""
