@@ -1,0 +1,134 @@
+"""
+What does a request ask for, and what is its one name?
+
+One file must have one name, or it is stored twice and its freshness told twice. Here a request
+target is taken apart (RFC 9112 section 3.2) and its path brought into the one form that the rest of
+the program ever sees (RFC 3986 section 6.2.2), which is also the form that upstreams are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+# Octets beyond ASCII have no place in a target, but clients send them: their escape is meant.
+_NON_ASCII = re.compile(rb"[\x80-\xff]")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_ABSOLUTE = re.compile(r"(https?)://([^/?]*+)(.*+)", re.IGNORECASE | re.DOTALL)
+_AUTHORITY = re.compile(r"([A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]*+))?")
+
+# "+" is not among them: a server may take it for a blank, its escape never.
+_PLAIN = r"A-Za-z0-9._~:@!$&'()*,;=-"
+_PLAIN_CHARACTER = re.compile(f"[{_PLAIN}]")
+_ODD = re.compile(f"%(..)?|[^/{_PLAIN}]", re.DOTALL)
+_HEX = re.compile("[0-9A-Fa-f]{2}")
+
+
+class BadTarget(ValueError):
+    """A request target that names no file: 400."""
+
+
+@frozen
+class RequestTarget:
+    """
+    A request target, taken apart.
+
+    :ivar host: lower-case ``host`` or ``host:port`` of an absolute-form target, the default port
+        left out; None in origin form.
+    :ivar path: as it was sent, see `canonical_path`.
+    :ivar query: without the question mark.
+    """
+
+    host: str | None
+    path: str
+    query: str
+
+
+def parse_target(raw: bytes) -> RequestTarget:
+    """
+    Take a target in origin or absolute form apart (RFC 9112 sections 3.2.1 and 3.2.2).
+
+    A fragment, which no client should send, is dropped.
+
+    :raises BadTarget: for other forms, other schemes, control octets, user names in the authority
+        (RFC 9110 section 4.2.4).
+    """
+    if _CONTROL.search(raw):
+        raise BadTarget("a control octet in the request target")
+    text = _NON_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw).decode("ascii")
+    text = text.partition("#")[0]
+    host = None
+    if not text.startswith("/"):
+        found = _ABSOLUTE.fullmatch(text)
+        if found is None:
+            raise BadTarget("neither a path nor an http URL")
+        host = _host(found[1].lower(), found[2])
+        text = found[3]
+    path, _, query = text.partition("?")
+    return RequestTarget(host, path or "/", query)
+
+
+def canonical_path(raw: str) -> str:
+    """
+    Give the one form of a path.
+
+    Escapes are undone where they are not needed and made where they are, in upper case; an escaped
+    slash or backslash stays escaped, since it separates nothing. Runs of slashes are one slash, dot
+    segments are resolved, escaped or not (RFC 3986 section 5.2.4); a slash at the end stays.
+    Canonical paths stay as they are.
+
+    :raises BadTarget: for a path that leads above the root, a malformed escape, an escaped control
+        octet.
+    """
+    if not raw.startswith("/"):
+        raise BadTarget("the path does not begin with a slash")
+    segments = _ODD.sub(_rewrite, raw).split("/")
+    resolved: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            if not resolved:
+                raise BadTarget("the path leads above the root")
+            resolved.pop()
+        elif segment not in ("", "."):
+            resolved.append(segment)
+    path = "/" + "/".join(resolved)
+    return path + "/" if resolved and segments[-1] in ("", ".", "..") else path
+
+
+def below(prefix: str, path: str) -> str | None:
+    """
+    Give the path below a prefix, None where it lies elsewhere; whole segments are compared.
+    """
+    if prefix == "/":
+        return path
+    if path == prefix:
+        return "/"
+    return path[len(prefix) :] if path.startswith(prefix + "/") else None
+
+
+def _host(scheme: str, authority: str) -> str:
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
+        raise BadTarget("the URL has no proper host")
+    host, port = found[1].lower(), found[2]
+    return f"{host}:{port}" if port and port != _DEFAULT_PORTS[scheme] else host
+
+
+def _rewrite(odd: re.Match[str]) -> str:
+    if odd[0][0] != "%":
+        try:
+            octets = odd[0].encode()
+        except UnicodeEncodeError:
+            raise BadTarget("a character that has no octets") from None
+    elif odd[1] is None or not _HEX.fullmatch(odd[1]):
+        raise BadTarget("a malformed escape in the path")
+    else:
+        octets = bytes.fromhex(odd[1])
+        if _PLAIN_CHARACTER.fullmatch(plain := octets.decode("latin-1")):
+            return plain
+    if _CONTROL.search(octets):
+        raise BadTarget("a control octet in the path")
+    return "".join(f"%{octet:02X}" for octet in octets)
