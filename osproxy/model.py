@@ -15,8 +15,9 @@ from osproxy.http.conditions import Validators
 from osproxy.http.fields import first, parse_date
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from osproxy.http.cachestatus import CacheStatus
     from osproxy.http.fields import Fields
     from osproxy.repo.digests import Digest
     from osproxy.repo.kinds import Kind
@@ -83,10 +84,9 @@ class Asked:
 
 @frozen
 class Expectation:
-    """What is known of a file before it is fetched; ``length`` in octets."""
+    """What is known of a file before it is fetched."""
 
     digest: Digest | None = None
-    length: int | None = None
 
 
 @frozen
@@ -98,7 +98,8 @@ class Head:
     :ivar fields: the end-to-end fields that are replayed (Content-Type, Last-Modified, ...).
     :ivar upstream_etag: the entity tag that the source gave, for revalidation.
     :ivar source: host (and port) that the body came from.
-    :ivar date: when the source made or last confirmed it, seconds since the epoch.
+    :ivar date: when the authority made or last confirmed it, in seconds since the epoch; the
+        Date and Age that clients see count from here (RFC 9111 section 4.2.3).
     """
 
     etag: str
@@ -119,6 +120,34 @@ class Head:
         return Validators(self.etag, None if sent is None else parse_date(sent))
 
 
+class PassingBody(Protocol):
+    """
+    A body on its way through, which is not kept.
+
+    Whoever got one calls `close` exactly once, whatever happens.
+    """
+
+    @property
+    def length(self) -> int | None:
+        """Octets that will come, None while that is unknown."""
+
+    async def deliver(self, sink: Callable[[bytes], None]) -> None:
+        """
+        Hand every octet to ``sink`` in order and return after the last.
+
+        :raises BodyBroken: when the rest will not come.
+        """
+
+    def pause(self) -> None:
+        """Let nothing come for now."""
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+
+    def close(self) -> None:
+        """Give the source up."""
+
+
 class FileBody(Protocol):
     """
     A body that lies, or grows, in a file. Octet 0 of the body is at ``offset`` in the file.
@@ -126,7 +155,9 @@ class FileBody(Protocol):
     Whoever got one calls `close` exactly once, whatever happens.
     """
 
-    offset: int
+    @property
+    def offset(self) -> int:
+        """Where in the file the body begins."""
 
     @property
     def length(self) -> int | None:
@@ -141,14 +172,69 @@ class FileBody(Protocol):
 
     async def wait(self, position: int) -> bool:
         """
-        Return once ``available`` is beyond ``position``, or False when the body ends there.
+        Return True once ``available`` is beyond ``position``, False when the body ends there.
 
         :raises BodyBroken: when the rest will not come.
-        :raises BodyDiverted: when the rest must be had through a passage.
+        :raises BodyDiverted: when the rest must be had from elsewhere.
         """
 
     def close(self) -> None:
         """Give the file up."""
+
+
+@frozen
+class Representation:
+    """
+    A file that we hold or are about to: whoever answers judges conditions and ranges.
+
+    :ivar body: None for HEAD.
+    :ivar length: octets, None while unknown.
+    """
+
+    head: Head
+    body: FileBody | bytes | None
+    length: int | None
+
+
+@frozen
+class Relayed:
+    """An upstream's response, passed on as it is; conditions and ranges were its business."""
+
+    status: int
+    fields: Fields
+    body: PassingBody | None
+
+
+@frozen
+class Notice:
+    """
+    A short answer of our own.
+
+    :ivar location: where to go instead, for a redirect.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    location: str | None = None
+
+
+@frozen
+class Answer:
+    """
+    What the cache says to a request.
+
+    :ivar cache_status: how it came about (RFC 9211).
+    :ivar kind: the kind of the file, None for what is no file.
+    :ivar age: seconds since the source made or confirmed it; None where that has no meaning.
+    :ivar source: host that the octets came from, empty if it is ourselves.
+    """
+
+    content: Representation | Relayed | Notice
+    cache_status: CacheStatus
+    kind: Kind | None
+    age: int | None = None
+    source: str = ""
 
 
 class BodyBroken(Exception):
@@ -156,4 +242,13 @@ class BodyBroken(Exception):
 
 
 class BodyDiverted(Exception):
-    """The file will grow no further, though nothing is wrong: go on from elsewhere."""
+    """
+    The file will grow no further, though nothing is wrong: the rest comes through a passage.
+
+    :ivar onward: gets the octets from the first argument on, up to the second or the end; raises
+        `BodyBroken` when they cannot be had, or would be of another version of the file.
+    """
+
+    def __init__(self, onward: Callable[[int, int | None], Awaitable[PassingBody]]) -> None:
+        super().__init__("the file will grow no further")
+        self.onward = onward
