@@ -1,0 +1,1 @@
+"""What the operator wants: every setting with its default, its origin, and its complaint."""

@@ -1,0 +1,150 @@
+"""
+Backends: from the tables of files to what the server works with.
+
+Our own file has ``[backend."/prefix"]`` tables, the file of the existing proxy has
+``[prefix."/prefix"]`` ones. Where neither has ``/``, it is what ``--mirror-chain`` names, else
+openSUSE's content delivery network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import frozen
+
+from osproxy.config.given import ConfigError, Given
+from osproxy.config.sources import read_all, read_one
+from osproxy.config.values import BadValue, boolean, duration, host, url
+from osproxy.http.paths import BadTarget, below, canonical_path
+from osproxy.model import Backend
+from osproxy.repo.kinds import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from osproxy.config.files import Table
+
+_T = TypeVar("_T")
+
+_AUTHORITY = "https://cdn.opensuse.org"
+_HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
+_KEYS = ("authority", "hosts", "large-objects", "freshness")
+_KEYS_ELSEWHERE = ("url", "cache-large-objects")
+_WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
+# What is never fetched, or is named by its content, is not fresh for a time.
+_TIMED = {kind.name.lower(): kind for kind in Kind if kind not in (Kind.REFUSED, Kind.ADDRESSED)}
+
+
+@frozen
+class Declared:
+    """A backend, and the place that it was declared in as complaints name it."""
+
+    backend: Backend
+    place: str
+
+
+def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
+    """
+    Read the ``[backend."/prefix"]`` tables.
+
+    :raises ConfigError: when there is something wrong in one.
+    """
+    for prefix, table in file.tables("backend"):
+        keys = table.keys(_KEYS)
+        yield Declared(
+            Backend(
+                _prefix(table, prefix),
+                _required(table, keys, "authority", url),
+                tuple(read_all(host, table.given(keys["hosts"]))) if "hosts" in keys else (),
+                _optional(table, keys, "large-objects", boolean, large_objects),
+                _freshness(table.table("freshness")) if "freshness" in keys else {},
+            ),
+            f"{table.name} ({table.file})",
+        )
+
+
+def backends_elsewhere(file: Table, *, large_objects: bool) -> Iterator[Declared]:
+    """
+    Read the ``[prefix."/prefix"]`` tables of the existing proxy's file.
+
+    :raises ConfigError: when there is something wrong in one.
+    """
+    file.keys(("prefix",))
+    for prefix, table in file.tables("prefix"):
+        keys = table.keys(_KEYS_ELSEWHERE + _WITHOUT_MEANING)
+        yield Declared(
+            Backend(
+                _prefix(table, "/" + prefix),
+                _required(table, keys, "url", url),
+                _HOSTS if prefix in ("", "/") else (),
+                _optional(table, keys, "cache-large-objects", boolean, large_objects),
+            ),
+            f"{table.name} ({table.file})",
+        )
+
+
+def warnings_of_keys(file: Table) -> Iterator[str]:
+    """Tell of keys in the existing proxy's file that do nothing here, once each."""
+    written = {key for _, table in file.tables("prefix") for key, on in table.content.items() if on}
+    for key in sorted(written):
+        if key.replace("_", "-") in _WITHOUT_MEANING:
+            yield f"key {key} in {file.file} has no meaning to osproxy and is ignored"
+
+
+def complete(
+    declared: Iterable[Declared], chain: Given | None, *, large_objects: bool
+) -> tuple[Backend, ...]:
+    """
+    Add the backend of ``/`` unless it was declared, and put the longest prefix first.
+
+    :param chain: what was given for ``--mirror-chain``.
+    :raises ConfigError: when a prefix has two backends.
+    """
+    found: dict[str, Declared] = {}
+    for one in declared:
+        prefix = one.backend.prefix
+        if prefix in found:
+            raise ConfigError(
+                f"{one.place}: {prefix} is declared as {found[prefix].place} too; give one of them"
+            )
+        found[prefix] = one
+    if "/" not in found:
+        authority = _AUTHORITY if chain is None else read_one(url, chain)
+        found["/"] = Declared(Backend("/", authority, _HOSTS, large_objects), "")
+    elif chain is not None:
+        raise chain.wrong(f"the authority of / is set by {found['/'].place} too; give one of them")
+    backends = [one.backend for one in found.values()]
+    return tuple(sorted(backends, key=lambda backend: len(backend.prefix), reverse=True))
+
+
+def _prefix(table: Table, prefix: str) -> str:
+    return read_one(_parse_prefix, Given(table.name, table.file, (prefix,)))
+
+
+def _parse_prefix(text: str) -> str:
+    if not text.startswith("/"):
+        raise BadValue(f'does not begin with a slash; write "/{text}"')
+    try:
+        path = canonical_path(text).rstrip("/") or "/"
+    except BadTarget as error:
+        raise BadValue(f'is no path ({error}); give one such as "/packman"') from None
+    if below("/-", path) is not None:
+        raise BadValue('is where the pages of osproxy itself are; give one such as "/packman"')
+    return path
+
+
+def _required(table: Table, keys: dict[str, str], name: str, parse: Callable[[str], _T]) -> _T:
+    if name not in keys:
+        raise ConfigError(f"{table.named(name)} ({table.file}): is missing; every backend needs it")
+    return read_one(parse, table.given(keys[name]))
+
+
+def _optional(
+    table: Table, keys: dict[str, str], name: str, parse: Callable[[str], _T], default: _T
+) -> _T:
+    return read_one(parse, table.given(keys[name])) if name in keys else default
+
+
+def _freshness(table: Table) -> dict[Kind, float]:
+    keys = table.keys(_TIMED)
+    return {_TIMED[name]: read_one(duration, table.given(key)) for name, key in keys.items()}

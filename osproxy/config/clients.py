@@ -1,0 +1,57 @@
+"""
+Who may connect: networks as the operator writes them, and whether an address is in one.
+
+It takes addresses as text and is asked once for each connection; connections without an IP
+address (Unix sockets) are not its business.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from osproxy.config.values import BadValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Network = IPv4Network | IPv6Network
+
+NEAR = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fe80::/10,fc00::/7"
+_ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read networks and addresses with commas between them; ``all`` is every network."""
+    names = [name for piece in text.split(",") if (name := piece.strip())]
+    return tuple(found for name in names for found in _named(name))
+
+
+def allows(allowed: Iterable[Network], address: str) -> bool:
+    """
+    Say whether an address is in one of the networks.
+
+    An IPv4 address may be written as its IPv6 mapping, as sockets for both do; a zone after ``%``
+    does not matter. What is no address is in no network.
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in allowed)
+
+
+def _named(name: str) -> tuple[Network, ...]:
+    if name.lower() == "all":
+        return _ALL
+    try:
+        network = ip_network(name, strict=False)
+    except ValueError:
+        raise BadValue(
+            f"has {name!r}, which is no network; give some such as 192.168.0.0/16,::1, or all"
+        ) from None
+    if "/" in name and ip_address(name.partition("/")[0]) != network.network_address:
+        raise BadValue(f"has {name!r}, which begins within its network; give {network}?")
+    return (network,)

@@ -1,0 +1,219 @@
+"""
+The options: a row for each, with its default, its parser and its words of help.
+
+An option is also the variable ``OSPROXY_<OPTION>`` and a key of the file. Where the existing proxy
+has a variable for the same thing, that counts too, after our own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from attrs import frozen
+
+from osproxy.config.clients import NEAR, Network, networks
+from osproxy.config.values import (
+    BadValue,
+    bind_address,
+    boolean,
+    count,
+    duration,
+    one_of,
+    path,
+    share,
+    size_of_at_least,
+    timeout,
+    url,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+@frozen
+class Option(Generic[_T]):
+    """
+    One thing that can be set.
+
+    :ivar name: as on the command line, without the dashes in front.
+    :ivar parse: makes its value of a text; of each text, where the option is repeatable.
+    :ivar help: one line, without a full stop.
+    :ivar default: what counts when nothing is given, as a text; None where that is nothing.
+    :ivar otherwise: what that means to the reader of the help, where the text does not say.
+    :ivar variables: the existing proxy's names for it.
+    :ivar flag: whether it stands alone on the command line, without a value.
+    :ivar repeatable: whether it may be given more than once, or as a list.
+    """
+
+    name: str
+    parse: Callable[[str], _T]
+    help: str
+    default: str | None = None
+    otherwise: str = ""
+    variables: tuple[str, ...] = ()
+    flag: bool = False
+    repeatable: bool = False
+
+    @property
+    def default_text(self) -> str:
+        """The default as the help shows it; empty where there is none."""
+        return self.otherwise or self.default or ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "OSPROXY_" + self.name.replace("-", "_").upper()
+
+
+def _endpoint(text: str) -> str:
+    description = text.strip()
+    kind, _, rest = description.partition(":")
+    if not (kind and rest):
+        raise BadValue("is no endpoint; give one such as tcp:8080 or unix:/run/osproxy/http")
+    if kind == "ssl":
+        raise BadValue(
+            "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
+            " --tls-pem-chain"
+        )
+    return description
+
+
+def _log_file(text: str) -> str:
+    return text if text in ("-", "off") else str(path(text))
+
+
+CONFIG = Option("config", path, "file of settings (TOML)")
+BIND_ADDRESS = Option(
+    "bind-address",
+    bind_address,
+    "where to listen for HTTP",
+    otherwise="[::]:8080, or 0.0.0.0:8080 without IPv6; none with --listen",
+    variables=("BIND_ADDRESS",),
+)
+TLS_BIND_ADDRESS = Option(
+    "tls-bind-address", bind_address, "where to listen for HTTPS", variables=("TLS_BIND_ADDRESS",)
+)
+LISTEN = Option(
+    "listen", _endpoint, "endpoint to listen on for HTTP, such as tcp:8080", repeatable=True
+)
+TLS_LISTEN = Option(
+    "tls-listen", _endpoint, "endpoint to listen on for HTTPS, such as tcp:8443", repeatable=True
+)
+TLS_PEM_KEY = Option("tls-pem-key", path, "private key for HTTPS (PEM)", variables=("TLS_PEM_KEY",))
+TLS_PEM_CHAIN = Option(
+    "tls-pem-chain",
+    path,
+    "certificate for HTTPS and those that vouch for it (PEM)",
+    variables=("TLS_PEM_CHAIN",),
+)
+CACHE_PATH = Option(
+    "cache-path",
+    path,
+    "directory to keep files in",
+    otherwise="$CACHE_DIRECTORY, or osproxy in the user's cache directory",
+    variables=("CACHE_PATH",),
+)
+CACHE_SIZE = Option(
+    "cache-size",
+    size_of_at_least(2**20, "1MiB"),
+    "how much to keep",
+    "16GiB",
+    variables=("CACHE_SIZE",),
+)
+FREE_SPACE = Option("free-space", share, "how much of the disk to leave free", "5%")
+CACHE_LARGE_OBJECTS = Option(
+    "cache-large-objects",
+    boolean,
+    "keep images (iso, qcow2 and the like) too",
+    "no",
+    variables=("CACHE_LARGE_OBJECTS",),
+    flag=True,
+)
+MIRROR_CHAIN = Option(
+    "mirror-chain",
+    url,
+    "where the files of / come from",
+    otherwise="https://cdn.opensuse.org",
+    variables=("MIRROR_CHAIN",),
+)
+UPSTREAM_CA = Option(
+    "upstream-ca",
+    path,
+    "certificates to trust in upstream servers (PEM)",
+    otherwise="the system's",
+)
+CLIENTS: Option[tuple[Network, ...]] = Option(
+    "clients",
+    networks,
+    "networks that may connect, with commas between; or all",
+    NEAR,
+    repeatable=True,
+)
+CLIENT_CONNECTIONS = Option(
+    "client-connections", count, "connections that one client may have", "512"
+)
+CONNECT_TIMEOUT = Option(
+    "connect-timeout", timeout, "how long an upstream may take to connect", "10s"
+)
+HEAD_TIMEOUT = Option("head-timeout", timeout, "how long an upstream may take to answer", "15s")
+STALL_TIMEOUT = Option(
+    "stall-timeout", timeout, "how long an upstream may pause within a file", "30s"
+)
+CLIENT_TIMEOUT = Option("client-timeout", timeout, "how long a client may take nothing", "120s")
+DRAIN_TIMEOUT = Option(
+    "drain-timeout", duration, "how long a stop waits for answers under way", "30s"
+)
+ACCESS_LOG = Option(
+    "access-log", _log_file, "file for a line a request; - is standard output, off is none", "-"
+)
+LOG_LEVEL = Option(
+    "log-level",
+    one_of("debug", "info", "warn", "error", "critical"),
+    "least level of what is logged",
+    "info",
+)
+VERBOSE = Option(
+    "verbose", boolean, "the same as --log-level debug", "no", variables=("VERBOSE",), flag=True
+)
+
+OPTIONS: tuple[Option[Any], ...] = (
+    CONFIG,
+    BIND_ADDRESS,
+    TLS_BIND_ADDRESS,
+    LISTEN,
+    TLS_LISTEN,
+    TLS_PEM_KEY,
+    TLS_PEM_CHAIN,
+    CACHE_PATH,
+    CACHE_SIZE,
+    FREE_SPACE,
+    CACHE_LARGE_OBJECTS,
+    MIRROR_CHAIN,
+    UPSTREAM_CA,
+    CLIENTS,
+    CLIENT_CONNECTIONS,
+    CONNECT_TIMEOUT,
+    HEAD_TIMEOUT,
+    STALL_TIMEOUT,
+    CLIENT_TIMEOUT,
+    DRAIN_TIMEOUT,
+    ACCESS_LOG,
+    LOG_LEVEL,
+    VERBOSE,
+)
+
+# Variables of the existing proxy that mean nothing here.
+WITHOUT_MEANING = (
+    "WONDER_GUARD",
+    "ACME_CHALLENGE_DIR",
+    "BOOT_SERVICES",
+    "BOOT_ORIGIN",
+    "DURABLE_FS",
+    "OAUTH2_CLIENT_ID",
+    "OAUTH2_CLIENT_SECRET",
+    "OAUTH2_CLIENT_URL",
+    "OAUTH2_SERVER_URL",
+)
+FILE_ELSEWHERE = "CONTENT_CONFIG_PATH"

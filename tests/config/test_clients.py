@@ -1,0 +1,55 @@
+"""Tests of `osproxy.config.clients`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.config.clients import NEAR, allows, networks
+from osproxy.config.values import BadValue
+
+
+class NetworksTests(SynchronousTestCase):
+    """Networks are written as in routing tables."""
+
+    def test_list(self) -> None:
+        """Networks of both families and single addresses stand with commas between them."""
+        self.assertEqual(
+            [str(network) for network in networks("10.0.0.0/8, ::1,192.0.2.7,")],
+            ["10.0.0.0/8", "::1/128", "192.0.2.7/32"],
+        )
+
+    def test_all(self) -> None:
+        """Everybody is one word, or the two networks that hold everything."""
+        self.assertEqual(networks("all"), networks("0.0.0.0/0,::/0"))
+
+    def test_refused(self) -> None:
+        """What is no network is named, and the network that was meant is proposed."""
+        for text in ("10.0.0.0/33", "lan", "10.0.0", "10.0.0.0/8;::1", "fe80::%eth0/64/1"):
+            self.assertIn("give", str(self.assertRaises(BadValue, networks, text)))
+        error = self.assertRaises(BadValue, networks, "::1,10.1.2.3/8")
+        self.assertIn("10.0.0.0/8", str(error))
+
+
+class AllowsTests(SynchronousTestCase):
+    """Who may connect is told from the address alone."""
+
+    def test_default(self) -> None:
+        """By default the machine itself, private and link-local networks may connect."""
+        near = networks(NEAR)
+        for address in (
+            *("127.0.0.1", "::1", "10.1.2.3", "172.31.255.255", "192.168.1.1", "169.254.0.1"),
+            *("fe80::1%eth0", "fd00::1", "::ffff:192.168.1.1"),
+        ):
+            self.assertTrue(allows(near, address), address)
+        for address in ("192.0.2.1", "172.32.0.1", "2001:db8::1", "::ffff:192.0.2.1"):
+            self.assertFalse(allows(near, address), address)
+
+    def test_all(self) -> None:
+        """Where all may connect, any address may."""
+        for address in ("192.0.2.1", "2001:db8::1"):
+            self.assertTrue(allows(networks("all"), address))
+
+    def test_no_address(self) -> None:
+        """What is no address is in no network."""
+        self.assertFalse(allows(networks("all"), ""))
+        self.assertFalse(allows(networks("all"), "localhost"))
