@@ -1,0 +1,227 @@
+"""
+One file: how it is written, published, opened, and removed after its last reader.
+
+Readers share one descriptor, opened by the first and closed by the last. Whether a file may go is
+the ledger's to say; the unlink itself is `osproxy.store.removal`'s.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, field, frozen
+
+from osproxy.store.waiting import Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from twisted.python.failure import Failure
+
+    from osproxy.store.layout import Directory
+    from osproxy.store.ledger import Ledger
+    from osproxy.threads import InThread
+
+    Checkpoint = Callable[[str], None]
+
+
+class State(Enum):
+    """Where a file is in its life."""
+
+    DRAFT = "being written"
+    SEALED = "being committed"
+    LIVE = "an entry"
+    DOOMED = "out of sight"
+    GONE = "unlinked"
+
+
+_TRANSITIONS = {
+    State.DRAFT: {State.SEALED, State.DOOMED},
+    State.SEALED: {State.LIVE, State.DOOMED},
+    State.LIVE: {State.DOOMED},
+    State.DOOMED: {State.GONE},
+    State.GONE: set[State](),
+}
+
+
+class Unlinks(Protocol):
+    """Whoever unlinks files that have no reader."""
+
+    def unlink(self, blob: Blob) -> None:
+        """Close the file and remove it, soon."""
+
+
+@frozen(eq=False)
+class Shelf:
+    """What all files of a store have in common."""
+
+    directory: Directory
+    ledger: Ledger
+    in_thread: InThread
+    removal: Unlinks
+
+
+@define(eq=False)
+class Blob:
+    """
+    A file, from its first octet to its unlink.
+
+    :ivar published: whether it lies among the entries, no longer among the drafts.
+    :ivar descriptor: what its readers, and its writer, share.
+    """
+
+    id: int
+    _shelf: Shelf
+    state: State = State.DRAFT
+    published: bool = False
+    descriptor: int | None = field(init=False, default=None)
+    _opening: bool = field(init=False, default=False)
+    _opened: Waiters = field(init=False, factory=Waiters)
+    _trouble: OSError | None = field(init=False, default=None)
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        directory = self._shelf.directory
+        return directory.entry_path(self.id) if self.published else directory.draft_path(self.id)
+
+    def fileno(self) -> int:
+        """The descriptor; there is one while anyone has a lease."""
+        if self.descriptor is None:
+            raise ValueError(f"file {self.id} is not open")
+        return self.descriptor
+
+    def become(self, state: State) -> None:
+        """Go on to the next state; one that was not declared is a bug."""
+        if state not in _TRANSITIONS[self.state]:
+            raise ValueError(f"file {self.id}: {self.state.value}, does not become {state.value}")
+        self.state = state
+
+    async def open(self, opener: Callable[[Path], int]) -> None:
+        """
+        See that there is a descriptor, for one who has a lease or writes.
+
+        Those who come while it is opened wait for the same opening, each for itself.
+        """
+        if self.descriptor is None and not self._opening:
+            self._opening = True
+            self._trouble = None
+            # Never cancelled: the thread would open the file all the same, and nobody close it.
+            opening = self._shelf.in_thread(opener, self.path)
+            opening.addCallbacks(self._open_succeeded, self._open_failed)
+        await self.settled()
+        if self.descriptor is None:
+            raise self._trouble or FileNotFoundError(errno.ENOENT, "closed meanwhile")
+
+    async def settled(self) -> None:
+        """Return once no opening is under way."""
+        while self._opening:
+            await self._opened.wait()
+
+    def lease(self) -> None:
+        """Take a hold on the file."""
+        self._shelf.ledger.lease(self.id)
+
+    def release(self) -> None:
+        """Give a hold up; the last one closes the file, and unlinks it if it is doomed."""
+        if self._shelf.ledger.release(self.id):
+            self._shelf.removal.unlink(self)
+        else:
+            self.close_if_idle()
+
+    def close_if_idle(self) -> None:
+        """Close an entry that nobody reads."""
+        idle = self.state is State.LIVE and not self._shelf.ledger.leased(self.id)
+        if idle:
+            self.let_go()
+
+    def take_descriptor(self) -> int | None:
+        """Hand the descriptor to whoever will close it."""
+        taken, self.descriptor = self.descriptor, None
+        return taken
+
+    def let_go(self) -> None:
+        """Close the file and leave it where it is."""
+        taken = self.take_descriptor()
+        if taken is not None:
+            os.close(taken)
+
+    def doom(self) -> None:
+        """Take the file out of sight: it is unlinked when its last reader has left."""
+        self.become(State.DOOMED)
+        if self._shelf.ledger.doom(self.id):
+            self._shelf.removal.unlink(self)
+
+    def _open_succeeded(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        # All who waited may have left. A doomed file is closed by its removal.
+        self._open_ended()
+        self.close_if_idle()
+
+    def _open_failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, OSError):
+            self._trouble = failure.value
+        else:
+            self._trouble = OSError(errno.EIO, f"could not be opened: {failure.value}")
+        self._open_ended()
+
+    def _open_ended(self) -> None:
+        self._opening = False
+        self._opened.wake()
+
+
+def create(path: Path) -> int:
+    """Make a new file and open it, for its writer and its readers; blocks."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def opener_of(size: int) -> Callable[[Path], int]:
+    """Give a function that opens a file for reading, if it is as long as it should be; blocks."""
+
+    def opened(path: Path) -> int:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        found = os.fstat(descriptor).st_size
+        if found != size:
+            os.close(descriptor)
+            raise OSError(errno.EIO, f"{found} octets instead of {size}", str(path))
+        return descriptor
+
+    return opened
+
+
+def publish(
+    descriptor: int, header: bytes, draft: Path, entry: Path, checkpoint: Checkpoint
+) -> None:
+    """Write the header of a finished draft and put the file among the entries; blocks."""
+    checkpoint("before-header")
+    write_all(descriptor, header, 0)
+    checkpoint("after-header")
+    checkpoint("before-rename")
+    try:
+        draft.rename(entry)
+    except FileNotFoundError:
+        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.rename(entry)
+    checkpoint("after-rename")
+
+
+def write_all(descriptor: int, data: bytes | memoryview, position: int) -> None:
+    """Write all of it at this position."""
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, position)
+        position += count
+        view = view[count:]
+
+
+def remove(descriptor: int | None, path: Path) -> None:
+    """Close a file and unlink it, in this order: freeing the space is the unlink's work; blocks."""
+    try:
+        if descriptor is not None:
+            os.close(descriptor)
+    finally:
+        path.unlink(missing_ok=True)

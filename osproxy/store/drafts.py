@@ -1,0 +1,143 @@
+"""
+An entry being written: octets go in at the end, readers follow.
+
+A draft is made by `osproxy.store.store.Store.begin`; it ends in `Store.commit`, or in
+`Draft.discard`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from osproxy.store.blobs import State
+from osproxy.store.ledger import CacheFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.model import Head, Target
+    from osproxy.repo.kinds import Kind
+    from osproxy.store.blobs import Blob
+    from osproxy.store.ledger import Ledger
+
+
+@define(eq=False)
+class Draft:
+    """
+    A file that grows.
+
+    :ivar offset: where in the file the body begins.
+    :ivar length: octets that the body will have, None while that is unknown.
+    :ivar written: octets of the body that are in the file.
+    :ivar reserved: octets of the file that the ledger has set aside.
+    :ivar step: octets that are reserved at once while the length is unknown.
+    """
+
+    target: Target
+    head: Head
+    kind: Kind
+    generation: str
+    offset: int
+    length: int | None
+    reserved: int
+    blob: Blob
+    _ledger: Ledger
+    step: int
+    _running_short: Callable[[Draft], None]
+    _discarded: Callable[[Draft], None]
+    written: int = field(init=False, default=0)
+    _warned: bool = field(init=False, default=False)
+
+    @property
+    def size(self) -> int:
+        """Octets of the whole file, header included."""
+        return self.offset + self.written
+
+    def fileno(self) -> int:
+        """The descriptor, for reading."""
+        return self.blob.fileno()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """
+        Append to the body.
+
+        It goes into the page cache, here and now. What could be written counts even when this
+        raises.
+
+        :raises CacheFull: when the file outgrows what can be reserved.
+        :raises OSError: as the disk has it.
+        """
+        if self.blob.state is not State.DRAFT:
+            raise ValueError(f"{self.target} is {self.blob.state.value}")
+        self._make_certain(self.size + len(data))
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self.fileno(), view, self.size)
+            self.written += count
+            view = view[count:]
+        if self.length is None and not self._warned and self.reserved - self.size < self.step // 2:
+            self._warned = True
+            self._running_short(self)
+
+    def holds(self, octets: int) -> bool:
+        """Whether so much more fits into what is reserved."""
+        return self.size + octets <= self.reserved
+
+    def lease(self) -> DraftLease:
+        """Take a hold on the growing file; it holds after the commit, too."""
+        self.blob.lease()
+        return DraftLease(self.blob)
+
+    def discard(self) -> None:
+        """Give the draft up; nothing happens if it was committed or given up before."""
+        if self.blob.state is State.DRAFT:
+            self.give_up()
+            self._discarded(self)
+
+    def seal(self) -> None:
+        """Take no more octets: from now on the draft is the commit's."""
+        self.blob.become(State.SEALED)
+
+    def give_up(self) -> None:
+        """Free what was reserved and not written, at once, and the rest after the last reader."""
+        self._ledger.shrink(self.blob.id, self.size)
+        self.blob.doom()
+
+    def extend(self, size: int) -> None:
+        """
+        Reserve so much for the whole file.
+
+        :raises CacheFull: when it does not fit.
+        """
+        self._ledger.grow(self.blob.id, size)
+        self.reserved = max(size, self.reserved)
+        self._warned = False
+
+    def _make_certain(self, size: int) -> None:
+        if size <= self.reserved:
+            return
+        try:
+            self.extend(size if self.length is not None else size + self.step)
+        except CacheFull:
+            self.extend(size)
+
+
+@define(eq=False)
+class DraftLease:
+    """A reader's hold on a growing file."""
+
+    _blob: Blob
+    _closed: bool = field(init=False, default=False)
+
+    def fileno(self) -> int:
+        """The descriptor to read from."""
+        return self._blob.fileno()
+
+    def close(self) -> None:
+        """Give the file up; once is enough, twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._blob.release()

@@ -1,0 +1,114 @@
+"""
+A stored body with its response metadata, and a reader's hold on it.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from osproxy.store.blobs import State, opener_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.model import Head, Target
+    from osproxy.repo.kinds import Kind
+    from osproxy.store.blobs import Blob
+
+# Too many open files, or too little memory, say nothing about the file.
+_NOT_ITS_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+
+
+@define(eq=False)
+class Entry:
+    """
+    A body that can be served.
+
+    :ivar offset: where in the file the body begins.
+    :ivar digest: SHA-256 of the body, in hex.
+    :ivar checked_at: when the source last confirmed it.
+    """
+
+    target: Target
+    kind: Kind
+    head: Head
+    offset: int
+    length: int
+    digest: str
+    stored_at: float
+    checked_at: float
+    generation: str
+    blob: Blob
+    _unreadable: Callable[[Entry, OSError], None]
+
+    @property
+    def id(self) -> int:
+        """The number of the file."""
+        return self.blob.id
+
+    @property
+    def state(self) -> State:
+        """LIVE, DOOMED or GONE."""
+        return self.blob.state
+
+    async def open(self) -> Lease:
+        """
+        Take a hold on the body, at once, and open it.
+
+        :raises FileNotFoundError: when the entry is not live any more, or its file is missing.
+        :raises OSError: when the file cannot be opened or has another size; the entry is dropped.
+        """
+        if self.state is not State.LIVE:
+            raise FileNotFoundError(errno.ENOENT, f"{self.target} is {self.state.value}")
+        # Before the first await: from here to the last octet the entry may be doomed, but its
+        # file may not be taken away.
+        self.blob.lease()
+        lease = Lease(self.blob, self.offset, self.length)
+        try:
+            await self.blob.open(opener_of(self.offset + self.length))
+        except OSError as error:
+            lease.close()
+            if error.errno not in _NOT_ITS_FAULT:
+                self._unreadable(self, error)
+            raise
+        except BaseException:
+            lease.close()
+            raise
+        return lease
+
+
+@define(eq=False)
+class Lease:
+    """A reader's hold on an entry: an `osproxy.model.FileBody` of which all octets are there."""
+
+    _blob: Blob
+    offset: int
+    _length: int
+    _closed: bool = field(init=False, default=False)
+
+    @property
+    def length(self) -> int:
+        """Octets in all."""
+        return self._length
+
+    @property
+    def available(self) -> int:
+        """Octets that may be read now: all of them."""
+        return self._length
+
+    def fileno(self) -> int:
+        """The descriptor to read from."""
+        return self._blob.fileno()
+
+    async def wait(self, position: int) -> bool:
+        """Say whether there is an octet at this position."""
+        return position < self._length
+
+    def close(self) -> None:
+        """Give the file up; once is enough, twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._blob.release()

@@ -1,0 +1,172 @@
+"""
+The one directory that is ours, and where in it what lies.
+
+``<cache path>/osproxy/`` holds a marker with the format's version, which is also the lock, the
+catalogue, ``drafts/`` and ``entries/xx/yy/``. A file's name is its number; a number is never given
+twice. Nothing outside this directory is ever deleted, nor anything in one without the marker, nor
+a file that is not named as we name files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+_MARKER = "osproxy-cache"
+_MARKER_TEXT = "osproxy cache directory, format "
+_NAME = re.compile(r"[0-9a-f]{16}")
+# 64 directories of 64 keep a million files at some 250 to a directory.
+_FAN = re.compile(r"[0-3][0-9a-f]")
+
+
+class StoreError(Exception):
+    """The cache directory cannot be used; the text is one line for the operator."""
+
+
+class DirectoryInUse(StoreError):
+    """Another process holds the lock of the cache directory."""
+
+
+class NotOurs(StoreError):
+    """The directory has content, but not our marker, or the marker of another format."""
+
+
+@define(eq=False)
+class Directory:
+    """
+    A cache directory that this process holds the lock of.
+
+    :ivar root: the marked directory.
+    :ivar first_id: the least number that no file of an earlier run can have.
+    """
+
+    root: Path
+    first_id: int
+    _lock: int
+
+    @property
+    def catalogue(self) -> Path:
+        """Where the catalogue lies."""
+        return self.root / "catalogue.sqlite"
+
+    def draft_path(self, number: int) -> Path:
+        """Where a file lies while it is written."""
+        return self.root / "drafts" / f"{number:016x}"
+
+    def entry_path(self, number: int) -> Path:
+        """
+        Where a file lies once it is whole.
+
+        256 files that were begun one after the other share a directory, so that a small cache
+        makes few directories.
+        """
+        slot = (number >> 8) + (number >> 32) * 61
+        folder = f"{slot >> 6 & 63:02x}/{slot & 63:02x}"
+        return self.root / "entries" / folder / f"{number:016x}"
+
+    def drafts(self) -> list[int]:
+        """Name the drafts that lie here; blocks."""
+        return _numbers(self.root / "drafts")
+
+    def entries(self) -> Iterator[list[int]]:
+        """Name the entries that lie here, a directory at a time; each step blocks."""
+        for upper in _folders(self.root / "entries"):
+            for lower in _folders(upper):
+                yield _numbers(lower)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._lock)
+
+
+def open_directory(cache_path: Path) -> Directory:
+    """
+    Make or find the cache directory and take its lock, which is held until it is closed.
+
+    The lock outlives a fork. A directory that is not empty and has no marker is left alone.
+
+    :raises StoreError: when it cannot be used.
+    """
+    root = cache_path / "osproxy"
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        return _claimed(root)
+    except OSError as error:
+        raise StoreError(f"cache directory {root}: {error.strerror}") from error
+
+
+def _claimed(root: Path) -> Directory:
+    marker = root / _MARKER
+    if not marker.exists() and any(root.iterdir()):
+        raise NotOurs(f"{root} holds something that is not a cache of osproxy; it is left alone")
+    lock = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryInUse(f"cache directory {root} is in use by another process") from None
+        _check_marker(root, lock)
+        for name in ("drafts", "entries"):
+            if (root / name).is_symlink():
+                raise NotOurs(f"{root / name} is a symbolic link; it is left alone")
+            (root / name).mkdir(mode=0o700, exist_ok=True)
+        return Directory(root, _next_run(root) << 32, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _check_marker(root: Path, lock: int) -> None:
+    found = os.pread(lock, 200, 0).decode("ascii", "replace")
+    if found == f"{_MARKER_TEXT}{FORMAT}\n":
+        return
+    # An empty marker is what a crash leaves between its making and its writing.
+    if found or any(path.name != _MARKER for path in root.iterdir()):
+        raise NotOurs(f"{root} is not a cache directory of format {FORMAT}; it is left alone")
+    os.pwrite(lock, f"{_MARKER_TEXT}{FORMAT}\n".encode("ascii"), 0)
+
+
+def _next_run(root: Path) -> int:
+    # Numbers go on even when the catalogue is lost, so that what an earlier run left behind can
+    # be told from what this one makes.
+    counter = root / "run"
+    try:
+        run = int(counter.read_text("ascii")) + 1
+    except FileNotFoundError:
+        run = 1
+    except ValueError:
+        raise NotOurs(f"{counter} is not a number; remove {root} or put it right") from None
+    fresh = root / "run.new"
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(f"{run}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(counter)
+    return run
+
+
+def _folders(path: Path) -> list[Path]:
+    with os.scandir(path) as found:
+        return sorted(
+            Path(item.path)
+            for item in found
+            if _FAN.fullmatch(item.name) and item.is_dir(follow_symlinks=False)
+        )
+
+
+def _numbers(path: Path) -> list[int]:
+    with os.scandir(path) as found:
+        return [
+            int(item.name, 16)
+            for item in found
+            if _NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False)
+        ]

@@ -1,0 +1,131 @@
+"""
+Taking files away: first the row, then the file, then its space in the ledger.
+
+In this order a crash leaves at worst a file without a row, which the sweep of the next start takes
+away. What is to go is taken in bites, so that a thousand victims cost a few transactions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from osproxy.store.blobs import State, remove
+from osproxy.store.waiting import Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from osproxy.store.blobs import Blob
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.ledger import Ledger
+    from osproxy.store.waiting import Tasks
+    from osproxy.threads import InThread
+
+_BITE = 128
+
+
+@define(eq=False)
+class Removal:
+    """
+    What is on its way out.
+
+    :ivar busy: whether rows or files are being removed.
+    """
+
+    log = Logger()
+
+    _ledger: Ledger
+    _catalogue: Catalogue
+    _in_thread: InThread
+    _tasks: Tasks
+    busy: bool = field(init=False, default=False)
+    _rows: list[int] = field(init=False, factory=list)
+    _blobs: list[Blob] = field(init=False, factory=list)
+    _stuck: list[Blob] = field(init=False, factory=list)
+    _progress: Waiters = field(init=False, factory=Waiters)
+    _closed: bool = field(init=False, default=False)
+
+    def rows(self, ids: Iterable[int]) -> None:
+        """Delete rows, soon, and before any file that is handed over later is unlinked."""
+        self._rows.extend(ids)
+        self._begin()
+
+    def unlink(self, blob: Blob) -> None:
+        """Remove a file that has no reader, soon."""
+        if self._closed:
+            # The next start sweeps the file away.
+            blob.let_go()
+            return
+        self._blobs.append(blob)
+        self._begin()
+
+    def retry(self) -> None:
+        """Try once more to remove what could not be removed."""
+        self._blobs += self._stuck
+        self._stuck = []
+        self._begin()
+
+    async def progress(self) -> None:
+        """Return once space may have become free, or nothing is left to do."""
+        await self._progress.wait()
+
+    def close(self) -> None:
+        """Take nothing more; files handed over from now on are only closed."""
+        self._closed = True
+
+    def _begin(self) -> None:
+        if not self.busy and not self._closed and (self._rows or self._blobs):
+            self.busy = True
+            self._tasks.unattended(self._clear_out())
+
+    async def _clear_out(self) -> None:
+        try:
+            while self._rows or self._blobs:
+                rows, self._rows = self._rows, []
+                blobs, self._blobs = self._blobs[:_BITE], self._blobs[_BITE:]
+                if rows:
+                    await self._delete(rows)
+                if blobs:
+                    await self._unlink(blobs)
+                self._progress.wake()
+        finally:
+            self.busy = False
+            self._progress.wake()
+
+    async def _delete(self, rows: list[int]) -> None:
+        try:
+            await self._catalogue.drop(rows)
+        except Exception:
+            # The files go all the same: a row without a file is dropped when it is met.
+            self.log.failure("{count} rows could not be deleted", count=len(rows))
+
+    async def _unlink(self, blobs: list[Blob]) -> None:
+        for blob in blobs:
+            await blob.settled()
+        work = [(blob.take_descriptor(), blob.path) for blob in blobs]
+        troubles = await self._in_thread(_remove_all, work)
+        for blob, trouble in zip(blobs, troubles, strict=True):
+            if trouble is None:
+                blob.become(State.GONE)
+                self._ledger.removed(blob.id)
+            else:
+                self.log.error(
+                    "{path} cannot be removed: {trouble}", path=blob.path, trouble=trouble
+                )
+                self._stuck.append(blob)
+
+
+def _remove_all(work: list[tuple[int | None, Path]]) -> list[OSError | None]:
+    return [_removed(descriptor, path) for descriptor, path in work]
+
+
+def _removed(descriptor: int | None, path: Path) -> OSError | None:
+    try:
+        remove(descriptor, path)
+    except OSError as error:
+        return error
+    return None

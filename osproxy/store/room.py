@@ -1,0 +1,118 @@
+"""
+Room on the disk: how much we may take, and how it is come by.
+
+The ledger says who goes; here they are sent, and waited for.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from twisted.internet.defer import DeferredLock
+
+from osproxy.store.ledger import CacheFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.ledger import Ledger
+    from osproxy.store.removal import Removal
+    from osproxy.threads import InThread
+
+# Unknown lengths are reserved in steps, smaller ones where the whole cache is small.
+_STEP = 16 * 1024 * 1024
+_STEPS_OF_CAPACITY = 16
+_LEAST_STEP = 64 * 1024
+# The catalogue is counted in whole units, half a unit ahead of what it takes, so that it may grow
+# between two looks at it.
+_CATALOGUE_UNIT = 256 * 1024
+
+
+@define(eq=False)
+class Room:
+    """
+    What may be taken, and the queue of those who want some.
+
+    :ivar closed: whether nobody gets any more.
+    """
+
+    _ledger: Ledger
+    _removal: Removal
+    _catalogue: Catalogue
+    _in_thread: InThread
+    _evict: Callable[[int], None]
+    _cache_size: int
+    _free_space: Callable[[int], int]
+    closed: bool = field(init=False, default=False)
+    _queue: DeferredLock = field(init=False, factory=DeferredLock)
+
+    def __attrs_post_init__(self) -> None:
+        """Keep a unit free: rows are written when the files they name have taken the rest."""
+        self._ledger.headroom = _CATALOGUE_UNIT
+
+    @property
+    def step(self) -> int:
+        """Octets to reserve at once for a body of unknown length."""
+        return min(_STEP, max(_LEAST_STEP, self._ledger.capacity // _STEPS_OF_CAPACITY))
+
+    async def claim(self, octets: int, claim: Callable[[], None]) -> None:
+        """
+        Call ``claim`` in the same turn in which so much has become free.
+
+        :raises CacheFull: when it cannot be had.
+        """
+        if not self._queue.locked and not self.closed and self._ledger.fits(octets):
+            claim()
+            return
+        # In turn: what one evicts for itself, another must not take.
+        await self._queue.acquire()
+        try:
+            await self._make(octets)
+            claim()
+        finally:
+            self._queue.release()
+
+    async def look(self, path: Path, unwritten: Callable[[], int]) -> None:
+        """
+        Set the capacity to the lesser of the setting and what the disk allows, and come down to it.
+
+        :param unwritten: says how many octets are reserved and not on the disk yet.
+        """
+        disk = await self._in_thread(os.statvfs, path)
+        free = disk.f_bavail * disk.f_frsize
+        floor = self._free_space(disk.f_blocks * disk.f_frsize)
+        self._weigh_catalogue()
+        ahead = self._ledger.overhead - self._catalogue.octets
+        allowed = self._ledger.used - ahead - unwritten() + free - floor
+        self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
+        self._come_down()
+
+    def count_catalogue(self) -> None:
+        """Account for what the catalogue takes now, and make room for it."""
+        self._weigh_catalogue()
+        self._come_down()
+
+    def _weigh_catalogue(self) -> None:
+        units = -(-(self._catalogue.octets + _CATALOGUE_UNIT // 2) // _CATALOGUE_UNIT)
+        self._ledger.overhead = units * _CATALOGUE_UNIT
+
+    def _come_down(self) -> None:
+        for number in self._ledger.surplus():
+            self._evict(number)
+
+    async def _make(self, octets: int) -> None:
+        while not self.closed:
+            if self._ledger.fits(octets):
+                return
+            victims = self._ledger.victims(octets)
+            for number in victims:
+                self._evict(number)
+            if self._removal.busy:
+                await self._removal.progress()
+            elif not victims:
+                break
+        raise CacheFull(f"no room for {octets} octets")

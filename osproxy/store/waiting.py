@@ -1,0 +1,94 @@
+"""
+Waiting without sharing.
+
+Two coroutines that await one Deferred harm each other: the second gets None, and cancelling the
+first cancels the second. What is here gives every waiter a Deferred of its own, and lets work go on
+to its end, with its cleaning up, when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from twisted.logger import Logger
+    from twisted.python.failure import Failure
+
+_T = TypeVar("_T")
+
+
+@define(eq=False)
+class Waiters:
+    """Those who wait for something to change; each looks for itself whether it is what it wants."""
+
+    _waiting: deque[Deferred[None]] = field(init=False, factory=deque)
+
+    def wait(self) -> Deferred[None]:
+        """Fire at the next `wake`; cancelling it only leaves the queue."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        return waiter
+
+    def wake(self) -> None:
+        """Wake all who wait now, in order."""
+        # A new queue first: one that is woken may wait again at once, for the next time.
+        waking, self._waiting = self._waiting, deque()
+        while waking:
+            waking.popleft().callback(None)
+
+
+def detached(work: Deferred[_T], log: Logger) -> Deferred[_T]:
+    """
+    Give a Deferred to wait for work that goes on when it is cancelled.
+
+    A failure that nobody waits for any more is logged.
+    """
+    waiter: Deferred[_T] = Deferred()
+
+    def succeeded(result: _T) -> None:
+        if not waiter.called:
+            waiter.callback(result)
+
+    def failed(failure: Failure) -> None:
+        if waiter.called:
+            log.failure("nobody waited for this any more, and it failed", failure)
+        else:
+            waiter.errback(failure)
+
+    work.addCallbacks(succeeded, failed)
+    return waiter
+
+
+@define(eq=False)
+class Tasks:
+    """Coroutines that run on their own, and a way to wait until none does."""
+
+    _log: Logger
+    _running: int = field(init=False, default=0)
+    _ended: Waiters = field(init=False, factory=Waiters)
+
+    def start(self, work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
+        """Run a coroutine to its end; the caller takes its failure, or asks for `unattended`."""
+        self._running += 1
+
+        def ended(result: _T | Failure) -> _T | Failure:
+            self._running -= 1
+            self._ended.wake()
+            return result
+
+        return Deferred.fromCoroutine(work).addBoth(ended)
+
+    def unattended(self, work: Coroutine[Deferred[Any], Any, object]) -> None:
+        """Run a coroutine that nobody waits for, and log its failure."""
+        self.start(work).addErrback(lambda failure: self._log.failure("in the store", failure))
+
+    async def idle(self) -> None:
+        """Return once nothing runs."""
+        while self._running:
+            await self._ended.wait()

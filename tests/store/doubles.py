@@ -1,0 +1,252 @@
+"""
+Small real things to test the store with.
+
+Two ways to run what would run in a thread: at once, or when the test says so. The second is how
+races are played: nothing happens between two steps that the test does not make happen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from attrs import define, field
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.metrics import Metrics
+from osproxy.model import Head, Target
+from osproxy.repo.kinds import Kind
+from osproxy.store.catalogue import Catalogue
+from osproxy.store.layout import Directory, open_directory
+from osproxy.store.ledger import BLOCK, Ledger
+from osproxy.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from osproxy.store.blobs import Checkpoint
+    from osproxy.store.drafts import Draft
+    from osproxy.store.entries import Entry, Lease
+    from osproxy.threads import InThread
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+MIB = 1024 * 1024
+HEAD = Head(
+    etag='"a1"',
+    fields=(("Content-Type", "application/x-rpm"),),
+    upstream_etag='"up"',
+    source="mirror.example",
+    date=1000.0,
+)
+
+
+def at_once(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+    """Run the function here and now."""
+    return execute(function, *args, **kwargs)
+
+
+@define(eq=False)
+class WhenTold:
+    """Keep functions until the test runs them, in any order."""
+
+    waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = field(init=False, factory=deque)
+
+    def __call__(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """Take a function."""
+        result: Deferred[_T] = Deferred()
+        self.waiting.append((result, lambda: function(*args, **kwargs)))
+        return result
+
+    def run(self, count: int = 1) -> None:
+        """Run those that have waited longest, as a thread would: cancelled or not."""
+        for _ in range(count):
+            result, function = self.waiting.popleft()
+            done: Deferred[Any] = execute(function)
+            done.chainDeferred(result)
+
+    def run_all(self) -> None:
+        """Run until nothing waits."""
+        while self.waiting:
+            self.run()
+
+
+@define(eq=False)
+class Failing:
+    """Run at once, but raise instead where the test wants it."""
+
+    trouble: dict[str, Exception] = field(factory=dict)
+
+    def __call__(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """Run the function, or fail in its place."""
+        names = [getattr(part, "__name__", "") for part in (function, *args)]
+        for name in names:
+            if name in self.trouble:
+                trouble = self.trouble[name]
+                return execute(_raised, trouble)
+        return execute(function, *args, **kwargs)
+
+
+def _raised(trouble: Exception) -> Any:
+    raise trouble
+
+
+@define(eq=False)
+class Place:
+    """
+    A cache directory in which stores are started and killed.
+
+    :ivar free: octets that the disk has free; None for what the real one has.
+    """
+
+    path: Path
+    cache_size: int = 64 * MIB
+    clock: Clock = field(factory=Clock)
+    in_thread: InThread = at_once
+    in_database: InThread = at_once
+    checkpoint: Checkpoint = field(default=lambda name: None)
+    free: int | None = None
+    directory: Directory = field(init=False)
+    ledger: Ledger = field(init=False)
+    catalogue: Catalogue = field(init=False)
+    metrics: Metrics = field(init=False)
+
+    def store(self) -> Store:
+        """Wire a store, as a start of the server does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.directory = open_directory(self.path)
+        self.ledger = Ledger(self.cache_size)
+        self.catalogue = Catalogue(self.directory.catalogue, self._in_database)
+        self.metrics = Metrics(CollectorRegistry())
+        return Store(
+            self.directory,
+            self.ledger,
+            self.catalogue,
+            self._in_thread,
+            self.clock,
+            self.metrics,
+            cache_size=self.cache_size,
+            free_space=lambda total: 0,
+            checkpoint=lambda name: self.checkpoint(name),
+        )
+
+    # Through these, a test can change its mind in the middle.
+    def _in_thread(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        if function is os.statvfs and self.free is not None:
+            function = cast("Callable[_P, _T]", self._statvfs)
+        return self.in_thread(function, *args, **kwargs)
+
+    def _statvfs(self, path: Path) -> os.statvfs_result:
+        blocks = (self.free or 0) // BLOCK
+        return os.statvfs_result((BLOCK, BLOCK, 4 * blocks, blocks, blocks, 0, 0, 0, 0, 255))
+
+    def _in_database(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        return self.in_database(function, *args, **kwargs)
+
+    def kill(self) -> None:
+        """End as a process ends that is killed: locks fall, nothing else is done."""
+        self.directory.close()
+
+    def descriptors(self) -> list[str]:
+        """The files below the place that this process has open."""
+        found = []
+        for number in os.listdir("/proc/self/fd"):
+            # The descriptor of the listing itself is closed by now.
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"/proc/self/fd/{number}"))
+        return [path for path in found if path.startswith(f"{self.path.resolve()}/")]
+
+    def files(self) -> dict[str, int]:
+        """The files of drafts and entries that lie on the disk, with their sizes."""
+        root = self.path / "osproxy"
+        return {
+            str(path.relative_to(root)): path.stat().st_size
+            for folder in ("drafts", "entries")
+            for path in (root / folder).rglob("*")
+            if path.is_file()
+        }
+
+
+def run(work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
+    """Start a coroutine."""
+    return Deferred.fromCoroutine(work)
+
+
+def target(name: str) -> Target:
+    """Name a file of the default backend."""
+    return Target("/", f"/{name}")
+
+
+def sha256(body: bytes) -> str:
+    """The digest that a commit is told."""
+    return hashlib.sha256(body).hexdigest()
+
+
+async def draft_of(store: Store, name: str, body: bytes) -> Draft:
+    """Write a whole draft."""
+    draft = await store.begin(target(name), HEAD, len(body), kind=Kind.PACKAGE)
+    draft.write(body)
+    return draft
+
+
+async def put(store: Store, name: str, body: bytes, checked_at: float = 5.0) -> Entry:
+    """Store a body."""
+    draft = await draft_of(store, name, body)
+    (entry,) = await store.commit([(draft, sha256(body))], checked_at)
+    return entry
+
+
+class StoreTestCase(SynchronousTestCase):
+    """A directory, and what is asked of it again and again."""
+
+    def setUp(self) -> None:
+        """Have a place for a cache."""
+        self.place = Place(Path(self.mktemp()) / "cache")
+
+    def started(self) -> Store:
+        """Start a store."""
+        store = self.place.store()
+        self.successResultOf(run(store.start()))
+        return store
+
+    def put(self, store: Store, name: str, body: bytes = b"x" * 5000) -> None:
+        """Store a body."""
+        self.successResultOf(run(put(store, name, body)))
+
+    def read(self, lease: Lease) -> bytes:
+        """Read all of a body."""
+        return os.pread(lease.fileno(), lease.length, lease.offset)
+
+    def body_of(self, store: Store, name: str) -> bytes | None:
+        """Read what is stored under a name."""
+        entry = store.find(target(name))
+        if entry is None:
+            return None
+        lease = self.successResultOf(run(entry.open()))
+        try:
+            return self.read(lease)
+        finally:
+            lease.close()
+
+    def assert_agrees(self) -> None:
+        """B6: what the ledger says is what lies on the disk."""
+        on_disk = sum(-(-size // BLOCK) * BLOCK for size in self.place.files().values())
+        ledger = self.place.ledger
+        self.assertEqual(ledger.stored + ledger.reserved + ledger.awaiting, on_disk)
+        self.assertLessEqual(ledger.used, ledger.capacity)

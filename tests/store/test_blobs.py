@@ -1,0 +1,190 @@
+"""Tests of `osproxy.store.blobs`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.store.blobs import State, create, opener_of, publish, remove, write_all
+from tests.store.doubles import StoreTestCase, WhenTold, draft_of, run, sha256, target
+
+
+class SharedTests(StoreTestCase):
+    """One descriptor for all who read a file."""
+
+    def test_readers_share_a_descriptor(self) -> None:
+        """However many read a file, it is open once, and closed after the last."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        first = self.successResultOf(run(entry.open()))
+        second = self.successResultOf(run(entry.open()))
+        descriptor = first.fileno()
+        self.assertEqual(second.fileno(), descriptor)
+        first.close()
+        self.assertEqual(self.read(second), b"x" * 5000)
+        second.close()
+        self.assertRaises(OSError, os.fstat, descriptor)
+        self.assertRaises(ValueError, second.fileno)
+
+    def test_open_while_dooming(self) -> None:
+        """B5: a reader whose file is being opened keeps it, though it is doomed meanwhile."""
+        store = self.started()
+        self.put(store, "a", b"abc")
+        entry = store.find(target("a"))
+        assert entry is not None
+        self.place.in_thread = threads = WhenTold()
+        opening = run(entry.open())
+        store.doom(entry)
+        threads.run_all()
+        lease = self.successResultOf(opening)
+        self.assertEqual(self.read(lease), b"abc")
+        lease.close()
+        threads.run_all()
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+    def test_cancelled_open(self) -> None:
+        """A reader that leaves while its file is opened leaves no lease and no descriptor."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        self.place.in_thread = threads = WhenTold()
+        before = self.place.descriptors()
+        leaving = run(entry.open())
+        staying = run(entry.open())
+        leaving.cancel()
+        self.failureResultOf(leaving, CancelledError)
+        threads.run_all()
+        self.successResultOf(staying).close()
+        again = run(entry.open())
+        again.cancel()
+        self.failureResultOf(again, CancelledError)
+        store.doom(entry)
+        threads.run_all()
+        self.assertEqual(self.place.descriptors(), before)
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+
+class StateTests(StoreTestCase):
+    """The life of a file."""
+
+    def test_no_way_back(self) -> None:
+        """A file goes from state to state as declared, and a step that was not is refused."""
+        store = self.started()
+        draft = self.successResultOf(run(draft_of(store, "a", b"abc")))
+        blob = draft.blob
+        for wrong in (State.DRAFT, State.LIVE, State.GONE):
+            self.assertRaises(ValueError, blob.become, wrong)
+        self.assertIs(blob.state, State.DRAFT)
+        self.successResultOf(run(store.commit([(draft, sha256(b"abc"))], 1.0)))
+        for wrong in (State.DRAFT, State.SEALED, State.GONE):
+            self.assertRaises(ValueError, blob.become, wrong)
+        self.assertIs(blob.state, State.LIVE)
+
+    def test_path(self) -> None:
+        """A file lies among the drafts until it is published, and then among the entries."""
+        store = self.started()
+        draft = self.successResultOf(run(draft_of(store, "a", b"abc")))
+        before = draft.blob.path
+        self.assertEqual((before.parent.name, before.exists()), ("drafts", True))
+        self.successResultOf(run(store.commit([(draft, sha256(b"abc"))], 1.0)))
+        self.assertEqual((before.exists(), draft.blob.path.exists()), (False, True))
+
+    def test_trouble_for_all(self) -> None:
+        """When a file cannot be opened, all who wait for it are told, and the next one tries."""
+        store = self.started()
+        self.put(store, "a", b"abc")
+        entry = store.find(target("a"))
+        assert entry is not None
+        self.place.in_thread = threads = WhenTold()
+        first, second = run(entry.open()), run(entry.open())
+        (failed, _) = threads.waiting.popleft()
+        failed.errback(OSError(errno.EMFILE, "too many open files"))
+        for opening in (first, second):
+            self.assertEqual(self.failureResultOf(opening, OSError).value.errno, errno.EMFILE)
+        again = run(entry.open())
+        threads.run_all()
+        lease = self.successResultOf(again)
+        self.assertEqual(self.read(lease), b"abc")
+        lease.close()
+
+
+class BlockingTests(SynchronousTestCase):
+    """What is done in a thread."""
+
+    def setUp(self) -> None:
+        """Have a folder."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.draft = self.folder / "draft"
+
+    def made(self) -> int:
+        """Make a draft."""
+        descriptor = create(self.draft)
+        self.addCleanup(os.close, descriptor)
+        return descriptor
+
+    def test_create(self) -> None:
+        """A draft is new, and nobody else's to read."""
+        self.made()
+        self.assertEqual(self.draft.stat().st_mode & 0o777, 0o600)
+        self.assertRaises(FileExistsError, create, self.draft)
+
+    def test_publish(self) -> None:
+        """The header goes in front of the body before the file gets its name, in a new folder."""
+        entry = self.folder / "aa" / "bb" / "entry"
+        descriptor = self.made()
+        os.pwrite(descriptor, b"body", 6)
+        seen: list[tuple[str, bytes, bool]] = []
+
+        def reached(step: str) -> None:
+            seen.append((step, os.pread(descriptor, 6, 0), entry.exists()))
+
+        publish(descriptor, b"header", self.draft, entry, reached)
+        self.assertEqual(
+            seen,
+            [
+                ("before-header", bytes(6), False),
+                ("after-header", b"header", False),
+                ("before-rename", b"header", False),
+                ("after-rename", b"header", True),
+            ],
+        )
+        self.assertEqual(entry.read_bytes(), b"headerbody")
+        self.assertFalse(self.draft.exists())
+
+    def test_write_all(self) -> None:
+        """All of it is written where it belongs, and nothing else is touched."""
+        descriptor = self.made()
+        write_all(descriptor, b"xxxxxxxx", 0)
+        write_all(descriptor, memoryview(b"abc"), 2)
+        self.assertEqual(self.draft.read_bytes(), b"xxabcxxx")
+
+    def test_opener(self) -> None:
+        """A file of another size is not opened, nor is what a symbolic link leads to."""
+        self.draft.write_bytes(b"abc")
+        descriptor = opener_of(3)(self.draft)
+        self.assertEqual(os.pread(descriptor, 9, 0), b"abc")
+        os.close(descriptor)
+        with self.assertRaises(OSError) as raised:
+            opener_of(4)(self.draft)
+        self.assertEqual(raised.exception.errno, errno.EIO)
+        link = self.folder / "link"
+        link.symlink_to(self.draft.resolve())
+        self.assertRaises(OSError, opener_of(3), link)
+
+    def test_remove(self) -> None:
+        """A removed file is closed and gone; one that is gone already is no trouble."""
+        descriptor = create(self.draft)
+        remove(descriptor, self.draft)
+        self.assertRaises(OSError, os.fstat, descriptor)
+        self.assertFalse(self.draft.exists())
+        remove(None, self.draft)

@@ -1,0 +1,103 @@
+"""Tests of `osproxy.store.notes`."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from osproxy.store.notes import Notes
+from tests.store.doubles import StoreTestCase, WhenTold, run, target
+
+if TYPE_CHECKING:
+    from osproxy.store.entries import Entry
+    from osproxy.store.store import Store
+
+
+class NotesTests(StoreTestCase):
+    """What is written down later."""
+
+    def entry(self, store: Store, name: str = "a") -> Entry:
+        """Find what is stored."""
+        found = store.find(target(name))
+        assert found is not None
+        return found
+
+    def test_freshen_is_visible_at_once(self) -> None:
+        """A confirmation counts from the moment it is known, and is on the disk soon after."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        store.freshen(entry, 99.0)
+        self.assertEqual(entry.checked_at, 99.0)
+        self.place.clock.advance(5)
+        self.place.kill()
+        found = self.started().find(target("a"))
+        assert found is not None
+        self.assertEqual(found.checked_at, 99.0)
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Tell what the catalogue knows, in the order of use."""
+        database = self.place.catalogue._database
+        found = database.execute(
+            "SELECT path, checked_at FROM entries LEFT JOIN uses USING (id)"
+            " ORDER BY coalesce(used, 0), path"
+        )
+        return list(found.fetchall())
+
+    def test_order_of_use(self) -> None:
+        """Uses are written in the order of the last one of each, those of one batch too."""
+        store = self.started()
+        for name in "abc":
+            self.put(store, name)
+        notes = Notes(self.place.catalogue)
+        for name in "bacab":
+            notes.used(self.entry(store, name))
+        self.successResultOf(run(notes.write_down(9.0)))
+        self.assertEqual([path for path, _ in self.rows()], ["/c", "/a", "/b"])
+
+    def test_written_once(self) -> None:
+        """What was written is not written again."""
+        store = self.started()
+        self.put(store, "a")
+        notes = Notes(self.place.catalogue)
+        notes.used(self.entry(store))
+        self.successResultOf(run(notes.write_down(9.0)))
+        self.place.in_database = database = WhenTold()
+        self.successResultOf(run(notes.write_down(10.0)))
+        self.assertFalse(database.waiting)
+
+    def test_forgotten(self) -> None:
+        """Of an entry that is going nothing is written."""
+        store = self.started()
+        self.put(store, "a")
+        notes = Notes(self.place.catalogue)
+        notes.used(self.entry(store))
+        notes.checked(self.entry(store))
+        notes.forget(self.entry(store))
+        self.place.in_database = database = WhenTold()
+        self.successResultOf(run(notes.write_down(9.0)))
+        self.assertFalse(database.waiting)
+
+    def test_failing(self) -> None:
+        """A confirmation that could not be written is kept for the next time, the latest of it."""
+        store = self.started()
+        for name in "abc":
+            self.put(store, name)
+        notes = Notes(self.place.catalogue)
+        for name in "abc":
+            self.entry(store, name).checked_at = 7.0
+            notes.checked(self.entry(store, name))
+        self.place.in_database = threads = WhenTold()
+        writing = run(notes.write_down(9.0))
+        self.entry(store, "b").checked_at = 8.0
+        notes.checked(self.entry(store, "b"))
+        gone = self.entry(store, "c")
+        store.doom(gone)
+        failed, _ = threads.waiting.popleft()
+        failed.errback(sqlite3.OperationalError("disk full"))
+        self.failureResultOf(writing, sqlite3.OperationalError)
+        again = run(notes.write_down(10.0))
+        threads.run_all()
+        self.successResultOf(again)
+        self.assertEqual(self.rows(), [("/a", 7.0), ("/b", 8.0)])

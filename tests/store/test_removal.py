@@ -1,0 +1,97 @@
+"""Tests of `osproxy.store.removal`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from twisted.internet.defer import CancelledError
+
+from tests.store.doubles import Failing, StoreTestCase, WhenTold, run, target
+
+
+class RemovalTests(StoreTestCase):
+    """What is on its way out."""
+
+    def test_row_goes_before_the_file(self) -> None:
+        """B3: at no instant is there a row without its file."""
+        store = self.started()
+        for name in "abc":
+            self.put(store, name)
+        self.place.in_thread = threads = WhenTold()
+        self.place.in_database = database = WhenTold()
+        for name in "abc":
+            entry = store.find(target(name))
+            assert entry is not None
+            store.doom(entry)
+        while threads.waiting or database.waiting:
+            threads.run_all()
+            rows = self.place.catalogue._database.execute("SELECT count(*) FROM entries")
+            self.assertLessEqual(rows.fetchone()[0], len(self.place.files()))
+            if database.waiting:
+                database.run()
+        self.assertEqual(self.place.files(), {})
+
+    def test_catalogue_failing(self) -> None:
+        """Space is freed though the row cannot be deleted; the next start meets and drops it."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
+        store.doom(entry)
+        self.flushLoggedErrors(sqlite3.OperationalError)
+        self.assertEqual(self.place.files(), {})
+        failing.trouble.clear()
+        self.place.kill()
+        store = self.started()
+        self.assertIsNone(store.find(target("a")))
+
+    def test_unlink_failing(self) -> None:
+        """A file that cannot be removed counts until it can."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        path = entry.blob.path
+        path.unlink()
+        path.mkdir()
+        store.doom(entry)
+        self.assertTrue(self.place.ledger.awaiting)
+        path.rmdir()
+        self.place.clock.advance(5)
+        self.place.clock.advance(5)
+        self.assertEqual(self.place.ledger.awaiting, 0)
+
+    def test_in_bites(self) -> None:
+        """Of many that go at once, some are gone while others wait, and in the end all are."""
+        store = self.started()
+        for number in range(200):
+            self.put(store, f"n{number}", b"")
+        self.place.in_thread = self.place.in_database = threads = WhenTold()
+        for number in range(200):
+            entry = store.find(target(f"n{number}"))
+            assert entry is not None
+            store.doom(entry)
+        left = set()
+        while threads.waiting:
+            threads.run()
+            left.add(len(self.place.files()))
+        self.assertEqual(min(left), 0)
+        self.assertTrue(left - {0, 199, 200}, left)
+        self.assertEqual(self.place.ledger.awaiting, 0)
+
+    def test_waits_for_an_opening(self) -> None:
+        """A file that is being opened is removed once it is open, and its descriptor closed."""
+        store = self.started()
+        self.put(store, "a")
+        entry = store.find(target("a"))
+        assert entry is not None
+        before = self.place.descriptors()
+        self.place.in_thread = threads = WhenTold()
+        leaving = run(entry.open())
+        leaving.cancel()
+        self.failureResultOf(leaving, CancelledError)
+        store.doom(entry)
+        self.assertEqual((len(threads.waiting), len(self.place.files())), (1, 1))
+        threads.run_all()
+        self.assertEqual((self.place.descriptors(), self.place.files()), (before, {}))

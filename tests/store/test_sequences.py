@@ -1,0 +1,292 @@
+"""Tests of the store under any sequence of what may happen to it, threads in any order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.repo.kinds import Kind
+from osproxy.store.ledger import CacheFull
+from tests.store.doubles import HEAD, MIB, Place, WhenTold, run, sha256, target
+
+if TYPE_CHECKING:
+    from osproxy.store.drafts import Draft, DraftLease
+    from osproxy.store.entries import Lease
+
+_NAMES = ("a", "b", "c", "d")
+_names = st.sampled_from(_NAMES)
+# Five of these fill the cache.
+_lengths = st.sampled_from([0, 1, 5000, 400_000, 900_000])
+_fills = st.sampled_from([b"x", b"y", b"z"])
+_EXPECTED = (CacheFull, CancelledError, FileNotFoundError)
+
+
+@define(eq=False)
+class _Held:
+    lease: Lease | DraftLease
+    offset: int
+    body: bytes
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A store of 2 MiB, bodies of up to 1 MiB, and threads that work when told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(dir=os.getcwd()))
+        self.threads = WhenTold()
+        self.database = WhenTold()
+        self.restarts = 0
+        # What was ever committed under a name, by digest.
+        self.bodies: dict[str, bytes] = {}
+        self.boot(self.root / "0")
+
+    def boot(self, path: Path) -> None:
+        """Start a store on what lies there."""
+        self.threads.waiting.clear()
+        self.database.waiting.clear()
+        self.place = Place(path, 2 * MIB, in_thread=self.threads, in_database=self.database)
+        self.store = self.place.store()
+        starting = run(self.store.start())
+        self.settle()
+        assert starting.called
+        self.beginning: list[tuple[str, bytes, Deferred[Any]]] = []
+        self.drafts: list[tuple[Draft, bytes]] = []
+        self.opening: list[tuple[bytes, Deferred[Any]]] = []
+        self.held: list[_Held] = []
+        self.committing: list[Deferred[Any]] = []
+        self.committed = 0
+
+    def settle(self) -> None:
+        """Run all threads until none has work."""
+        while self.threads.waiting or self.database.waiting:
+            self.threads.run_all()
+            self.database.run_all()
+
+    def collect(self) -> None:
+        """Take what has come of what was asked."""
+        for item in list(self.beginning):
+            _name, body, work = item
+            if work.called:
+                self.beginning.remove(item)
+                work.addCallback(self.has_begun, body)
+                work.addErrback(lambda failure: failure.trap(*_EXPECTED))
+        for pair in list(self.opening):
+            body, opened = pair
+            if opened.called:
+                self.opening.remove(pair)
+                opened.addCallback(self.has_opened, body)
+                opened.addErrback(lambda failure: failure.trap(*_EXPECTED))
+        for commit in list(self.committing):
+            if commit.called:
+                self.committing.remove(commit)
+                commit.addErrback(lambda failure: failure.trap(*_EXPECTED))
+
+    def has_begun(self, draft: Draft, body: bytes) -> None:
+        """Take a draft."""
+        self.drafts.append((draft, body))
+
+    def has_opened(self, lease: Lease, body: bytes) -> None:
+        """Take a lease."""
+        self.held.append(_Held(lease, lease.offset, body))
+
+    @rule(name=_names, length=_lengths, fill=_fills, rest=st.booleans())
+    def begin(self, name: str, length: int, fill: bytes, rest: bool) -> None:
+        """Somebody wants to write."""
+        body = fill * length
+        work = run(self.store.begin(target(name), HEAD, length, kind=Kind.PACKAGE))
+        self.beginning.append((name, body, work))
+        if rest:
+            self.settle()
+
+    @precondition(lambda self: self.beginning)
+    @rule(data=st.data())
+    def cancel_begin(self, data: Any) -> None:
+        """Somebody changes his mind."""
+        data.draw(st.sampled_from(self.beginning))[2].cancel()
+
+    @precondition(lambda self: self.drafts)
+    @rule(data=st.data(), count=st.integers(1, 2), cancel=st.booleans(), rest=st.booleans())
+    def commit(self, data: Any, count: int, cancel: bool, rest: bool) -> None:
+        """One or two drafts are whole."""
+        pairs = []
+        for _ in range(min(count, len(self.drafts))):
+            draft, body = data.draw(st.sampled_from(self.drafts))
+            self.drafts.remove((draft, body))
+            draft.write(body)
+            pairs.append((draft, sha256(body)))
+            self.bodies[sha256(body)] = body
+            if data.draw(st.booleans()):
+                self.held.append(_Held(draft.lease(), draft.offset, body))
+        self.committed += len(pairs)
+        self.committing.append(work := run(self.store.commit(pairs, 1.0)))
+        if cancel:
+            work.cancel()
+            for draft, _ in pairs:
+                draft.discard()
+        if rest:
+            self.settle()
+
+    @precondition(lambda self: self.drafts)
+    @rule(data=st.data(), read=st.booleans())
+    def discard(self, data: Any, read: bool) -> None:
+        """A draft is given up, half written, read or not."""
+        draft, body = data.draw(st.sampled_from(self.drafts))
+        self.drafts.remove((draft, body))
+        half = body[: len(body) // 2]
+        draft.write(half)
+        if read:
+            self.held.append(_Held(draft.lease(), draft.offset, half))
+        draft.discard()
+
+    @rule(name=_names, cancel=st.booleans(), rest=st.booleans())
+    def open(self, name: str, cancel: bool, rest: bool) -> None:
+        """A reader comes."""
+        entry = self.store.find(target(name))
+        if entry is not None:
+            self.store.touch(entry)
+            self.store.freshen(entry, 2.0)
+            work = run(entry.open())
+            self.opening.append((self.bodies[entry.digest], work))
+            if cancel:
+                work.cancel()
+            if rest:
+                self.settle()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def close(self, data: Any) -> None:
+        """A reader has read all, and goes."""
+        held = data.draw(st.sampled_from(self.held))
+        self.held.remove(held)
+        self.check(held)
+        held.lease.close()
+
+    @rule(name=_names)
+    def doom(self, name: str) -> None:
+        """An entry is let go."""
+        entry = self.store.find(target(name))
+        if entry is not None:
+            self.store.doom(entry)
+
+    @rule()
+    def tick(self) -> None:
+        """Time passes."""
+        self.place.clock.advance(5)
+
+    @precondition(lambda self: self.threads.waiting)
+    @rule(data=st.data())
+    def run_thread(self, data: Any) -> None:
+        """A thread of many gets its turn, in any order."""
+        self.threads.waiting.rotate(data.draw(st.integers(0, len(self.threads.waiting) - 1)))
+        self.threads.run()
+
+    @precondition(lambda self: self.database.waiting)
+    @rule()
+    def run_database(self) -> None:
+        """The one thread of the catalogue goes on."""
+        self.database.run()
+
+    @rule()
+    def run_everything(self) -> None:
+        """All threads come to rest."""
+        self.settle()
+
+    @precondition(lambda self: self.committed > 2)
+    @rule()
+    def kill(self) -> None:
+        """The process is killed; the next one starts on what it left on the disk."""
+        self.restarts += 1
+        left = self.root / str(self.restarts)
+        shutil.copytree(self.place.path, left)
+        self.end()
+        self.boot(left)
+        self.settle()
+        self.agree()
+        for name in _NAMES:
+            entry = self.store.find(target(name))
+            if entry is not None:
+                body = entry.blob.path.read_bytes()[entry.offset :]
+                assert body == self.bodies[entry.digest]
+
+    @invariant()
+    def never_too_much(self) -> None:
+        """B6: neither in the book nor on the disk."""
+        self.collect()
+        ledger = self.place.ledger
+        assert ledger.used <= ledger.capacity
+        on_disk = sum(-(-size // 4096) * 4096 for size in self.place.files().values())
+        assert on_disk <= ledger.used - ledger.overhead
+
+    @invariant()
+    def readers_are_undisturbed(self) -> None:
+        """B5: whatever happens to an entry, who holds it can read it."""
+        for held in self.held:
+            self.check(held)
+
+    def check(self, held: _Held) -> None:
+        """Read all of what is held."""
+        found = os.pread(held.lease.fileno(), len(held.body), held.offset)
+        assert found == held.body
+
+    def agree(self) -> None:
+        """B3: at rest, what lies on the disk is what is stored, and nothing else."""
+        found = [self.store.find(target(name)) for name in _NAMES]
+        paths = sorted(str(entry.blob.path) for entry in found if entry is not None)
+        files = sorted(str(self.place.path / "osproxy" / name) for name in self.place.files())
+        assert files == paths, (files, paths)
+        assert self.place.ledger.awaiting == self.place.ledger.reserved == 0
+
+    def end(self) -> None:
+        """Let everybody leave and stop in good order: nothing is left over."""
+        for _, _, work in self.beginning:
+            work.cancel()
+        self.settle()
+        self.collect()
+        for draft, _ in self.drafts:
+            draft.discard()
+        for held in self.held:
+            held.lease.close()
+        self.settle()
+        self.collect()
+        for draft, _ in self.drafts:
+            draft.discard()
+        self.settle()
+        self.agree()
+        stopping = run(self.store.stop())
+        self.settle()
+        assert stopping.called
+        stopping.addErrback(lambda failure: failure.raiseException())
+        assert self.place.descriptors() == []
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        self.end()
+        shutil.rmtree(self.root)
+
+
+class StoreSequenceTests(SynchronousTestCase):
+    """Every sequence of happenings."""
+
+    def test_sequences(self) -> None:
+        """B3, B5 and B6 hold after every step, and nothing leaks, whatever happens when."""
+        run_state_machine_as_test(
+            StoreMachine,
+            settings=settings(max_examples=150, stateful_step_count=60, deadline=None),
+        )

@@ -1,0 +1,65 @@
+"""Tests of the store: entries in, entries out, and nothing lost or leaked between."""
+
+from __future__ import annotations
+
+from osproxy.repo.kinds import Kind
+from osproxy.store.records import read_header
+from tests.store.doubles import (
+    HEAD,
+    StoreTestCase,
+    run,
+    sha256,
+    target,
+)
+
+
+class EntryTests(StoreTestCase):
+    """What was committed can be read."""
+
+    def test_put_and_read(self) -> None:
+        """A committed body is found and read back, and is what the metrics count."""
+        store = self.started()
+        self.put(store, "a.rpm", b"body" * 3000)
+        self.assertEqual(self.body_of(store, "a.rpm"), b"body" * 3000)
+        self.assertIn(b"osproxy_entries 1.0", self.place.metrics.exposition())
+        self.assert_agrees()
+
+    def test_empty_body(self) -> None:
+        """A body of no octets is a body."""
+        store = self.started()
+        self.put(store, "empty", b"")
+        self.assertEqual(self.body_of(store, "empty"), b"")
+
+    def test_survives_a_restart(self) -> None:
+        """An orderly stop and a new start keep entries, heads, freshness and the order of use."""
+        store = self.started()
+        for name in ("a", "b", "c"):
+            self.put(store, name)
+        entry = store.find(target("a"))
+        assert entry is not None
+        self.place.clock.advance(1)
+        store.touch(entry)
+        store.freshen(entry, 77.0)
+        self.successResultOf(run(store.stop()))
+        store = self.started()
+        found = store.find(target("a"))
+        assert found is not None
+        self.assertEqual((found.checked_at, found.head), (77.0, HEAD))
+        self.assertEqual(found.digest, sha256(b"x" * 5000))
+        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+        ledger = self.place.ledger
+        order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom)
+        names = {e.id: e.target.path for e in map(store.find, map(target, "abc")) if e}
+        self.assertEqual([names[key] for key in order], ["/b", "/c", "/a"])
+        self.assert_agrees()
+
+    def test_file_describes_itself(self) -> None:
+        """A file says what it is, so that the catalogue can be made anew from the files."""
+        store = self.started()
+        self.put(store, "a", b"12345")
+        entry = store.find(target("a"))
+        assert entry is not None
+        record = read_header(entry.blob.path)
+        self.assertEqual((record.target, record.head, record.length), (target("a"), HEAD, 5))
+        self.assertEqual((record.digest, record.kind), (sha256(b"12345"), Kind.PACKAGE))
+        self.assertEqual((record.offset, record.checked_at), (entry.offset, 5.0))

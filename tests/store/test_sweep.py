@@ -1,0 +1,135 @@
+"""Tests of `osproxy.store.sweep`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tests.store.doubles import StoreTestCase, WhenTold, draft_of, run, sha256, target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osproxy.store.store import Store
+
+
+class SweepTests(StoreTestCase):
+    """B3: after a start no file lies there that is not an entry, and no entry without a file."""
+
+    def path_of(self, store: Store, name: str) -> Path:
+        """Where an entry lies."""
+        entry = store.find(target(name))
+        assert entry is not None
+        return entry.blob.path
+
+    def test_leftovers(self) -> None:
+        """Drafts, files without a row, rows without a file or with another size all go."""
+        store = self.started()
+        for name in ("kept", "lost", "cut", "orphan"):
+            self.put(store, name)
+        self.successResultOf(run(draft_of(store, "draft", b"d" * 9)))
+        orphan = self.path_of(store, "orphan")
+        kept = orphan.read_bytes()
+        self.path_of(store, "lost").unlink()
+        os.truncate(self.path_of(store, "cut"), 17)
+        entry = store.find(target("orphan"))
+        assert entry is not None
+        store.doom(entry)
+        orphan.write_bytes(kept)
+        self.place.kill()
+        store = self.started()
+        self.assertEqual(self.body_of(store, "kept"), b"x" * 5000)
+        self.assertEqual(len(self.place.files()), 1)
+        self.assertIsNone(store.find(target("lost")))
+        self.assertIsNone(store.find(target("cut")))
+        self.assert_agrees()
+
+    def test_does_not_delay_the_start(self) -> None:
+        """A start is done before the sweep has looked at a single file, and serves meanwhile."""
+        store = self.started()
+        self.put(store, "a")
+        self.successResultOf(run(draft_of(store, "draft", b"d" * 9)))
+        self.place.kill()
+        self.place.in_thread = threads = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        # One look at the disk's free space.
+        threads.run()
+        self.successResultOf(starting)
+        self.assertEqual(len(self.place.files()), 2)
+        # What is new meanwhile is not swept.
+        begun = run(draft_of(store, "new", b"n"))
+        entry = store.find(target("a"))
+        assert entry is not None
+        opening = run(entry.open())
+        store.doom(entry)
+        threads.run_all()
+        draft = self.successResultOf(begun)
+        lease = self.successResultOf(opening)
+        self.assertEqual(self.read(lease), b"x" * 5000)
+        commit = run(store.commit([(draft, sha256(b"n"))], 1.0))
+        threads.run_all()
+        self.successResultOf(commit)
+        lease.close()
+        threads.run_all()
+        self.assertEqual(len(self.place.files()), 1)
+        self.assert_agrees()
+
+    def test_lost_catalogue(self) -> None:
+        """B7: without its catalogue the cache starts empty; what is not named as ours stays."""
+        store = self.started()
+        self.put(store, "a")
+        stranger = self.path_of(store, "a").with_name("README")
+        stranger.write_text("mine")
+        outside = self.place.path / "0000000000000001"
+        outside.write_text("mine")
+        self.successResultOf(run(store.stop()))
+        self.place.directory.catalogue.unlink()
+        store = self.started()
+        self.assertIsNone(store.find(target("a")))
+        self.assertEqual([path.rsplit("/", 1)[1] for path in self.place.files()], ["README"])
+        self.assertTrue(outside.exists())
+        self.put(store, "a")
+        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+
+    def test_lost_counter(self) -> None:
+        """Numbers are not given twice, even when the counter of runs is lost."""
+        for _ in range(2):
+            store = self.started()
+            self.put(store, "a")
+            self.put(store, "b")
+            (self.place.path / "osproxy" / "run").unlink()
+            self.place.kill()
+        store = self.started()
+        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+        self.assertEqual(self.body_of(store, "b"), b"x" * 5000)
+
+    def test_two_rows_of_one_target(self) -> None:
+        """Of two rows for one target the later one counts."""
+        store = self.started()
+        self.put(store, "a", b"old")
+        first = self.place.path.with_name("first")
+        first.mkdir()
+        self.put(store, "b", b"new")
+        self.place.catalogue._database.execute("UPDATE entries SET path = '/a'")
+        self.place.catalogue._database.commit()
+        self.place.kill()
+        store = self.started()
+        self.assertEqual(self.body_of(store, "a"), b"new")
+        self.assertEqual(len(self.place.files()), 1)
+        self.assert_agrees()
+
+    def test_stops_the_sweep(self) -> None:
+        """A stop does not wait for a sweep of a large directory."""
+        store = self.started()
+        for number in range(300):
+            self.put(store, f"n{number}", b"")
+        self.place.kill()
+        self.place.in_thread = threads = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        threads.run(2)
+        self.successResultOf(starting)
+        stopping = run(store.stop())
+        threads.run()
+        self.successResultOf(stopping)
