@@ -1,0 +1,430 @@
+"""Tests of `osproxy.upstream.origin`."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import (
+    ConnectionRefusedError,
+    NoRouteError,
+    TCPTimedOutError,
+    TimeoutError,
+)
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from osproxy.http.fields import every
+from osproxy.metrics import Metrics
+from osproxy.upstream.agent import ExactAgent
+from osproxy.upstream.origin import TimedOut, Unreachable, Upstream, UpstreamError
+from osproxy.upstream.trust import policy
+from tests.upstream.origins import (
+    CONNECT_TIMEOUT,
+    HEAD_TIMEOUT,
+    STALL_TIMEOUT,
+    Network,
+    Origin,
+    moved,
+    plain,
+    started,
+)
+from tests.web.certificates import certificate_files
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from osproxy.http.fields import Fields
+    from osproxy.upstream.origin import Reply
+
+OPEN = b"HTTP/1.1 200 OK\r\n"
+ABSURD = b"Content-Length: " + b"9" * 5000
+
+
+class AskTests(TestCase):
+    """An upstream is asked for a file, and says what it says."""
+
+    timeout = 10
+
+    def setUp(self) -> None:
+        """Make a network."""
+        self.network = Network(self)
+        self.upstream = self.network.upstream
+
+    async def test_question(self) -> None:
+        """A question is of our own making, and carries what the caller adds, octet for octet."""
+        origin = Origin(plain(b""))
+        url = self.network.serve(origin)
+        fields: Fields = (("If-None-Match", '"\xe9"'), ("Range", "bytes=1-2"))
+        await self.upstream.ask(url + "/a%2Bb/c+d%5E?e=f+g%20h", fields=fields)
+        [head] = origin.heads
+        line, *lines = head.split("\r\n")
+        self.assertEqual(line, "GET /a%2Bb/c+d%5E?e=f+g%20h HTTP/1.1")
+        self.assertIn("Accept: */*", lines)
+        self.assertIn('If-None-Match: "\xe9"', lines)
+        self.assertIn("Range: bytes=1-2", lines)
+        names = sorted(line.partition(":")[0].lower() for line in lines)
+        expected = ["accept", "accept-encoding", "host", "if-none-match", "range", "user-agent"]
+        self.assertEqual([name for name in names if name not in ("via", "connection")], expected)
+        self.assertIn("\r\nUser-Agent: ZYpp ", head)
+
+    async def test_only_identity(self) -> None:
+        """No encoding but identity is ever asked for."""
+        origin = Origin(plain(b""))
+        await self.upstream.ask(self.network.serve(origin) + "/a.gz")
+        encodings = [line for line in origin.heads[0].split("\r\n") if "ncoding" in line]
+        self.assertEqual(encodings, ["Accept-Encoding: identity"])
+
+    async def test_encoded(self) -> None:
+        """What is encoded nevertheless stays as it is, and is called what it is."""
+        body = gzip.compress(b"abc" * 1000)
+        url = self.network.serve(Origin(plain(body, b"content-encoding: gzip")))
+        reply = await self.upstream.ask(url)
+        self.assertEqual(reply.length, len(body))
+        self.assertEqual(every(reply.fields, "content-encoding"), ["gzip"])
+        self.assertEqual(await reply.read(len(body)), body)
+
+    async def test_not_encoded(self) -> None:
+        """What is not encoded has no field that says how."""
+        reply = await self.upstream.ask(self.network.serve(Origin(plain(b"abc", b"ETag: x"))))
+        self.assertEqual(reply.fields, (("ETag", "x"),))
+
+    async def test_fields(self) -> None:
+        """Fields come as they were sent, without those that are for the next hop."""
+        sent = (b'ETag: "\xe9"', b"Warning: a", b"Keep-Alive: 5", b"Proxy-X: y", b"Warning: b")
+        reply = await self.upstream.ask(self.network.serve(Origin(plain(b"", *sent))))
+        expected = [("ETag", '"\xe9"'), ("Warning", "a"), ("Warning", "b")]
+        self.assertEqual(sorted(reply.fields), expected)
+
+    async def test_connection(self) -> None:
+        """What Connection names is for the next hop as well, in that reply alone."""
+        sent = (b"X-Hop: 1", b"X-End: 2", b"Connection: x-hop,", b"connection: y")
+        origin = Origin(plain(b"a", *sent), plain(b"b", *sent[:2]))
+        url = self.network.serve(origin)
+        reply = await self.upstream.ask(url)
+        self.assertEqual(reply.fields, (("X-End", "2"),))
+        await reply.read(1)
+        reply = await self.upstream.ask(url)
+        self.assertEqual(sorted(reply.fields), [("X-End", "2"), ("X-Hop", "1")])
+        self.assertEqual(len(origin.connections), 1)
+
+    async def test_cookies(self) -> None:
+        """Cookies are not taken, and not sent to where they come from."""
+        origin = Origin(plain(b"", b"Set-Cookie: a=b; Path=/"), plain(b""))
+        url = self.network.serve(origin)
+        self.assertEqual((await self.upstream.ask(url)).fields, ())
+        await self.upstream.ask(url, fields=(("Cookie", "c=d"),))
+        self.assertNotIn("cookie", "".join(origin.heads).lower())
+
+    async def test_head(self) -> None:
+        """HEAD tells how long a file is, and brings no body."""
+        head = OPEN + b"Content-Length: 123456789\r\n\r\n"
+        origin = Origin(head, head, plain(b"a"))
+        url = self.network.serve(origin)
+        reply = await self.upstream.ask(url, head=True)
+        self.assertEqual((reply.status, reply.length), (200, 123456789))
+        self.assertTrue(origin.heads[0].startswith("HEAD / "))
+        self.assertEqual(await reply.read(0), b"")
+        reply = await self.upstream.ask(url, head=True)
+        reply.abandon()
+        await self.upstream.ask(url)
+        self.assertEqual(len(origin.connections), 1)
+
+    async def test_head_without_length(self) -> None:
+        """A HEAD may leave open how long a file is, or say it badly."""
+        for field in (b"ETag: a", b"Content-Length: +1", b"Content-Length: \xb2", ABSURD):
+            with self.subTest(field):
+                url = self.network.serve(Origin(OPEN + field + b"\r\n\r\n"))
+                self.assertIsNone((await self.upstream.ask(url, head=True)).length)
+
+    async def test_not_modified(self) -> None:
+        """304 has no body, whatever length it says."""
+        origin = Origin(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nETag: a\r\n\r\n")
+        reply = await self.upstream.ask(self.network.serve(origin))
+        self.assertEqual((reply.status, reply.fields), (304, (("ETag", "a"),)))
+        self.assertEqual(await reply.read(0), b"")
+
+    async def test_no_url(self) -> None:
+        """What cannot be asked is unreachable."""
+        for url in (
+            "http://",
+            "gopher://a.example/",
+            "http://a.example:x/",
+            "http://\xe9.example:x",
+        ):
+            with self.subTest(url), self.assertRaises(Unreachable):
+                await self.upstream.ask(url)
+
+    async def test_odd_framing(self) -> None:
+        """A head that leaves open where the body ends, or is none, is no answer."""
+        for reply in (
+            OPEN + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            OPEN + b"Content-Length: 3, 4\r\n\r\nabcd",
+            OPEN + b"Content-Length: -1\r\n\r\n",
+            OPEN + b"Content-Length: +3\r\n\r\nabc",
+            OPEN + b"Content-Length: 0x3\r\n\r\nabc",
+            OPEN + b"Content-Length: abc\r\n\r\nabc",
+            OPEN + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            OPEN + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            OPEN + b"Transfer-Encoding:\r\n chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
+            OPEN + ABSURD + b"\r\n\r\n",
+            OPEN + b"Transfer-Encoding: identity\r\n\r\n",
+            OPEN + b"no colon\r\n\r\n",
+            OPEN + b"X-\xe9: y\r\nContent-Length: 0\r\n\r\n",
+            OPEN + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+            OPEN + b"X: y\r\n" * 30_000,
+            b"HTTP/1.1 OK\r\n\r\n",
+            b"HTTP/x 200 OK\r\n\r\n",
+            b"<html>\r\n\r\n",
+        ):
+            with self.subTest(reply[:60]):
+                origin = Origin(reply)
+                url = self.network.serve(origin)
+                with self.assertRaises(Unreachable) as raised:
+                    await self.upstream.ask(url)
+                self.assertEqual(raised.exception.reason, "protocol")
+                self.assertEqual(raised.exception.host, url.removeprefix("http://"))
+                await origin.connections[0].closed
+
+    async def test_odd_status(self) -> None:
+        """Nobody knows what a status means that HTTP has not."""
+        for status in (b"-1 What", b"0 What", b"99 What", b"600 What", b"999 What"):
+            with self.subTest(status), self.assertRaises(Unreachable) as raised:
+                await self.upstream.ask(self.network.serve(Origin(plain(b"abc", status=status))))
+            self.assertEqual(raised.exception.reason, "protocol")
+
+    async def test_hangs_up(self) -> None:
+        """An upstream that ends the connection instead of answering is unreachable."""
+        for said in (None, OPEN):
+            with self.subTest(said), self.assertRaises(Unreachable) as raised:
+                await self.upstream.ask(self.network.serve(Origin(said, close=True)))
+            self.assertEqual(raised.exception.reason, "protocol")
+
+    async def test_early_hints(self) -> None:
+        """Interim answers are passed over."""
+        origin = Origin(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + plain(b"abc"))
+        reply = await self.upstream.ask(self.network.serve(origin))
+        self.assertEqual((reply.status, reply.fields), (200, ()))
+
+    async def test_too_late(self) -> None:
+        """An upstream that does not answer in time has timed out."""
+        origin = Origin(None)
+        asking = started(self.upstream.ask(self.network.serve(origin)))
+        connection = await origin.when_asked()
+        self.network.clock.advance(HEAD_TIMEOUT)
+        error = self.failureResultOf(asking, TimedOut).value
+        self.assertEqual(error.reason, "timeout")
+        self.assertIn("did not answer within 15 s", str(error))
+        await connection.closed
+
+    async def test_cancelled(self) -> None:
+        """A question that is cancelled drops the connection, and is no fault of the upstream."""
+        origin = Origin(None)
+        asking = started(self.upstream.ask(self.network.serve(origin)))
+        connection = await origin.when_asked()
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertEqual(self.network.clock.getDelayedCalls(), [])
+        await connection.closed
+
+    async def test_cancelled_while_resolving(self) -> None:
+        """The same goes while a name is looked up."""
+        asking = started(self.upstream.ask(self.network.serve(Origin())))
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertEqual(self.network.clock.getDelayedCalls(), [])
+
+
+class ConnectTests(SynchronousTestCase):
+    """An upstream may not be there."""
+
+    def failure_of(self, host: str, error: Exception) -> UpstreamError:
+        """Ask, let the connection fail, and find out what is made of it."""
+        asking = self.ask(f"http://{host}/a")
+        factory = self.reactor.tcpClients[0][2]
+        factory.clientConnectionFailed(self.reactor.connectors[0], Failure(error))
+        self.reactor.advance(1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        failure: UpstreamError = self.failureResultOf(asking, UpstreamError).value
+        return failure
+
+    def ask(self, url: str) -> Deferred[Reply]:
+        """Ask, by a reactor without a network."""
+        self.reactor = MemoryReactorClock()
+        agent = ExactAgent(
+            self.reactor,
+            policy(None),
+            connect_timeout=CONNECT_TIMEOUT,
+            head_timeout=HEAD_TIMEOUT,
+        )
+        metrics = Metrics(CollectorRegistry())
+        upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics)
+        return started(upstream.ask(url))
+
+    def test_refused(self) -> None:
+        """An upstream that does not listen is unreachable, be it called by name or address."""
+        for host in (
+            "upstream.example:1",
+            "192.0.2.1",
+            "[2001:db8::1]:81",
+            "\xe9.example",
+        ):
+            with self.subTest(host):
+                error = self.failure_of(host, ConnectionRefusedError())
+                self.assertIsInstance(error, Unreachable)
+                self.assertEqual((error.reason, error.host), ("refused", host))
+
+    def test_no_route(self) -> None:
+        """So is one to which no way leads."""
+        error = self.failure_of("upstream.example", NoRouteError())
+        self.assertIsInstance(error, Unreachable)
+        self.assertEqual(error.reason, "connect")
+
+    def test_others_give_up(self) -> None:
+        """If Twisted or the kernel loses patience before we do, it is a timeout all the same."""
+        for cause in (TimeoutError(), TCPTimedOutError()):
+            with self.subTest(cause):
+                error = self.failure_of("upstream.example", cause)
+                self.assertIsInstance(error, TimedOut)
+                self.assertEqual(error.reason, "timeout")
+
+    def test_does_not_connect(self) -> None:
+        """An upstream that does not connect in time has timed out."""
+        asking = self.ask("http://upstream.example/a")
+        self.reactor.advance(CONNECT_TIMEOUT)
+        error = self.failureResultOf(asking, TimedOut).value
+        self.assertEqual(str(error), "upstream.example did not connect within 10 s")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        """A question that is cancelled stops connecting."""
+        asking = self.ask("http://upstream.example/a")
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class RedirectTests(TestCase):
+    """Redirects are followed, within bounds."""
+
+    timeout = 10
+
+    def setUp(self) -> None:
+        """Make a network."""
+        self.network = Network(self)
+        self.upstream = self.network.upstream
+
+    async def test_eight(self) -> None:
+        """Eight redirects are followed, by one connection where it is one host."""
+        origin = Origin(*(moved(f"/{number}") for number in range(8)), plain(b"abc"))
+        url = self.network.serve(origin)
+        reply = await self.upstream.ask(url + "/a", fields=(("Range", "bytes=0-"),))
+        self.assertEqual((reply.status, reply.hops, reply.url), (200, 8, url + "/7"))
+        self.assertEqual(await reply.read(10), b"abc")
+        self.assertEqual(len(origin.connections), 1)
+        for head in origin.heads:
+            self.assertIn("Range: bytes=0-", head)
+
+    async def test_nine(self) -> None:
+        """Nine are too many."""
+        origin = Origin(*(moved("/a?") for _ in range(9)), plain(b"abc"))
+        url = self.network.serve(origin)
+        with self.assertRaises(Unreachable) as raised:
+            await self.upstream.ask(url + "/a")
+        self.assertEqual(raised.exception.reason, "redirect")
+        self.assertEqual(len(origin.requests), 9)
+
+    async def test_other_host(self) -> None:
+        """A reply tells who gave it, by whatever status the redirect was, and keeps the method."""
+        for status in (b"301 A", b"302 A", b"303 A", b"307 A", b"308 A"):
+            with self.subTest(status):
+                mirror = Origin(plain(b""))
+                there = self.network.serve(mirror)
+                here = self.network.serve(Origin(moved(there + "/x", status)))
+                reply = await self.upstream.ask(here, head=True)
+                self.assertEqual(reply.host, there.removeprefix("http://"))
+                self.assertEqual((reply.hops, reply.url), (1, there + "/x"))
+                self.assertTrue(mirror.heads[0].startswith("HEAD /x "))
+
+    async def test_relative(self) -> None:
+        """A Location may be relative, and have octets that a URL has not."""
+        origin = Origin(moved("../c d/\xc3\xa9\xff%2B?x"), plain(b""))
+        url = self.network.serve(origin)
+        reply = await self.upstream.ask(url + "/a/b/e")
+        self.assertEqual(reply.url, url + "/a/c%20d/%C3%A9%FF%2B?x")
+        self.assertTrue(origin.heads[1].startswith("GET /a/c%20d/%C3%A9%FF%2B?x "))
+
+    async def test_slash(self) -> None:
+        """A redirect that only adds a slash is the reply."""
+        origin = Origin(moved("/a/b/", b"301 Moved Permanently"), plain(b""))
+        url = self.network.serve(origin)
+        reply = await self.upstream.ask(url + "/a/b")
+        self.assertEqual((reply.status, reply.redirect, reply.hops), (301, "/a/b/", 0))
+        reply.abandon()
+        await self.network.settle()
+        await self.upstream.ask(url)
+        self.assertEqual(len(origin.connections), 1)
+
+    async def test_refused(self) -> None:
+        """A redirect that leads where we do not go is an error that says so."""
+        origin = Origin(moved("ftp://mirror.example/a"))
+        with self.assertRaises(Unreachable) as raised:
+            await self.upstream.ask(self.network.serve(origin))
+        self.assertEqual(raised.exception.reason, "redirect")
+        self.assertIn("redirects, but", str(raised.exception))
+
+    async def test_gives_up_tls(self) -> None:
+        """What must come by TLS is not asked for without."""
+        mirror, files = Origin(plain(b"abc")), certificate_files(self.mktemp())
+        there = self.network.serve(mirror)
+        network = Network(self, files.authority)
+        url = network.serve(Origin(moved(there), moved(there)), files)
+        with self.assertRaises(Unreachable) as raised:
+            await network.upstream.ask(url, https_only=True)
+        self.assertEqual(raised.exception.reason, "redirect")
+        self.assertEqual(mirror.requests, [])
+        self.assertEqual((await network.upstream.ask(url)).url, there)
+
+    async def test_stalling_body(self) -> None:
+        """A redirect whose body stalls is followed when that is clear."""
+        half = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 9\r\n\r\nabc"
+        origin = Origin(half, plain(b"abc"))
+        asking = started(self.upstream.ask(self.network.serve(origin)))
+        connection = await origin.when_asked()
+        await self.network.settle()
+        self.network.clock.advance(STALL_TIMEOUT)
+        self.assertEqual((await asking).hops, 1)
+        await connection.closed
+
+    async def test_cancelled(self) -> None:
+        """A question can be cancelled between one redirect and the next."""
+        half = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 9\r\n\r\nabc"
+        origin = Origin(half)
+        asking = started(self.upstream.ask(self.network.serve(origin)))
+        connection = await origin.when_asked()
+        await self.network.settle()
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        await connection.closed
+
+    async def test_without_location(self) -> None:
+        """A redirect that does not say where is the reply."""
+        url = self.network.serve(Origin(plain(b"abc", status=b"302 Found")))
+        reply = await self.upstream.ask(url)
+        self.assertEqual((reply.status, reply.redirect), (302, None))
+        self.assertEqual(await reply.read(10), b"abc")
+
+    async def test_large_bodies(self) -> None:
+        """A redirect's body is not waited for."""
+        origin = Origin(
+            b"HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 99999999\r\n\r\nabc",
+            plain(b"abc"),
+        )
+        reply = await self.upstream.ask(self.network.serve(origin))
+        self.assertEqual(await reply.read(10), b"abc")
+        await origin.connections[0].closed
+        self.assertEqual(len(origin.connections), 2)
