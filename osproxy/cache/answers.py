@@ -1,0 +1,75 @@
+"""
+What is said to a client when there is no file to hand out, and how a file came about.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.fields import first
+from osproxy.model import Answer, Notice
+from osproxy.upstream.origin import TimedOut
+
+if TYPE_CHECKING:
+    from osproxy.model import Asked, Target
+    from osproxy.repo.kinds import Kind
+    from osproxy.upstream.origin import Reply, UpstreamError
+
+#: Statuses by which an authority says that it has no such file.
+MISSING = frozenset({404, 410})
+
+
+def line(status: int, text: str) -> Notice:
+    """Make an answer of one line."""
+    return Notice(status, f"{text}\n".encode())
+
+
+def plain(asked: Asked) -> bool:
+    """Whether the answer to a GET without further fields will do."""
+    return not asked.head and not conditional(asked) and first(asked.fields, "range") is None
+
+
+def conditional(asked: Asked) -> bool:
+    """Whether the client has a copy that it asks to compare."""
+    return any(
+        name.lower().startswith("if-") and name.lower() != "if-range" for name, _ in asked.fields
+    )
+
+
+def stale(why: str) -> CacheStatus:
+    """Say that a file is served although it could not be revalidated."""
+    return CacheStatus(fwd="stale", detail=f"stale: {why}")
+
+
+def missing_file(status: int, kind: Kind, cache_status: CacheStatus) -> Answer:
+    """Say that the authority has no such file."""
+    return Answer(line(status, "No such file."), cache_status, kind)
+
+
+def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -> Answer:
+    """Say what an upstream's refusal means to a client."""
+    status = evolve(status, fwd_status=reply.status, detail=reply.host)
+    if reply.redirect is not None:
+        # Relative: whatever host and prefix the client has asked by stay as they are.
+        notice = evolve(
+            line(reply.status, "It is a folder."), location=f"./{target.path.rpartition('/')[2]}/"
+        )
+        return Answer(notice, status, kind)
+    if reply.status in MISSING:
+        return missing_file(reply.status, kind, status)
+    if 400 <= reply.status < 500:
+        notice = line(reply.status, f"{reply.host} answered {reply.status}.")
+    else:
+        # An error of the upstream's, or an answer that makes no sense to this question.
+        code = reply.status if reply.status in (503, 504) else 502
+        notice = line(code, f"{reply.host} answered {reply.status}.")
+    return Answer(notice, status, kind, source=reply.host)
+
+
+def failed(error: UpstreamError, kind: Kind) -> Answer:
+    """Say that there is no answer from upstream: 502, or 504 where it did not come in time."""
+    code = 504 if isinstance(error, TimedOut) else 502
+    return Answer(line(code, f"{error}."), CacheStatus(fwd="uri-miss", detail=str(error)), kind)

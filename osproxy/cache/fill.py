@@ -1,0 +1,398 @@
+"""
+One download, many readers.
+
+When several clients ask for a file that we do not have, only the first question goes upstream. The
+answer is written to a draft in the store, and every client, the first included, reads that draft
+as it grows, from wherever it likes and as fast as it likes. Nothing here knows about clients or
+their protocol; see `osproxy.web.body` for where the octets go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from osproxy.cache.fillstate import NEXT, FillState
+from osproxy.cache.hashing import Hashing
+from osproxy.cache.heads import conditions_of, head_of, unchanged
+from osproxy.cache.intake import Intake
+from osproxy.cache.passage import continued
+from osproxy.cache.verified import HELD_BACK, Verified
+from osproxy.cache.waiters import OffsetWaiters, Waiters
+from osproxy.http.cachecontrol import storable
+from osproxy.model import BodyBroken, BodyDiverted
+from osproxy.store.blobs import State
+from osproxy.store.ledger import CacheFull
+from osproxy.upstream.origin import Unreachable, UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.cache.fillstate import Order
+    from osproxy.metrics import Metrics
+    from osproxy.model import Head, PassingBody
+    from osproxy.store.drafts import Draft, DraftLease
+    from osproxy.store.store import Store
+    from osproxy.threads import InThread
+    from osproxy.upstream.origin import Reply
+
+#: A fill that nobody reads goes on if no more than this is missing, or half of it is there.
+WORTH_FINISHING = 64 << 20
+
+
+class Abandoned(UpstreamError):
+    """All readers left before there was enough of a file to be worth finishing."""
+
+
+class Fill:
+    """
+    The download of one file, from the question to the entry.
+
+    :ivar state: see `FillState`.
+    :ivar head: what is known of the file, from STREAMING on.
+    :ivar length: octets in all, None while unknown.
+    :ivar written: octets in the draft.
+    :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
+    :ivar confirmed: whether that reply says that what is stored is still right.
+    :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
+    :ivar failure: why it FAILED.
+    :ivar readers: how many follow it, each a `osproxy.cache.follow.FillReader`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        order: Order,
+        store: Store,
+        in_thread: InThread,
+        clock: IReactorTime,
+        metrics: Metrics,
+        may_go_on: Callable[[], bool],
+        decided: Callable[[Fill], None],
+    ) -> None:
+        self.order = order
+        self.state = FillState.ASKING
+        self.head: Head | None = None
+        self.length: int | None = None
+        self.written = 0
+        self.reply: Reply | None = None
+        self.confirmed = False
+        self.outgrown = False
+        self.failure: UpstreamError | None = None
+        self.readers = 0
+        self._delivering = False
+        self._store = store
+        self._in_thread = in_thread
+        self._clock = clock
+        self._metrics = metrics
+        self._may_go_on = may_go_on
+        self._decided = decided
+        self._draft: Draft | None = None
+        self._hashing: Hashing | None = None
+        self._shown = 0
+        self._unread: Reply | None = None
+        self._headed = Waiters()
+        self._grown = OffsetWaiters()
+        self._ended = Waiters()
+        self._running: Deferred[None] | None = None
+
+    def begin(self) -> None:
+        """Start."""
+
+        def over(result: object) -> object:
+            self._running = None
+            self._ended.fire()
+            return result
+
+        self._metrics.fills_running.inc()
+        running = Deferred.fromCoroutine(self._run())
+        self._running = running
+        running.addBoth(over).addErrback(
+            lambda failure: self._log.failure("filling {target}", failure, target=self.order.target)
+        )
+
+    def take_reply(self) -> Reply | None:
+        """Give the reply of a diverted fill to the first who can use it; None to the others."""
+        reply, self._unread = self._unread, None
+        return reply
+
+    async def cancel(self) -> None:
+        """End at once; readers are cut."""
+        if self._running is not None:
+            ended = self._ended.wait()
+            self._running.cancel()
+            await ended
+
+    @property
+    def unverified(self) -> bool:
+        """Whether there is an expected digest that has not been met yet."""
+        return self.order.expectation.digest is not None and self.state in (
+            FillState.ASKING,
+            FillState.STREAMING,
+            FillState.VERIFYING,
+        )
+
+    @property
+    def headed(self) -> bool:
+        """Whether it is known what to tell readers."""
+        if self.state is FillState.ASKING:
+            return False
+        # Of a file of one block even the head is a promise that could not be taken back.
+        held = self.unverified and self.length is not None and self.length <= HELD_BACK
+        return not held
+
+    # The course of a fill, in order.
+
+    async def _run(self) -> None:
+        try:
+            await self._ask()
+        except UpstreamError as error:
+            self._fail(error)
+        except CancelledError:
+            self._fail(Abandoned("", "abandoned", "the transfer was given up"))
+        except Exception:
+            self._fail(Unreachable("", "bug", "an error of ours"))
+            raise
+        finally:
+            self._metrics.fills_running.dec()
+            self._metrics.fills.labels(self.state.name.lower()).inc()
+            if self._hashing is not None:
+                self._hashing.close()
+            if self._draft is not None and self.state is not FillState.COMPLETE:
+                self._draft.discard()
+
+    async def _ask(self) -> None:
+        stored = self.order.stored
+        reply = await self.order.source(fields=conditions_of(stored))
+        if reply.status != 200 or (stored is not None and unchanged(stored, reply)):
+            self._answered(reply)
+        elif self.order.policy.heeds_response and not storable(reply.fields):
+            self._divert(reply)
+        else:
+            await self._receive(reply)
+
+    def _answered(self, reply: Reply) -> None:
+        reply.abandon()
+        self.reply = reply
+        self.confirmed = self.order.stored is not None and reply.status in (200, 304)
+        self._enter(FillState.ANSWERED)
+        self._tell()
+
+    async def _receive(self, reply: Reply) -> None:
+        expectation = self.order.expectation
+        head = head_of(reply, expectation, self._clock.seconds())
+        try:
+            draft = await self._store.begin(
+                self.order.target, head, reply.length, kind=self.order.policy.kind
+            )
+        except (CacheFull, OSError) as error:
+            self._log.warn(
+                "{target} is passed through: {error}", target=self.order.target, error=error
+            )
+            self._divert(reply)
+            return
+        except BaseException:
+            reply.abandon()
+            raise
+        self._draft, self.head, self.length = draft, head, reply.length
+        algorithms = {"sha256"}
+        if expectation.digest is not None:
+            algorithms.add(expectation.digest.algorithm)
+        self._hashing = Hashing(draft.lease(), draft.offset, self._in_thread, sorted(algorithms))
+        self._enter(FillState.STREAMING)
+        self._tell()
+        if not self._wanted():
+            reply.abandon()
+            raise self._abandoned()
+        try:
+            await self._deliver(reply, draft)
+        except (CacheFull, OSError) as error:
+            self._log.warn(
+                "{target} is passed through from octet {written} on: {error}",
+                target=self.order.target,
+                written=self.written,
+                error=error,
+            )
+            self.outgrown = isinstance(error, CacheFull)
+            self._divert(None)
+            return
+        await self._keep(draft)
+
+    async def _deliver(self, reply: Reply, draft: Draft) -> None:
+        # While it waits for octets it can be cancelled; while it runs it cannot.
+        self._delivering = True
+        try:
+            await Intake(self._store, draft, self._grew).take(reply)
+        finally:
+            self._delivering = False
+
+    def _grew(self) -> None:
+        assert self._draft is not None and self._hashing is not None
+        self.written = self._draft.written
+        self._hashing.grew(self.written)
+        readers, self._delivering = self.readers, False
+        self._show(self.written)
+        self._delivering = True
+        if self.readers < readers and not self._wanted():
+            raise self._abandoned()
+
+    def _abandoned(self) -> Abandoned:
+        host = "" if self.head is None else self.head.source
+        return Abandoned(host, "abandoned", "nobody waits for it any more")
+
+    async def _keep(self, draft: Draft) -> None:
+        assert self._hashing is not None
+        self._enter(FillState.VERIFYING)
+        expected = self.order.expectation.digest
+        if expected is None:
+            # Framing and length were right: readers need not wait for the digest (B2).
+            self._all_shown()
+        try:
+            digests = await self._hashing.finish(self.written)
+        except OSError as error:
+            self._log.warn("{target} is lost: {error}", target=self.order.target, error=error)
+            if expected is not None:
+                raise Unreachable("", "disk", f"what was received is lost: {error}") from error
+            self._verified(FillState.DIVERTED)
+            return
+        if expected is not None and digests[expected.algorithm] != expected.hex:
+            raise Unreachable(
+                self.head.source if self.head else "", "digest", "the file has a wrong digest"
+            )
+        try:
+            await self._store.commit([(draft, digests["sha256"])], self._clock.seconds())
+        except CancelledError:
+            raise
+        except Exception:
+            # The readers have, or can still read, a whole and right file.
+            self._log.failure("{target} could not be kept", target=self.order.target)
+            self._verified(FillState.DIVERTED)
+            return
+        self._verified(FillState.COMPLETE)
+
+    def _verified(self, state: FillState) -> None:
+        self._enter(state)
+        self._all_shown()
+        self._tell()
+
+    def _all_shown(self) -> None:
+        self.length = self.written
+        self._shown = self.written
+        self._grown.end()
+
+    def _divert(self, reply: Reply | None) -> None:
+        self._unread = reply
+        self._shown = self.written if self.order.expectation.digest is None else self._shown
+        self._enter(FillState.DIVERTED)
+        self._tell()
+        # Whoever waited was told in this turn; a reply that nobody took must not hang for ever.
+        unread = self.take_reply()
+        if unread is not None:
+            unread.abandon()
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self.state in (FillState.COMPLETE, FillState.DIVERTED, FillState.ANSWERED):
+            return
+        self.failure = error
+        self._enter(FillState.FAILED)
+        self._tell()
+
+    def _enter(self, state: FillState) -> None:
+        if state not in NEXT[self.state]:
+            raise AssertionError(f"a fill cannot go from {self.state.name} to {state.name}")
+        self.state = state
+        if not NEXT[state]:
+            self._decided(self)
+
+    def _tell(self) -> None:
+        if self.headed:
+            self._headed.fire()
+        if self.state in (FillState.FAILED, FillState.DIVERTED):
+            self._grown.end()
+
+    def _show(self, written: int) -> None:
+        if self.unverified:
+            whole = written if self.length is None else self.length
+            written = min(written, max(0, whole - HELD_BACK))
+        if written > self._shown:
+            self._shown = written
+            self._grown.passed(written)
+
+    # What readers see.
+
+    @property
+    def available(self) -> int:
+        """Octets from the start that readers may have."""
+        return self._shown
+
+    async def when_headed(self) -> None:
+        """Return once `headed`."""
+        if not self.headed:
+            await self._headed.wait()
+
+    async def wait(self, position: int) -> bool:
+        """See `osproxy.model.FileBody.wait`."""
+        while self._shown <= position:
+            if self.state is FillState.FAILED:
+                raise BodyBroken(str(self.failure))
+            if self.length is not None and position >= self.length:
+                return False
+            if self.state is FillState.DIVERTED:
+                raise BodyDiverted(self._onward)
+            await self._grown.wait(position)
+        return True
+
+    async def _onward(self, position: int, stop: int | None) -> PassingBody:
+        """
+        Get the rest by a passage.
+
+        A file that is passed on whole is verified as it passes. Of one whose beginning was read
+        here the rest is not: that it is of the same version is all that is known (B1).
+        """
+        assert self.head is not None
+        body = await continued(self.order.source, self.head, self.length, position, stop)
+        digest = self.order.expectation.digest
+        if digest is None or position or stop not in (None, self.length):
+            return body
+        return Verified(body, digest)
+
+    @property
+    def offset(self) -> int:
+        """Where in the draft the body begins."""
+        assert self._draft is not None
+        return self._draft.offset
+
+    @property
+    def readable(self) -> bool:
+        """Whether a reader can still take hold of the file; once stored, it may be evicted."""
+        if self._draft is None:
+            return False
+        blob = self._draft.blob
+        return blob.descriptor is not None and blob.state is not State.DOOMED
+
+    def lease(self) -> DraftLease:
+        """Hold the draft for a reader."""
+        assert self._draft is not None
+        return self._draft.lease()
+
+    def left(self) -> None:
+        """Say that a reader is gone; a transfer that is not `_wanted` any more is given up."""
+        self.readers -= 1
+        if self._delivering and not self._wanted() and self._running is not None:
+            self._running.cancel()
+
+    def _wanted(self) -> bool:
+        """Whether it is worth going on: somebody reads, or most of it is there."""
+        if self.readers or self.order.background:
+            return True
+        if self.length is None:
+            worth = self.written <= WORTH_FINISHING
+        else:
+            missing = self.length - self.written
+            worth = missing <= WORTH_FINISHING or missing <= self.written
+        return worth and self._may_go_on()

@@ -1,0 +1,77 @@
+"""
+The fills under way: at most one a target.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osproxy.cache.fill import Fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.cache.fillstate import Order
+    from osproxy.metrics import Metrics
+    from osproxy.model import Target
+    from osproxy.store.store import Store
+    from osproxy.threads import InThread
+
+#: So many fills may go on without readers; nobody's patience limits them.
+UNATTENDED = 32
+
+
+class Fills:
+    """Begins fills and finds them again by target."""
+
+    def __init__(
+        self, store: Store, in_thread: InThread, clock: IReactorTime, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._in_thread = in_thread
+        self._clock = clock
+        self._metrics = metrics
+        self._running: dict[Target, Fill] = {}
+
+    def find(self, target: Target) -> Fill | None:
+        """Return the fill of ``target`` that is under way."""
+        return self._running.get(target)
+
+    def begin(self, order: Order, decided: Callable[[Fill], None]) -> Fill:
+        """
+        Start to fetch; there must be no fill of the target.
+
+        :param decided: told what has become of it, before its readers are.
+        """
+        if order.target in self._running:
+            raise AssertionError(f"{order.target} is being filled already")
+
+        def over(fill: Fill) -> None:
+            # Before its readers know: one that begins anew must not find what has ended.
+            del self._running[order.target]
+            decided(fill)
+
+        fill = Fill(
+            order,
+            self._store,
+            self._in_thread,
+            self._clock,
+            self._metrics,
+            lambda: self.unattended <= UNATTENDED,
+            over,
+        )
+        self._running[order.target] = fill
+        fill.begin()
+        return fill
+
+    @property
+    def unattended(self) -> int:
+        """How many fills run that nobody reads."""
+        return sum(not fill.readers for fill in self._running.values())
+
+    async def stop(self) -> None:
+        """End all fills; their readers are cut."""
+        for fill in list(self._running.values()):
+            await fill.cancel()

@@ -1,0 +1,62 @@
+"""
+What a fill is to fetch, and how far it can have come.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from osproxy.model import Expectation
+
+if TYPE_CHECKING:
+    from osproxy.cache.source import Source
+    from osproxy.model import Target
+    from osproxy.repo.policies import Policy
+    from osproxy.store.entries import Entry
+
+
+class FillState(Enum):
+    """What has become of a fill, and what may be looked at."""
+
+    ASKING = "nothing yet"
+    STREAMING = "head, length, available octets"
+    VERIFYING = "the same; all octets are written, the last ones are not shown yet"
+    COMPLETE = "everything; the entry is in the store"
+    ANSWERED = "reply: there was nothing to keep"
+    DIVERTED = "what was written so far; the rest is to be had through passages"
+    FAILED = "failure"
+
+
+#: Where a fill may go from each state; anything else is a bug.
+NEXT = {
+    FillState.ASKING: {
+        FillState.STREAMING, FillState.ANSWERED, FillState.DIVERTED, FillState.FAILED,
+    },
+    FillState.STREAMING: {FillState.VERIFYING, FillState.DIVERTED, FillState.FAILED},
+    FillState.VERIFYING: {FillState.COMPLETE, FillState.DIVERTED, FillState.FAILED},
+    FillState.COMPLETE: set(),
+    FillState.ANSWERED: set(),
+    FillState.DIVERTED: set(),
+    FillState.FAILED: set(),
+}  # fmt: skip
+
+
+@frozen
+class Order:
+    """
+    What a fill is to fetch.
+
+    :ivar stored: the entry that is to be revalidated, if there is one.
+    :ivar expectation: what the file must be like.
+    :ivar background: whether it is to be finished though nobody reads.
+    """
+
+    target: Target
+    source: Source
+    policy: Policy
+    expectation: Expectation = field(factory=Expectation)
+    stored: Entry | None = None
+    background: bool = False

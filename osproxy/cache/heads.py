@@ -1,0 +1,113 @@
+"""
+What is kept of an upstream's response, beside the body.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.http.cachecontrol import explicit_lifetime, may_be_stale
+from osproxy.http.fields import first, parse_date, without
+from osproxy.model import Head
+
+if TYPE_CHECKING:
+    from osproxy.http.fields import Fields
+    from osproxy.http.freshness import Lifetimes
+    from osproxy.model import Expectation
+    from osproxy.repo.policies import Policy
+    from osproxy.store.entries import Entry
+    from osproxy.upstream.origin import Reply
+
+# Fields that speak of one hop's copy, of one transfer, or of the client's account there.
+_NOT_KEPT = (
+    "accept-ranges", "age", "alt-svc", "cache-status", "content-length", "content-range", "date",
+    "etag", "link", "server", "set-cookie", "set-cookie2", "strict-transport-security", "vary",
+)  # fmt: skip
+# What is said of caching in a 304 holds for what is stored.
+_RENEWED = frozenset({"cache-control", "expires", "last-modified"})
+
+
+def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
+    """
+    Make the head that is kept of a reply.
+
+    The entity tag is ours: the expected digest, else minted for this fill, since a tag of the
+    upstream could be of another mirror tomorrow.
+    """
+    digest = expectation.digest
+    tag = digest.hex if digest is not None else secrets.token_hex(12)
+    return Head(
+        etag=f'"{tag}"',
+        fields=without(reply.fields, *_NOT_KEPT),
+        upstream_etag=first(reply.fields, "etag"),
+        source=reply.host,
+        date=_date(reply, now),
+    )
+
+
+def _date(reply: Reply, now: float) -> float:
+    age = first(reply.fields, "age") or ""
+    return now - (int(age) if age.isdecimal() and len(age) < 10 else 0)
+
+
+def confirmed(head: Head, reply: Reply, now: float) -> Head:
+    """
+    Bring a stored head up to date with a 304 (RFC 9111 section 3.2).
+
+    The entity tag stays as it was (F7).
+    """
+    new = tuple(field for field in reply.fields if field[0].lower() in _RENEWED)
+    etag = first(reply.fields, "etag")
+    return evolve(
+        head,
+        fields=(*without(head.fields, *(name for name, _ in new)), *new),
+        date=_date(reply, now),
+        upstream_etag=etag or head.upstream_etag,
+    )
+
+
+def freshness_of(entry: Entry, policy: Policy) -> tuple[float, Lifetimes]:
+    """Say since when, and for how long, what is stored is fresh."""
+    if not policy.heeds_response:
+        return entry.checked_at, policy.lifetimes
+    # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
+    head = entry.head
+    explicit = explicit_lifetime(head.fields, head.date)
+    return head.date, evolve(policy.lifetimes, fresh_for=explicit or 0.0)
+
+
+def serves_stale(entry: Entry, policy: Policy) -> bool:
+    """Whether what is stored may be served when the upstream does not confirm it."""
+    return not policy.heeds_response or may_be_stale(entry.head.fields)
+
+
+def conditions_of(stored: Entry | None) -> Fields:
+    """Say what to ask upstream, so that what is stored need not be sent again."""
+    if stored is None:
+        return ()
+    fields: list[tuple[str, str]] = []
+    if stored.head.upstream_etag is not None:
+        fields.append(("If-None-Match", stored.head.upstream_etag))
+    if stored.head.last_modified is not None:
+        fields.append(("If-Modified-Since", stored.head.last_modified))
+    return tuple(fields)
+
+
+def unchanged(stored: Entry, reply: Reply) -> bool:
+    """
+    Whether a 200 says the same as a 304 would.
+
+    Mirrors differ in their entity tags, so a redirector that sends us to another one makes it
+    answer 200. A date that was a minute old when it was sent is a strong validator (RFC 9110
+    section 8.8.2.2), and with the length it is enough.
+    """
+    if reply.length is None or reply.length != stored.length:
+        return False
+    modified = first(reply.fields, "last-modified")
+    if modified is None or modified != stored.head.last_modified:
+        return False
+    since, sent = parse_date(modified), parse_date(first(reply.fields, "date") or "")
+    return since is not None and sent is not None and sent - since >= 60

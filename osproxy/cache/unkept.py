@@ -1,0 +1,121 @@
+"""
+Answers that are passed on and not kept: images, questions about files, what there is no room for.
+
+How the octets travel is in `osproxy.cache.passage`; here it is said what a client is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.cache.answers import MISSING, conditional, missing_file, unavailable
+from osproxy.cache.passage import ahead, relay, relayed
+from osproxy.cache.verified import Verified
+from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.conditions import range_applies
+from osproxy.http.fields import first
+from osproxy.http.ranges import Unsatisfiable, parse_content_range, parse_range
+from osproxy.model import Answer
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.cache.experience import Experience
+    from osproxy.cache.fill import Fill
+    from osproxy.cache.source import Source
+    from osproxy.model import Asked, Relayed, Target
+    from osproxy.repo.digests import Digest
+    from osproxy.repo.kinds import Kind
+    from osproxy.upstream.origin import Reply
+
+
+#: A range that begins further ahead of a fill is not waited for, but passed through.
+AHEAD = 16 << 20
+
+
+class Unkept:
+    """Passes upstreams' answers on; remembers of them only that a file is absent."""
+
+    def __init__(self, experience: Experience, clock: IReactorTime) -> None:
+        self._experience = experience
+        self._clock = clock
+
+    async def answer(
+        self,
+        target: Target,
+        source: Source,
+        asked: Asked,
+        kind: Kind,
+        reply: Reply | None = None,
+        digest: Digest | None = None,
+    ) -> Answer:
+        """
+        Ask what the client asks, and pass on what comes.
+
+        :param reply: an answer that is here already.
+        :param digest: what the whole file must be like.
+        :raises UpstreamError: when there is none.
+        """
+        now = self._clock.seconds()
+        if reply is not None:
+            content = _verified(relayed(reply, asked), digest)
+            return self._judged(target, content, reply, asked, kind)
+        missing = self._experience.absent.get(target, now)
+        if missing is not None and not asked.query:
+            return missing_file(missing, kind, CacheStatus(hit=True))
+        content, reply = await relay(source, asked)
+        return self._judged(target, _verified(content, digest), reply, asked, kind)
+
+    async def ahead_of(self, fill: Fill, asked: Asked, kind: Kind) -> Answer:
+        """
+        Pass on a range that the fill of the same file will not reach soon.
+
+        :raises UpstreamError: when it cannot be had, or is of another version.
+        """
+        assert fill.head is not None and fill.length is not None
+        content, reply = await ahead(fill.order.source, asked, fill.head, fill.length)
+        return self._judged(fill.order.target, content, reply, asked, kind)
+
+    def _judged(
+        self, target: Target, content: Relayed, reply: Reply, asked: Asked, kind: Kind
+    ) -> Answer:
+        status = CacheStatus(
+            fwd="uri-miss" if asked.head else "bypass", fwd_status=reply.status, detail=reply.host
+        )
+        if (reply.status >= 400 and reply.status != 416) or reply.redirect is not None:
+            if content.body is not None:
+                content.body.close()
+            if reply.status in MISSING and not asked.query:
+                self._experience.absent.put(target, reply.status, self._clock.seconds())
+            return unavailable(reply, target, kind, status)
+        return Answer(content, status, kind, source=reply.host)
+
+
+def _verified(content: Relayed, digest: Digest | None) -> Relayed:
+    # A part of a file has no digest to compare with (B1).
+    if digest is None or content.body is None or not _whole(content):
+        return content
+    return evolve(content, body=Verified(content.body, digest))
+
+
+def _whole(content: Relayed) -> bool:
+    if content.status != 206:
+        return content.status == 200
+    part = parse_content_range(first(content.fields, "content-range") or "")
+    return part is not None and part.start == 0 and part.stop == part.length
+
+
+def far_ahead(fill: Fill, asked: Asked) -> bool:
+    """Whether the range that is asked for begins so far ahead that waiting makes no sense."""
+    wanted = first(asked.fields, "range")
+    if wanted is None or asked.head or conditional(asked) or fill.length is None:
+        return False
+    assert fill.head is not None
+    try:
+        spans = parse_range(wanted, fill.length)
+    except Unsatisfiable:
+        return False
+    ahead_of_it = len(spans) == 1 and spans[0].start > fill.written + AHEAD
+    return ahead_of_it and range_applies(asked.fields, fill.head.validators)

@@ -1,0 +1,93 @@
+"""Tests of `osproxy.cache.answers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.cache.answers import (
+    conditional,
+    failed,
+    line,
+    missing_file,
+    plain,
+    stale,
+    unavailable,
+)
+from osproxy.http.cachestatus import CacheStatus
+from osproxy.model import Asked, Notice, Target
+from osproxy.repo.kinds import Kind
+from osproxy.upstream.origin import TimedOut
+from tests.cache.doubles import Told, unreachable
+
+if TYPE_CHECKING:
+    from osproxy.upstream.origin import Reply
+
+FORWARDED = CacheStatus(fwd="uri-miss")
+
+
+class QuestionTests(SynchronousTestCase):
+    """Some questions are simpler than others."""
+
+    def test_plain(self) -> None:
+        """The answer to a plain GET will not do for HEAD, a range or a condition."""
+        self.assertTrue(plain(Asked(fields=(("Accept", "*/*"),))))
+        for asked in (
+            Asked(head=True),
+            Asked(fields=(("range", "bytes=0-"),)),
+            Asked(fields=(("if-none-match", "*"),)),
+        ):
+            self.assertFalse(plain(asked), asked)
+
+    def test_conditional(self) -> None:
+        """If-Range alone is no condition: it is about the range."""
+        self.assertTrue(conditional(Asked(fields=(("If-Modified-Since", "x"),))))
+        self.assertFalse(conditional(Asked(fields=(("If-Range", "x"),))))
+
+
+class AnswerTests(SynchronousTestCase):
+    """A short answer says what happened, in a line."""
+
+    def test_line(self) -> None:
+        """It ends with a line feed."""
+        self.assertEqual(line(404, "No."), Notice(404, b"No.\n"))
+
+    def test_missing(self) -> None:
+        """An absent file is told in the words of the authority: 404 or 410."""
+        for status in (404, 410):
+            answer = missing_file(status, Kind.PACKAGE, FORWARDED)
+            assert isinstance(answer.content, Notice)
+            self.assertEqual(answer.content.status, status)
+
+    def test_failed(self) -> None:
+        """No answer in time is 504, no answer at all 502; the text says who and why."""
+        late = TimedOut("a.example", "timeout", "a.example was too slow")
+        for error, status in ((late, 504), (unreachable(), 502)):
+            answer = failed(error, Kind.PACKAGE)
+            assert isinstance(answer.content, Notice)
+            self.assertEqual(answer.content.status, status)
+            self.assertEqual(answer.content.body, f"{error}.\n".encode())
+
+    def test_unavailable(self) -> None:
+        """An upstream's refusal names the upstream and its status."""
+        told = Told(500, (), 0, "mirror.example")
+        answer = unavailable(cast("Reply", told), Target("/", "/a"), Kind.PACKAGE, FORWARDED)
+        assert isinstance(answer.content, Notice)
+        self.assertEqual(answer.content.status, 502)
+        self.assertIn(b"mirror.example answered 500", answer.content.body)
+        self.assertEqual(
+            answer.cache_status.serialise(),
+            'osproxy; fwd=uri-miss; fwd-status=500; detail="mirror.example"',
+        )
+
+    def test_folder(self) -> None:
+        """A redirect that adds a slash leads below the backend's prefix."""
+        told = Told(301, (), 0, redirect="/theirs/a/")
+        answer = unavailable(cast("Reply", told), Target("/obs", "/a"), Kind.PACKAGE, FORWARDED)
+        assert isinstance(answer.content, Notice)
+        self.assertEqual((answer.content.status, answer.content.location), (301, "./a/"))
+
+    def test_stale(self) -> None:
+        """That a file is stale, and why, is in its cache status."""
+        self.assertIn("too slow", stale("too slow").serialise())

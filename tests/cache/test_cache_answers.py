@@ -1,0 +1,305 @@
+"""Tests of `osproxy.cache.cache`: what is answered when it is not simply what is stored."""
+
+from __future__ import annotations
+
+import errno
+
+from attrs import evolve
+
+from osproxy.cache.unkept import AHEAD
+from osproxy.model import Notice, Relayed, Representation
+from tests.cache.doubles import (
+    BACKEND,
+    MODIFIED,
+    CacheTestCase,
+    Told,
+    close,
+    octets,
+    passed,
+    read,
+    unreachable,
+    whole,
+)
+from tests.store.doubles import Failing
+
+RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
+MUTABLE = "/oss/CHECKSUMS"
+UNKNOWN = "/oss/odd.thing"
+IMAGE = "/iso/x.iso"
+MINUTE, HOUR = 60, 3600
+
+
+class ErrorTests(CacheTestCase):
+    """What an upstream refuses is told as it is, and never stored."""
+
+    def test_statuses(self) -> None:
+        """4xx pass as they are; of 5xx 503 and 504 do, all else is a bad gateway."""
+        table = {400: 400, 401: 401, 403: 403, 429: 429, 500: 502, 502: 502, 503: 503, 504: 504}
+        for number, (theirs, ours) in enumerate({**table, 206: 502, 418: 418}.items()):
+            path = f"/oss/{number}.rpm"
+            self.assertEqual(self.status_of(self.begin(path, whole(b"?", status=theirs))), ours)
+            self.assertIsNone(self.stored(path))
+            # Nor is it remembered.
+            self.store(path, b"package")
+
+    def test_unreachable(self) -> None:
+        """An upstream that cannot be reached is a bad gateway, in one line of text."""
+        asked = self.bench.get(RPM)
+        self.origin.next().fail()
+        answer = self.successResultOf(asked)
+        assert isinstance(answer.content, Notice)
+        self.assertEqual(answer.content.status, 502)
+        self.assertEqual(answer.content.body.count(b"\n"), 1)
+        self.assertEqual(self.errors("refused"), 1.0)
+
+    def errors(self, reason: str) -> float:
+        """Return how many errors of the upstream's were counted."""
+        registry = self.bench.place.metrics.registry
+        found = registry.get_sample_value("osproxy_upstream_errors_total", {"reason": reason})
+        return found or 0.0
+
+    def test_our_own_fault(self) -> None:
+        """What went wrong on our side is not counted against the upstream."""
+        self.bench.stop()
+        self.bench.place.in_thread = Failing({"_read": OSError(errno.EIO, "broken")})
+        self.bench.start()
+        asked = self.bench.get(f"/oss/repodata/{'0' * 64}-primary.xml.gz")
+        self.origin.next().answer(whole(b"body"))
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+        self.assertEqual(self.errors("disk"), 0.0)
+
+    def test_folder(self) -> None:
+        """A redirect that only adds a slash is the client's to follow, below our prefix."""
+        told = whole(b"", status=301)
+        told.redirect = "/x/oss/"
+        answer = self.begin("/oss/folder.rpm", told)
+        assert isinstance(answer.content, Notice)
+        self.assertEqual(answer.content.location, "./folder.rpm/")
+
+    def test_refused(self) -> None:
+        """What only scanners ask for is not fetched."""
+        answer = self.successResultOf(self.bench.get("/wp-admin/x"))
+        self.assertEqual(self.status_of(answer), 404)
+        self.assertEqual(self.origin.log, [])
+
+
+class HeadTests(CacheTestCase):
+    """HEAD says what GET would, without the body."""
+
+    def test_stored(self) -> None:
+        """What is stored answers for itself."""
+        self.store(RPM, b"package")
+        answer = self.successResultOf(self.bench.get(RPM, head=True))
+        assert isinstance(answer.content, Representation)
+        self.assertEqual((answer.content.length, answer.content.body), (7, None))
+
+    def test_unknown(self) -> None:
+        """What is not stored is asked for by HEAD, and nothing is stored."""
+        asked = self.bench.get(RPM, head=True)
+        question = self.origin.next()
+        self.assertTrue(question.head)
+        told = question.answer(Told(200, (("Content-Length", "7"),), 7))
+        answer = self.successResultOf(asked)
+        assert isinstance(answer.content, Relayed)
+        self.assertIsNone(answer.content.body)
+        self.assertIn(("Content-Length", "7"), answer.content.fields)
+        self.assertTrue(told.abandoned)
+        self.assertIsNone(self.stored(RPM))
+
+    def test_growing(self) -> None:
+        """What is being fetched is known."""
+        answer = self.begin(RPM, Told(200, (), 7))
+        looked = self.successResultOf(self.bench.get(RPM, head=True))
+        assert isinstance(looked.content, Representation)
+        self.assertEqual((looked.content.length, looked.content.body), (7, None))
+        close(answer)
+
+
+class AheadTests(CacheTestCase):
+    """A range far ahead of a fill is passed through."""
+
+    cache_size = 256 << 20
+
+    def test_far(self) -> None:
+        """More than 16 MiB ahead it has a request of its own, with our entity tag."""
+        first = self.begin(RPM, Told(200, (MODIFIED,), 2 * AHEAD))
+        wanted = ("Range", f"bytes={AHEAD + 1}-{AHEAD + 4}")
+        asked = self.bench.get(RPM, wanted)
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), wanted[1])
+        part = ("Content-Range", f"bytes {AHEAD + 1}-{AHEAD + 4}/{2 * AHEAD}")
+        told = question.answer(Told(206, (MODIFIED, part, ("ETag", '"theirs"')), 4))
+        answer = self.successResultOf(asked)
+        passing = passed(answer)
+        told.send(b"part")
+        told.finish()
+        self.assertEqual(self.successResultOf(passing), b"part")
+        assert isinstance(answer.content, Relayed)
+        assert isinstance(first.content, Representation)
+        tags = [value for name, value in answer.content.fields if name.lower() == "etag"]
+        self.assertEqual(tags, [first.content.head.etag])
+        close(first)
+
+    def test_end(self) -> None:
+        """The last octets of a large file are far ahead, too; a range beyond them is nowhere."""
+        first = self.begin(RPM, Told(200, (MODIFIED,), 2 * AHEAD))
+        asked = self.bench.get(RPM, ("Range", "bytes=-4"))
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), "bytes=-4")
+        part = ("Content-Range", f"bytes {2 * AHEAD - 4}-{2 * AHEAD - 1}/{2 * AHEAD}")
+        question.answer(whole(b"last", MODIFIED, part, status=206))
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(asked))), b"last")
+        beyond = self.successResultOf(self.bench.get(RPM, ("Range", f"bytes={3 * AHEAD}-")))
+        self.assertIsInstance(beyond.content, Representation)
+        close(beyond)
+        close(first)
+
+    def test_near(self) -> None:
+        """Up to 16 MiB ahead it waits for the fill."""
+        first = self.begin(RPM, told := Told(200, (MODIFIED,), 2 * AHEAD))
+        near = self.successResultOf(self.bench.get(RPM, ("Range", f"bytes={AHEAD}-")))
+        reading = read(near, AHEAD, AHEAD + 1)
+        told.send(bytes(AHEAD) + b"!")
+        self.assertEqual(self.successResultOf(reading), b"!")
+        close(first)
+
+    def test_another_version(self) -> None:
+        """A range that cannot be had, or is of another version, is waited for like the others."""
+        first = self.begin(RPM, filling := Told(200, (MODIFIED,), 2 * AHEAD))
+        last = 2 * AHEAD - 1
+        readings = []
+        for status, total in ((206, 2 * AHEAD + 1), (404, 0), (416, 0), (500, 0)):
+            asked = self.bench.get(RPM, ("Range", f"bytes={last}-"))
+            part = ("Content-Range", f"bytes {last}-{last}/{total}")
+            told = self.origin.next().answer(Told(status, (MODIFIED, part), 1))
+            readings.append(read(self.successResultOf(asked), last))
+            self.assertTrue(told.abandoned)
+        filling.send(bytes(last) + b"!")
+        filling.finish()
+        close(first)
+        self.assertEqual([self.successResultOf(reading) for reading in readings], [b"!"] * 4)
+
+    def test_last_reader(self) -> None:
+        """While a range that is far ahead is asked for, it counts as read by who asks."""
+        path = "/oss/large.rpm"
+        first = self.begin(path, filling := Told(200, (MODIFIED,), 5 * AHEAD))
+        asked = self.bench.get(path, ("Range", f"bytes={5 * AHEAD - 1}-"))
+        close(first)
+        self.assertFalse(filling.abandoned)
+        filling.fail(unreachable())
+        self.origin.next().answer(whole(b"", status=500))
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+
+
+class UnknownTests(CacheTestCase):
+    """A name without a rule is kept as its response says."""
+
+    def test_max_age(self) -> None:
+        """It stays fresh for as long as it says."""
+        self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=100"), MODIFIED)
+        self.bench.advance(99)
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=1"))
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().answer(Told(304, (), 0))
+        self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+
+    def test_age(self) -> None:
+        """What a cache before us has had for a while is fresh for so much less."""
+        self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=100"), ("Age", "40"), MODIFIED)
+        self.bench.advance(59)
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=1"))
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        told = (("Cache-Control", "max-age=50"), ("Age", "10"))
+        self.origin.next().answer(Told(304, told, 0))
+        octets(self.successResultOf(asked))
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=40"))
+
+    def test_must_revalidate(self) -> None:
+        """What must be revalidated is not served when the upstream fails."""
+        self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=9, must-revalidate"), MODIFIED)
+        self.bench.advance(10)
+        for _ in range(2):
+            asked = self.bench.get(UNKNOWN)
+            self.origin.next().fail()
+            self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().answer(Told(304, (("Cache-Control", "max-age=9"),), 0))
+        octets(self.successResultOf(asked))
+        self.bench.advance(10)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().fail()
+        self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+
+    def test_nothing_said(self) -> None:
+        """Without a word it is asked about each time."""
+        self.store(UNKNOWN, b"odd", MODIFIED)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().answer(Told(304, (), 0))
+        self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+
+    def test_private(self) -> None:
+        """What is somebody's own passes through on the request that is open."""
+        for number, said in enumerate(
+            (("Cache-Control", "private"), ("Cache-Control", "no-store"), ("Vary", "Accept"))
+        ):
+            path = f"{UNKNOWN}{number}"
+            answer = self.begin(path, told := Told(200, (said,), 4))
+            passing = passed(answer)
+            told.send(b"mine")
+            told.finish()
+            self.assertEqual(self.successResultOf(passing), b"mine")
+            self.assertIsNone(self.stored(path))
+        self.store(UNKNOWN, b"odd", ("Vary", "Accept-Encoding"))
+
+
+class UnkeptTests(CacheTestCase):
+    """Some things are not kept."""
+
+    def test_image(self) -> None:
+        """Images pass through, the client's range and conditions with them."""
+        asked = self.bench.get(IMAGE, ("Range", "bytes=0-1"), ("If-Range", '"x"'), ("X-Y", "z"))
+        question = self.origin.next()
+        self.assertEqual(question.fields, (("Range", "bytes=0-1"), ("If-Range", '"x"')))
+        told = question.answer(Told(206, (("Content-Range", "bytes 0-1/9"),), 2))
+        answer = self.successResultOf(asked)
+        passing = passed(answer)
+        told.send(b"is")
+        told.finish()
+        self.assertEqual(self.successResultOf(passing), b"is")
+        self.assertEqual((self.status_of(answer), answer.cache_status.fwd), (206, "bypass"))
+        self.assertIsNone(self.stored(IMAGE))
+
+    def test_large_objects(self) -> None:
+        """With large objects on, images are kept like the rest."""
+        asked = self.bench.get(IMAGE, backend=evolve(BACKEND, large_objects=True))
+        self.origin.next().answer(whole(b"image"))
+        self.assertEqual(octets(self.successResultOf(asked)), b"image")
+        self.assertEqual(self.stored(IMAGE), b"image")
+
+    def test_mirror_question(self) -> None:
+        """Who has a file is asked of the authority each time, with the query."""
+        for path, query in ((RPM, "metalink"), (RPM, "mirrorlist"), (f"{RPM}.meta4", "")):
+            for _ in range(2):
+                asked = self.bench.get(path, query=query)
+                question = self.origin.next()
+                self.assertEqual(question.path, f"{path}?{query}" if query else path)
+                question.answer(whole(b"<metalink/>"))
+                passing = passed(self.successResultOf(asked))
+                self.assertEqual(self.successResultOf(passing), b"<metalink/>")
+            self.assertIsNone(self.stored(path))
+
+    def test_query(self) -> None:
+        """Any other query is no part of a file's name."""
+        self.store(RPM, b"package")
+        answer = self.successResultOf(self.bench.get(RPM, query="x=1"))
+        self.assertEqual(octets(answer), b"package")
+
+    def test_answered_here(self) -> None:
+        """Where in the world we are, and who else has a folder, we answer ourselves."""
+        self.assertEqual(self.status_of(self.successResultOf(self.bench.get("/geoip"))), 204)
+        answer = self.successResultOf(self.bench.get("/oss/", query="mirrorlist"))
+        assert isinstance(answer.content, Notice)
+        self.assertEqual(answer.content.body, b"[]\n")
+        self.assertEqual(self.origin.log, [])

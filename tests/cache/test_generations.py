@@ -1,0 +1,317 @@
+"""Tests of `osproxy.cache.generations`."""
+
+from __future__ import annotations
+
+from osproxy.cache.generations import PATIENCE, REST
+from osproxy.model import Representation, Target
+from osproxy.repo.layout import CORE
+from tests.cache.doubles import octets, whole
+from tests.cache.repositories import (
+    KEY,
+    LIFETIME,
+    MEDIA,
+    REPOMD,
+    SIGNATURE,
+    ZYPPER,
+    GenerationsTestCase,
+)
+
+
+class GenerationsTests(GenerationsTestCase):
+    """The index files of a repository share one clock and change hands together."""
+
+    def setUp(self) -> None:
+        """Begin with a first snapshot."""
+        super().setUp()
+        self.publish(1)
+
+    def test_cold(self) -> None:
+        """The first question for any of them fetches the four; the others are hits."""
+        answer = self.successResultOf(self.bench.get(MEDIA))
+        self.assertEqual(octets(answer), self.content(MEDIA, 1))
+        self.assertEqual(answer.cache_status.serialise(), "osproxy; fwd=uri-miss; stored")
+        asked = sorted(self.origin.log)
+        self.assertEqual(asked, sorted([f"GET {path}" for path in ZYPPER] + [f"HEAD {REPOMD}"]))
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.assertEqual(sorted(self.origin.log), asked)
+        answer = self.successResultOf(self.bench.get(REPOMD))
+        self.assertTrue(answer.cache_status.hit)
+        octets(answer)
+
+    def test_cold_together(self) -> None:
+        """Many who ask for different files of it at once cause one fetch."""
+        self.origin.files.clear()
+        asked = [self.bench.get(path, connection=n) for n, path in enumerate(ZYPPER)]
+        self.assertEqual(len(self.origin.asked), 4)
+        self.publish(1)
+        while self.origin.asked:
+            question = self.origin.next()
+            question.answer(whole(self.content(question.path, 1)))
+        got = [octets(self.successResultOf(one)) for one in asked]
+        self.assertEqual(got, self.snapshot(1))
+
+    def test_unchanged(self) -> None:
+        """When the clock has run out, one look at repomd.xml and media confirms all of them."""
+        self.poll()
+        self.origin.log.clear()
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.assertEqual(self.origin.log, [f"GET {REPOMD}", f"GET {MEDIA}"])
+        answer = self.successResultOf(self.bench.get(SIGNATURE))
+        octets(answer)
+        self.assertEqual((answer.age, answer.cache_status.hit), (0, True))
+
+    def test_obs(self) -> None:
+        """Below /repositories/ the clock runs for a minute only."""
+        path = "/repositories/home:/x/repodata/repomd.xml"
+        self.origin.files[path] = b"1"
+        for name in CORE[1:]:
+            self.origin.files[f"/repositories/home:/x/{name}"] = None
+        octets(self.successResultOf(self.bench.get(path)))
+        for seconds, looks in ((59, 0), (1, 1)):
+            self.origin.log.clear()
+            self.bench.advance(seconds)
+            octets(self.successResultOf(self.bench.get(path)))
+            self.assertEqual(self.origin.log.count(f"GET {path}"), looks)
+
+    def test_changed(self) -> None:
+        """A new repomd.xml brings all of its siblings with it."""
+        self.poll()
+        self.publish(2)
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(), self.snapshot(2))
+        for path in ZYPPER:
+            self.assertEqual(self.stored(path), self.content(path, 2))
+
+    def test_in_one_turn(self) -> None:
+        """Until the last file of the new snapshot is here, all of the old one is served."""
+        self.poll()
+        self.publish(2)
+        del self.origin.files[KEY]
+        self.bench.advance(LIFETIME)
+        asked = self.bench.get(MEDIA)
+        self.assertNoResult(asked)
+        for path in ZYPPER:
+            self.assertEqual(self.stored(path), self.content(path, 1))
+        self.origin.next().answer(whole(self.content(KEY, 2)))
+        self.assertEqual(octets(self.successResultOf(asked)), self.content(MEDIA, 2))
+        for path in ZYPPER:
+            self.assertEqual(self.stored(path), self.content(path, 2))
+
+    def test_old_signature(self) -> None:
+        """A new repomd.xml beside the old signature leaves the old set in place."""
+        self.poll()
+        self.origin.files[REPOMD] = self.content(REPOMD, 2)
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.publish(2)
+        self.bench.advance(REST)
+        self.assertEqual(self.poll(connection=2), self.snapshot(2))
+
+    def test_in_flux(self) -> None:
+        """A new media.1/media beside the old repomd.xml is believed when it is seen again."""
+        self.poll()
+        self.origin.files[MEDIA] = self.content(MEDIA, 2)
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.bench.advance(REST)
+        octets(self.successResultOf(self.bench.get(KEY, connection=2)))
+        self.assertEqual(self.stored(MEDIA), self.content(MEDIA, 2))
+
+    def test_published_meanwhile(self) -> None:
+        """When repomd.xml changes while its siblings are fetched, they are fetched again."""
+        self.poll()
+        self.publish(2)
+        del self.origin.files[KEY]
+        self.bench.advance(LIFETIME)
+        asked = self.bench.get(REPOMD)
+        self.publish(30)
+        self.origin.next().answer(whole(self.content(KEY, 2)))
+        self.assertEqual(octets(self.successResultOf(asked)), self.content(REPOMD, 30))
+        self.assertEqual(self.poll(connection=2), self.snapshot(30))
+
+    def test_authority_down(self) -> None:
+        """While the authority is down the set is served stale; it is asked every 5 s at most."""
+        self.poll()
+        self.origin.down = True
+        self.bench.advance(LIFETIME + 100)
+        self.origin.log.clear()
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.assertEqual(len(self.origin.log), 2)
+        answer = self.successResultOf(self.bench.get(REPOMD))
+        octets(answer)
+        self.assertEqual(answer.age, LIFETIME + 100)
+        self.assertIn("stale", answer.cache_status.serialise())
+        self.bench.advance(REST)
+        self.poll()
+        self.assertEqual(len(self.origin.log), 4)
+
+    def test_never_had(self) -> None:
+        """What is not stored is a bad gateway while the authority is down, for 5 s unasked."""
+        self.origin.down = True
+        self.assertEqual(self.status_of(self.successResultOf(self.bench.get(REPOMD))), 502)
+        self.origin.down = False
+        self.assertEqual(self.status_of(self.successResultOf(self.bench.get(KEY))), 502)
+        self.bench.advance(REST)
+        self.assertEqual(self.poll(), self.snapshot(1))
+
+    def test_patience(self) -> None:
+        """Who has waited 3 s is served stale, and the refresh goes on."""
+        self.poll()
+        self.origin.files.clear()
+        self.bench.advance(LIFETIME)
+        asked = self.bench.get(MEDIA)
+        self.bench.advance(PATIENCE - 0.1)
+        self.assertNoResult(asked)
+        self.bench.advance(0.1)
+        self.assertEqual(octets(self.successResultOf(asked)), self.content(MEDIA, 1))
+        self.assertEqual(len(self.origin.asked), 2)
+        self.publish(2)
+        for question in (self.origin.next(), self.origin.next()):
+            question.answer(whole(self.content(question.path, 2)))
+        self.assertEqual(self.stored(REPOMD), self.content(REPOMD, 2))
+
+    def test_gone(self) -> None:
+        """A repository is gone when a second look, a minute after the first, finds no index."""
+        self.poll()
+        for path in ZYPPER:
+            self.origin.files[path] = None
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.bench.advance(59)
+        self.assertEqual(self.poll(connection=2), self.snapshot(1))
+        self.bench.advance(1)
+        for path in ZYPPER:
+            self.assertEqual(self.status_of(self.successResultOf(self.bench.get(path))), 404)
+            self.assertIsNone(self.stored(path))
+        # It may come back.
+        self.publish(2)
+        self.bench.advance(60)
+        self.assertEqual(self.poll(connection=3), self.snapshot(2))
+
+    def test_slip(self) -> None:
+        """One 404 between two good answers changes nothing."""
+        self.poll()
+        self.origin.files[REPOMD] = None
+        self.bench.advance(LIFETIME)
+        self.poll()
+        self.publish(1)
+        self.bench.advance(60)
+        self.assertEqual(self.poll(connection=2), self.snapshot(1))
+        self.origin.files[REPOMD] = None
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll(connection=3), self.snapshot(1))
+
+    def test_unsigned(self) -> None:
+        """A file that the repository has not is a 404 for as long as the snapshot."""
+        self.origin.files[SIGNATURE] = None
+        octets(self.successResultOf(self.bench.get(REPOMD)))
+        self.origin.log.clear()
+        for _ in range(2):
+            answer = self.successResultOf(self.bench.get(SIGNATURE))
+            self.assertEqual(self.status_of(answer), 404)
+        self.assertEqual(self.origin.log, [])
+
+    def test_no_repository(self) -> None:
+        """Where there is no repository, that is remembered for a minute."""
+        for path in ZYPPER:
+            self.origin.files[path] = None
+        for path in ZYPPER:
+            self.assertEqual(self.status_of(self.successResultOf(self.bench.get(path))), 404)
+        self.assertEqual(len(self.origin.log), 4)
+        self.publish(1)
+        self.bench.advance(60)
+        self.assertEqual(self.poll(), self.snapshot(1))
+
+    def test_restart(self) -> None:
+        """After a restart the set is there, with its freshness."""
+        self.poll()
+        self.bench.advance(LIFETIME - 1)
+        self.bench.stop()
+        self.bench.start()
+        self.origin.log.clear()
+        self.assertEqual(self.poll(), self.snapshot(1))
+        self.assertEqual(self.origin.log, [])
+        self.bench.advance(1)
+        self.publish(2)
+        self.assertEqual(self.poll(connection=2), self.snapshot(2))
+
+    def test_restart_of_a_part(self) -> None:
+        """A set of which not all is stored is looked at after a restart, before it is completed."""
+        self.poll()
+        entry = self.bench.store.find(Target("/", SIGNATURE))
+        assert entry is not None
+        self.bench.store.doom(entry)
+        self.bench.stop()
+        self.bench.start()
+        self.publish(2)
+        self.assertEqual(self.poll(), self.snapshot(2))
+
+    def test_restart_while_down(self) -> None:
+        """Of an unsigned repository what is stored is served after a restart, though stale."""
+        self.origin.files[SIGNATURE] = None
+        octets(self.successResultOf(self.bench.get(REPOMD)))
+        self.bench.stop()
+        self.bench.start()
+        self.origin.down = True
+        self.assertEqual(self.poll((MEDIA, REPOMD)), self.snapshot(1, (MEDIA, REPOMD)))
+
+    def test_evicted(self) -> None:
+        """When one of them is evicted, the whole set is fetched anew."""
+        self.poll()
+        self.publish(2)
+        entry = self.bench.store.find(Target("/", SIGNATURE))
+        assert entry is not None
+        self.bench.store.doom(entry)
+        self.assertEqual(self.poll(), self.snapshot(2))
+
+    def test_lost(self) -> None:
+        """When one of them is lost from the disk, the set is fetched anew in the same request."""
+        self.poll()
+        self.publish(2)
+        entry = self.bench.store.find(Target("/", SIGNATURE))
+        assert entry is not None
+        entry.blob.path.unlink()
+        answer = self.successResultOf(self.bench.get(SIGNATURE, connection=2))
+        self.assertEqual(octets(answer), self.content(SIGNATURE, 2))
+
+    def test_seldom_asked(self) -> None:
+        """A file beside the four is fetched when it is asked for, and then kept with them."""
+        products = "/oss/media.1/products"
+        self.origin.files[products] = b"products 1"
+        self.poll()
+        self.assertEqual(self.poll((products,)), [b"products 1"])
+        self.origin.log.clear()
+        self.assertEqual(self.poll((products,), connection=2), [b"products 1"])
+        self.assertEqual(self.origin.log, [])
+        self.publish(2)
+        self.origin.files[products] = b"products 2"
+        self.bench.advance(LIFETIME)
+        self.assertEqual(self.poll((products,), connection=3), [b"products 2"])
+
+    def test_seldom_asked_of_one_that_is_down(self) -> None:
+        """A file that was never asked for cannot be had while the authority is down."""
+        self.poll()
+        self.origin.down = True
+        products = "/oss/media.1/products"
+        for _ in range(2):
+            answer = self.successResultOf(self.bench.get(products))
+            self.assertEqual(self.status_of(answer), 502)
+        self.assertEqual(self.poll(connection=2), self.snapshot(1))
+
+    def test_head(self) -> None:
+        """HEAD is a look: it fetches the set but is no part of a visit."""
+        answer = self.successResultOf(self.bench.get(REPOMD, head=True))
+        assert isinstance(answer.content, Representation)
+        self.assertEqual(answer.content.length, len(self.content(REPOMD, 1)))
+        self.assertIsNone(answer.content.body)
+        self.assertEqual(self.stored(REPOMD), self.content(REPOMD, 1))
+
+    def test_https_only(self) -> None:
+        """Index files are asked for without leave to be redirected to plain http."""
+        self.origin.files.clear()
+        asked = self.bench.get(REPOMD)
+        self.assertTrue(all(question.https_only for question in self.origin.asked))
+        for question in list(self.origin.asked):
+            question.fail()
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
