@@ -1,0 +1,320 @@
+"""
+A body to a client, at the client's pace.
+
+`send` is one loop for stored and growing files alike: wait for octets, move some, go on. What
+moving means depends on the connection: on plain TCP the kernel copies from the file to the socket,
+elsewhere the octets pass through us in small blocks. A body that cannot be finished raises, and
+whoever called breaks the connection.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransport
+from zope.interface import implementer
+
+from osproxy.model import BodyBroken, BodyDiverted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.web.http import Request
+
+    from osproxy.model import FileBody, PassingBody
+    from osproxy.threads import InThread
+
+#: Octets a turn by sendfile: more makes connections unfair to each other, less costs CPU.
+TURN = 1 << 20
+#: Octets a write elsewhere: TLS cuts into 16 KiB records anyway.
+BLOCK = 64 << 10
+# Asked of the kernel ahead of the reader.
+_AHEAD = 8 << 20
+
+
+class ClientGone(Exception):
+    """The connection was lost."""
+
+
+class Mover(Protocol):
+    """Moves octets of a file to a client."""
+
+    async def move(self, body: FileBody, position: int, stop: int) -> int:
+        """
+        Move some of the octets between ``position`` and ``stop``, and return how many.
+
+        :raises ClientGone: when nobody takes them.
+        """
+
+    def end(self) -> None:
+        """Give the connection back; idempotent."""
+
+
+async def send(
+    request: Request,
+    body: FileBody,
+    start: int,
+    stop: int | None,
+    in_thread: InThread,
+    sent: Callable[[int], None],
+) -> None:
+    """
+    Send the octets from ``start`` to ``stop``, or to the end where ``stop`` is None.
+
+    :param sent: told how many octets were moved, each time.
+    :raises BodyBroken: when the body ends before its end.
+    :raises ClientGone: when the client does.
+    """
+    position = start
+    mover: Mover | None = None
+    try:
+        while stop is None or position < stop:
+            if body.available <= position and not await body.wait(position):
+                break
+            limit = body.available if stop is None else min(body.available, stop)
+            if mover is None:
+                small = stop is not None and limit == stop and stop - start <= BLOCK
+                mover = _mover(request, in_thread, stop, small=small)
+            moved = await mover.move(body, position, limit)
+            position += moved
+            sent(moved)
+    except BodyDiverted as diverted:
+        if mover is not None:
+            mover.end()
+        onward = await diverted.onward(position, stop)
+        try:
+            await pass_on(request, onward, sent)
+        finally:
+            onward.close()
+        return
+    finally:
+        if mover is not None:
+            mover.end()
+    if stop is not None and position < stop:
+        raise BodyBroken("the body is shorter than was said")
+
+
+def _mover(request: Request, in_thread: InThread, stop: int | None, *, small: bool) -> Mover:
+    transport = request.channel.transport
+    # Head and body of a small file go out in one write, which beats a system call more; and a body
+    # of unknown length is chunked, which only the request can do.
+    if small or stop is None or not ITCPTransport.providedBy(transport):
+        return _Writing(request, in_thread)
+    if not hasattr(transport, "startWriting") or request.isSecure():
+        return _Writing(request, in_thread)
+    return _Sendfile(request, in_thread)
+
+
+async def pass_on(request: Request, body: PassingBody, sent: Callable[[int], None]) -> None:
+    """
+    Send a body that is not kept; what the client does not take is not read upstream.
+
+    :raises BodyBroken: when the body ends before its end.
+    """
+
+    def write(data: bytes) -> None:
+        request.write(data)
+        sent(len(data))
+
+    try:
+        request.registerProducer(_Paced(body), True)
+        await body.deliver(write)
+    finally:
+        _unregister(request)
+
+
+def _unregister(request: Request) -> None:
+    # A request whose connection was lost has no channel any more.
+    if request.channel is not None:
+        request.unregisterProducer()
+
+
+@implementer(IPushProducer)
+class _Paced:
+    """Hands a connection's wishes on to a passage."""
+
+    def __init__(self, body: PassingBody) -> None:
+        self._body = body
+
+    def pauseProducing(self) -> None:
+        self._body.pause()
+
+    def resumeProducing(self) -> None:
+        self._body.resume()
+
+    def stopProducing(self) -> None:
+        # The request is cancelled in the same reactor turn, and with it the passage.
+        self._body.pause()
+
+
+@implementer(IPushProducer)
+class _Writing:
+    """Reads blocks and writes them to the request, as long as the connection takes them."""
+
+    def __init__(self, request: Request, in_thread: InThread) -> None:
+        self._request = request
+        self._in_thread = in_thread
+        self._paused = False
+        self._gone = False
+        self._ended = False
+        self._waiting: Deferred[None] | None = None
+        request.registerProducer(self, True)
+
+    async def move(self, body: FileBody, position: int, stop: int) -> int:
+        if self._paused and not self._gone:
+            self._waiting = Deferred()
+            await self._waiting
+        if self._gone:
+            raise ClientGone
+        data = await read(body, position, min(BLOCK, stop - position), self._in_thread)
+        self._request.write(data)
+        return len(data)
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            _unregister(self._request)
+
+    # A flag and not a count: a transport pauses at each write into a full buffer.
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._go_on()
+
+    def stopProducing(self) -> None:
+        self._gone = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+
+@implementer(IPullProducer)
+class _Sendfile:
+    """
+    Lets the kernel copy from the file to the socket.
+
+    While a body is sent this is the transport's producer in the channel's place: a pull producer is
+    asked for more exactly when the transport's own buffer is empty, which is when the socket may be
+    written to directly.
+    """
+
+    def __init__(self, request: Request, in_thread: InThread) -> None:
+        self._channel = request.channel
+        # More than an ITransport: a TCP connection of the reactor's, with a descriptor.
+        self._transport = cast("Any", request.channel.transport)
+        self._in_thread = in_thread
+        self._gone = False
+        self._ended = False
+        self._advised = 0
+        self._waiting: Deferred[None] | None = None
+        # The head goes into the transport's buffer before we take over.
+        request.write(b"")
+        self._transport.unregisterProducer()
+        self._transport.registerProducer(self, False)
+
+    async def move(self, body: FileBody, position: int, stop: int) -> int:
+        while True:
+            await self._drained()
+            count = min(TURN, stop - position)
+            offset = body.offset + position
+            await self._warm(body.fileno(), offset, count, ahead=stop - position)
+            if self._gone:
+                raise ClientGone
+            try:
+                moved = os.sendfile(self._transport.fileno(), body.fileno(), offset, count)
+            except BlockingIOError:
+                continue
+            except (BrokenPipeError, ConnectionError) as error:
+                raise ClientGone from error
+            if moved == 0:
+                raise BodyBroken("the file is shorter than it was")
+            return moved
+
+    async def _drained(self) -> None:
+        """Return when the transport's buffer is empty and the socket takes octets."""
+        self._transport.startWriting()
+        self._waiting = Deferred()
+        await self._waiting
+        if self._gone:
+            raise ClientGone
+
+    async def _warm(self, file: int, offset: int, count: int, *, ahead: int) -> None:
+        """Have the octets in the page cache, so that sendfile does not wait for the disk."""
+        if offset + count > self._advised:
+            window = min(ahead, _AHEAD)
+            os.posix_fadvise(file, offset, window, os.POSIX_FADV_WILLNEED)
+            self._advised = offset + window
+        if not (_cached(file, offset) and _cached(file, offset + count - 1)):
+            await self._in_thread(_touch, file, offset, count)
+
+    def end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._gone:
+            return
+        self._transport.unregisterProducer()
+        self._transport.registerProducer(self._channel, True)
+        # The transport may have told us, not the channel, that its buffer has drained.
+        self._channel.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    def stopProducing(self) -> None:
+        self._gone = True
+        self.resumeProducing()
+
+
+def _cached(file: int, offset: int) -> bool:
+    try:
+        os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # File systems that cannot tell are those in memory, which never wait.
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    return True
+
+
+def _touch(file: int, offset: int, count: int) -> None:
+    stop = offset + count
+    while offset < stop:
+        read_now = len(os.pread(file, min(BLOCK * 4, stop - offset), offset))
+        if not read_now:
+            return
+        offset += read_now
+
+
+async def read(body: FileBody, position: int, count: int, in_thread: InThread) -> bytes:
+    """
+    Read octets of a body: at once if they are in the page cache, in a thread if not.
+
+    :raises BodyBroken: when the file ends before.
+    """
+    offset = body.offset + position
+    buffer = bytearray(count)
+    try:
+        got = os.preadv(body.fileno(), [buffer], offset, os.RWF_NOWAIT)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+            raise
+        got = 0
+    if got == 0:
+        data = await in_thread(os.pread, body.fileno(), count, offset)
+        if not data:
+            raise BodyBroken("the file is shorter than it was")
+        return data
+    return bytes(buffer[:got])

@@ -1,0 +1,221 @@
+"""
+From an answer of the cache to a response: conditions, ranges, fields, body.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve
+
+from osproxy.http.conditions import Outcome, evaluate, range_applies
+from osproxy.http.fields import end_to_end, every, first, format_date, without
+from osproxy.http.ranges import (
+    Span,
+    Unsatisfiable,
+    content_range,
+    parse_range,
+    unsatisfied_range,
+)
+from osproxy.model import Notice, Relayed, Representation
+from osproxy.web.body import ClientGone, pass_on, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.http.fields import Fields
+    from osproxy.model import Answer
+    from osproxy.threads import InThread
+    from osproxy.web.request import ClientRequest
+
+# What a 304 carries of a stored head (RFC 9110 section 15.4.5).
+_WITH_304 = frozenset({"cache-control", "content-location", "expires", "vary", "last-modified"})
+
+
+@define
+class Response:
+    """
+    What is to be sent.
+
+    :ivar span: the octets to send, ``stop`` None for as many as there will be; None for no body.
+    """
+
+    status: int
+    fields: Fields
+    span: tuple[int, int | None] | None = None
+
+
+def plan(content: Representation, asked: Fields) -> Response:
+    """Judge the conditions and the range of a request for a file that we hold."""
+    head, length = content.head, content.length
+    validators = head.validators
+    outcome = evaluate(asked, validators)
+    if outcome is Outcome.NOT_MODIFIED:
+        kept = tuple((name, value) for name, value in head.fields if name.lower() in _WITH_304)
+        return Response(304, (*kept, ("ETag", head.etag)))
+    if outcome is Outcome.PRECONDITION_FAILED:
+        return Response(412, (("ETag", head.etag), ("Content-Length", "0")))
+    fields = (*head.fields, ("ETag", head.etag))
+    if length is None:
+        return Response(200, fields, (0, None))
+    fields = (*fields, ("Accept-Ranges", "bytes"))
+    whole = Response(200, (*fields, ("Content-Length", str(length))), (0, length))
+    wanted = first(asked, "range")
+    if wanted is None or not range_applies(asked, validators):
+        return whole
+    try:
+        spans = parse_range(wanted, length)
+    except Unsatisfiable:
+        return Response(
+            416,
+            (
+                ("ETag", head.etag),
+                ("Accept-Ranges", "bytes"),
+                ("Content-Range", unsatisfied_range(length)),
+                ("Content-Length", "0"),
+            ),
+        )
+    if len(spans) != 1:
+        return whole
+    return _part(fields, spans[0], length)
+
+
+def _part(fields: Fields, span: Span, length: int) -> Response:
+    return Response(
+        206,
+        (
+            *fields,
+            ("Content-Range", content_range(span, length)),
+            ("Content-Length", str(span.length)),
+        ),
+        (span.start, span.stop),
+    )
+
+
+class Responder:
+    """Sends answers; knows the fields that all of them carry."""
+
+    def __init__(self, in_thread: InThread, now: Callable[[], float]) -> None:
+        self._in_thread = in_thread
+        self._now = now
+
+    async def respond(
+        self, request: ClientRequest, answer: Answer, asked: Fields, sent: Callable[[int], None]
+    ) -> None:
+        """
+        Send ``answer`` and close its body.
+
+        :param asked: the request's fields.
+        :param sent: told of octets of the body that went out.
+        :raises BodyBroken: when the body cannot be finished; the connection must then be broken.
+        :raises ClientGone: when the connection was lost.
+        """
+        if request.gone:
+            _close(answer)
+            raise ClientGone
+        match answer.content:
+            case Notice():
+                self._notice(request, answer, answer.content, sent)
+            case Relayed():
+                await self._relayed(request, answer, answer.content, sent)
+            case Representation():
+                await self._representation(request, answer, answer.content, asked, sent)
+
+    async def _representation(
+        self,
+        request: ClientRequest,
+        answer: Answer,
+        content: Representation,
+        asked: Fields,
+        sent: Callable[[int], None],
+    ) -> None:
+        body = content.body
+        try:
+            # HEAD has no ranges (RFC 9110 section 14.2).
+            known = without(asked, "range") if request.method == b"HEAD" else asked
+            response = plan(content, known)
+            self._head(request, answer, response.status, response.fields, content.head.date)
+            if body is None or response.span is None:
+                return
+            start, stop = response.span
+            if isinstance(body, bytes):
+                request.write(body[start:stop])
+                sent(len(body[start:stop]))
+                return
+            await send(request, body, start, stop, self._in_thread, sent)
+        finally:
+            _close(answer)
+
+    async def _relayed(
+        self, request: ClientRequest, answer: Answer, content: Relayed, sent: Callable[[int], None]
+    ) -> None:
+        body, fields = content.body, end_to_end(content.fields)
+        try:
+            if content.status in (204, 304):
+                body = None
+            if body is not None and body.length is not None:
+                # What frames a message is no field of it to those who fetched it.
+                length = ("Content-Length", str(body.length))
+                fields = (*without(fields, "content-length"), length)
+            self._head(request, answer, content.status, fields, None)
+            if body is not None:
+                await pass_on(request, body, sent)
+        finally:
+            _close(answer)
+
+    def _notice(
+        self, request: ClientRequest, answer: Answer, content: Notice, sent: Callable[[int], None]
+    ) -> None:
+        body = content.body
+        fields: Fields = ()
+        if content.location is not None:
+            fields = (("Location", content.location),)
+        if content.status != 204:
+            fields = (
+                *fields,
+                ("Content-Type", content.content_type),
+                ("Content-Length", str(len(body))),
+            )
+        self._head(request, answer, content.status, fields, None)
+        if request.method != b"HEAD" and body:
+            request.write(body)
+            sent(len(body))
+
+    def _head(
+        self,
+        request: ClientRequest,
+        answer: Answer,
+        status: int,
+        fields: Fields,
+        date: float | None,
+    ) -> None:
+        request.setResponseCode(status)
+
+        def say(name: str, *values: str) -> None:
+            # Twisted would make UTF-8 of what came as other octets.
+            octets = [value.encode("latin-1") for value in values]
+            request.responseHeaders.setRawHeaders(name.encode("latin-1"), octets)
+
+        for name in dict.fromkeys(name for name, _ in fields):
+            say(name, *every(fields, name))
+        if first(fields, "date") is None:
+            say("Date", format_date(self._now() if date is None else date))
+        if answer.age is not None and status != 412:
+            say("Age", str(answer.age))
+        say("Server", "osproxy")
+        say("Via", ", ".join([*every(fields, "via"), "1.1 osproxy"]))
+        say("Cache-Status", _chained(fields, answer))
+
+
+def _chained(fields: Fields, answer: Answer) -> str:
+    """Add our member to what caches nearer the origin said (RFC 9211 section 2)."""
+    status = answer.cache_status
+    if answer.source and status.detail is None and not status.hit:
+        status = evolve(status, detail=answer.source)
+    return ", ".join([*every(fields, "cache-status"), status.serialise()])
+
+
+def _close(answer: Answer) -> None:
+    body = None if isinstance(answer.content, Notice) else answer.content.body
+    if body is not None and not isinstance(body, bytes):
+        body.close()

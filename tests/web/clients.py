@@ -1,0 +1,91 @@
+"""A site on a clock, and clients in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from osproxy.web.channel import Channel, ClientSite
+from osproxy.web.connections import Connections
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+    from twisted.web.http import Request
+
+HEAD = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Answers(Resource):
+    """Keeps requests until the test answers them."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Request] = []
+        self.waiting: list[Deferred[Request]] = []
+
+    def render(self, request: Request) -> int:
+        """Keep the request."""
+        self.asked.append(request)
+        waiting, self.waiting = self.waiting, []
+        for waiter in waiting:
+            waiter.callback(request)
+        return NOT_DONE_YET
+
+    def when_asked(self) -> Deferred[Request]:
+        """Fire with the next request."""
+        waiter: Deferred[Request] = Deferred()
+        self.waiting.append(waiter)
+        return waiter
+
+
+class Wire(StringTransport):
+    """A transport in memory that says when it was closed or broken."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        """Remember that the connection was broken."""
+        self.aborted = True
+        self.disconnecting = True
+
+    def resumeProducing(self) -> None:
+        """Read on, unless it was closed: as a socket, and unlike its parent, which raises."""
+        if not self.disconnecting:
+            super().resumeProducing()
+
+
+class Server:
+    """A site on a clock, and the clients that connect to it in memory."""
+
+    def __init__(self, limit: int = 10) -> None:
+        self.clock = Clock()
+        self.answers = Answers()
+        self.connections = Connections(limit)
+        self.site = ClientSite(self.answers, self.connections, self.clock)
+
+    def connect(self, address: IAddress | None = None) -> tuple[Channel, Wire]:
+        """Let a client connect."""
+        wire = Wire(peerAddress=address or IPv4Address("TCP", "192.0.2.1", 4000))
+        channel = self.site.buildProtocol(wire.getPeer())
+        assert isinstance(channel, Channel)
+        channel.makeConnection(wire)
+        return channel, wire
+
+    def pass_time(self, seconds: int) -> None:
+        """Let time go by, a second at a time."""
+        self.clock.pump([1] * seconds)
+
+
+def answer(request: Request, body: bytes = b"body") -> None:
+    """Answer a request."""
+    request.setHeader(b"content-length", b"%d" % len(body))
+    request.write(body)
+    request.finish()

@@ -1,0 +1,294 @@
+"""Tests of `osproxy.web.body` in memory: how blocks are written, and when they are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.model import BodyBroken, BodyDiverted, Relayed
+from osproxy.web.body import BLOCK, ClientGone, read, send
+from tests.store.doubles import at_once
+from tests.web.clients import Server
+from tests.web.doubles import File, Front, Onward, Passing, answer_of, broken, relay_of, stored
+from tests.web.reading import request, responses
+
+if TYPE_CHECKING:
+    from osproxy.web.channel import Channel
+    from tests.web.clients import Wire
+
+CONTENT = bytes(range(256)) * 1000
+
+
+class SendTests(SynchronousTestCase):
+    """Tests of `send` to a connection that the kernel knows nothing of."""
+
+    def setUp(self) -> None:
+        """Have a client ask."""
+        self.server = Server()
+        self.channel, self.wire = self.server.connect()
+        self.channel.dataReceived(request("/a", version="1.0"))
+        self.request = self.server.answers.asked[0]
+        self.sizes: list[int] = []
+
+    def send(self, body: File, start: int = 0, stop: int | None = None) -> Deferred[None]:
+        """Begin to send."""
+        return Deferred.fromCoroutine(
+            send(self.request, body, start, stop, at_once, self.sizes.append)
+        )
+
+    def sent(self) -> bytes:
+        """Tell what the client has of the body."""
+        _, _, body = bytes(self.wire.value()).partition(b"\r\n\r\n")
+        return body
+
+    def test_blocks(self) -> None:
+        """A body is written in blocks of 64 KiB at most."""
+        self.successResultOf(self.send(stored(self.mktemp(), CONTENT), 0, len(CONTENT)))
+        self.assertEqual(self.sent(), CONTENT)
+        self.assertEqual((max(self.sizes), sum(self.sizes)), (BLOCK, len(CONTENT)))
+
+    def test_part(self) -> None:
+        """What is sent begins and ends where it should."""
+        self.successResultOf(self.send(stored(self.mktemp(), CONTENT), 1000, 200_000))
+        self.assertEqual(self.sent(), CONTENT[1000:200_000])
+
+    def test_paused(self) -> None:
+        """A client that takes nothing is sent nothing; told twice to pause, once to go on."""
+        body = File(self.mktemp(), len(CONTENT))
+        sending = self.send(body, 0, len(CONTENT))
+        body.write(CONTENT[:1000])
+        self.channel.pauseProducing()
+        self.channel.pauseProducing()
+        body.write(CONTENT[1000:])
+        self.assertEqual(self.sent(), CONTENT[:1000])
+        self.channel.resumeProducing()
+        self.successResultOf(sending)
+        self.assertEqual(self.sent(), CONTENT)
+
+    def test_resumed_twice(self) -> None:
+        """To be told twice to go on is to be told once."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.write(b"0123456789")
+        for _ in range(2):
+            self.channel.resumeProducing()
+        body.write(b"0123456789")
+        self.successResultOf(sending)
+        self.assertEqual(self.sent(), b"0123456789" * 2)
+
+    def test_gone_while_paused(self) -> None:
+        """When the connection is lost while nothing is taken the sending ends."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.write(b"0123456789")
+        self.channel.pauseProducing()
+        body.write(b"0123456789")
+        self.channel.stopProducing()
+        self.failureResultOf(sending, ClientGone)
+        self.assertEqual(self.sent(), b"0123456789")
+
+    def test_cancelled_while_paused(self) -> None:
+        """A request that is cancelled while nothing is taken leaves nothing behind."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.write(b"0123456789")
+        self.channel.pauseProducing()
+        body.write(b"0123456789")
+        sending.cancel()
+        self.failureResultOf(sending)
+        self.channel.resumeProducing()
+        self.assertEqual(self.sent(), b"0123456789")
+
+    def test_another_producer_afterwards(self) -> None:
+        """However the sending ends, the request is free for another producer."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.write(b"0123456789")
+        body.fail(broken())
+        self.failureResultOf(sending, BodyBroken)
+        self.assertIsNone(self.request.producer)
+
+    def test_growing(self) -> None:
+        """A range of a growing file is sent as far as it is there, up to its end."""
+        body = File(self.mktemp(), len(CONTENT))
+        sending = self.send(body, 1000, 150_000)
+        for start in range(0, len(CONTENT), 70_000):
+            self.assertEqual(self.sent(), CONTENT[1000 : min(start, 150_000)])
+            body.write(CONTENT[start : start + 70_000])
+        self.successResultOf(sending)
+        self.assertEqual(self.sent(), CONTENT[1000:150_000])
+
+    def test_end_of_range(self) -> None:
+        """A range is complete before the file is."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 2, 5)
+        body.write(b"0123456789")
+        self.successResultOf(sending)
+        self.assertEqual(self.sent(), b"234")
+
+    def test_unknown_end(self) -> None:
+        """Without a known end all is sent that comes."""
+        body = File(self.mktemp())
+        sending = self.send(body, 3)
+        body.write(b"0123456789")
+        body.write(b"ab")
+        body.end()
+        self.successResultOf(sending)
+        self.assertEqual(self.sent(), b"3456789ab")
+
+    def test_ends_early(self) -> None:
+        """A body that ends before its end is broken."""
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.write(b"0123456789")
+        body.end()
+        self.failureResultOf(sending, BodyBroken)
+
+    def test_shorter_file(self) -> None:
+        """So is one whose file is shorter than it was."""
+        body = stored(self.mktemp(), CONTENT)
+        body.shorten(100_000)
+        self.failureResultOf(self.send(body, 0, len(CONTENT)), BodyBroken)
+        self.assertEqual(self.sent(), CONTENT[:100_000])
+
+    def test_empty(self) -> None:
+        """Of an empty body nothing is sent."""
+        self.successResultOf(self.send(stored(self.mktemp(), b""), 0, 0))
+        self.assertEqual(self.sizes, [])
+
+    def test_diverted(self) -> None:
+        """When a file grows no further the rest comes through a passage, from there to the end."""
+        body, rest = File(self.mktemp(), 20), Passing(8)
+        onward = Onward(rest)
+        sending = self.send(body, 2, 18)
+        body.write(b"0123456789")
+        body.fail(BodyDiverted(onward))
+        self.assertEqual(onward.asked, [(10, 18)])
+        rest.send(b"abcd")
+        rest.send(b"efgh")
+        self.assertNoResult(sending)
+        rest.over.callback(None)
+        self.successResultOf(sending)
+        self.assertEqual((self.sent(), rest.closed), (b"23456789abcdefgh", 1))
+        self.assertEqual(sum(self.sizes), 16)
+
+    def test_diverted_at_once(self) -> None:
+        """That may happen before the first octet."""
+        body, rest = File(self.mktemp()), Passing()
+        onward = Onward(rest)
+        sending = self.send(body)
+        body.fail(BodyDiverted(onward))
+        rest.send(b"all")
+        rest.over.callback(None)
+        self.successResultOf(sending)
+        self.assertEqual((onward.asked, self.sent()), ([(0, None)], b"all"))
+
+    def test_diverted_in_vain(self) -> None:
+        """Where the rest cannot be had the body is broken."""
+
+        async def onward(position: int, stop: int | None) -> Passing:
+            raise broken()
+
+        body = File(self.mktemp(), 20)
+        sending = self.send(body, 0, 20)
+        body.fail(BodyDiverted(onward))
+        self.failureResultOf(sending, BodyBroken)
+
+
+class ReadTests(SynchronousTestCase):
+    """Tests of `read`."""
+
+    def read(self, body: File, position: int, count: int) -> Deferred[bytes]:
+        """Read."""
+        return Deferred.fromCoroutine(read(body, position, count, at_once))
+
+    def test_within(self) -> None:
+        """What is there is read from where the body begins in the file."""
+        body = stored(self.mktemp(), b"0123456789")
+        self.assertEqual(self.successResultOf(self.read(body, 2, 3)), b"234")
+
+    def test_across_the_end(self) -> None:
+        """Less may come than was asked for."""
+        body = stored(self.mktemp(), b"0123456789")
+        self.assertEqual(self.successResultOf(self.read(body, 8, 100)), b"89")
+
+    def test_beyond(self) -> None:
+        """Where nothing is, the file is shorter than it was."""
+        body = stored(self.mktemp(), b"0123456789")
+        self.failureResultOf(self.read(body, 10, 1), BodyBroken)
+
+
+class PassOnTests(SynchronousTestCase):
+    """Tests of `pass_on`: bodies that are not kept."""
+
+    def setUp(self) -> None:
+        """Have a client ask for what is not kept."""
+        self.front = Front(Clock())
+        self.body = Passing(10)
+        self.front.cache.put("/a", lambda: relay_of(Relayed(200, (), self.body)))
+        self.channel, self.wire = self.connect()
+
+    def connect(self) -> tuple[Channel, Wire]:
+        """Let a client ask."""
+        channel, wire = self.front.connect()
+        channel.dataReceived(request("/a"))
+        return channel, wire
+
+    def test_back_pressure(self) -> None:
+        """When the client does not read, the source is asked to wait, and then to go on."""
+        self.body.send(b"abc")
+        self.channel.pauseProducing()
+        self.channel.pauseProducing()
+        self.assertTrue(self.body.paused)
+        self.channel.resumeProducing()
+        self.assertFalse(self.body.paused)
+
+    def test_nothing_held(self) -> None:
+        """What comes is handed to the client at once."""
+        self.body.send(b"abc")
+        self.assertTrue(self.wire.value().endswith(b"abc"))
+
+    def test_whole(self) -> None:
+        """After the last octet the source is given up, and the connection serves the next."""
+        self.body.send(b"0123456789")
+        self.body.over.callback(None)
+        self.channel.dataReceived(request("/-/healthy"))
+        first, second = responses(self.wire.value())
+        self.assertEqual((first.body, second.body), (b"0123456789", b"ok\n"))
+        self.assertEqual(self.body.closed, 1)
+
+    def test_gone(self) -> None:
+        """A transport that is lost gives the source up once, with the request."""
+        self.channel.stopProducing()
+        self.channel.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(self.body.closed, 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_of_another(self) -> None:
+        """A client that leaves ends its own passage and nobody else's."""
+        other = Passing(10)
+        self.front.cache.put("/a", lambda: relay_of(Relayed(200, (), other)))
+        _, wire = self.connect()
+        self.channel.connectionLost(Failure(ConnectionLost()))
+        other.send(b"0123456789")
+        other.over.callback(None)
+        self.assertEqual([got.whole for got in responses(wire.value())], [True])
+        self.assertEqual((self.body.closed, other.closed), (1, 1))
+
+    def test_file_of_the_same(self) -> None:
+        """A reader of a file leaves the other readers of it alone."""
+        body = File(self.mktemp(), 10, readers=2)
+        self.front.cache.put("/b", lambda: answer_of(body, 10))
+        channels = [self.front.connect() for _ in range(2)]
+        for channel, _ in channels:
+            channel.dataReceived(request("/b"))
+        body.write(b"01234")
+        channels[0][0].connectionLost(Failure(ConnectionLost()))
+        body.write(b"56789")
+        (got,) = responses(channels[1][1].value())
+        self.assertEqual((got.body, got.whole), (b"0123456789", True))
