@@ -1,0 +1,283 @@
+"""
+From options to a running server: everything is made and joined here, bottom up.
+
+This is the one module that names the reactor. What is wrong with the settings ends here as one
+line on standard error and exit status 1, before anything is started.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from prometheus_client import CollectorRegistry
+from twisted.python import usage
+
+from osproxy.cache.cache import Cache
+from osproxy.cache.fills import Fills
+from osproxy.cache.generations import Generations
+from osproxy.config.given import ConfigError
+from osproxy.config.options import OPTIONS
+from osproxy.config.settings import load
+from osproxy.metrics import Metrics
+from osproxy.service.loglevel import limit
+from osproxy.service.server import Server
+from osproxy.service.shutdown import Step
+from osproxy.store.catalogue import Catalogue
+from osproxy.store.layout import StoreError, open_directory
+from osproxy.store.ledger import Ledger
+from osproxy.store.store import Store
+from osproxy.store.waiting import detached
+from osproxy.threads import Threads
+from osproxy.upstream.agent import ExactAgent
+from osproxy.upstream.origin import Upstream
+from osproxy.upstream.trust import policy
+from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.channel import ClientSite
+from osproxy.web.connections import Connections
+from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
+from osproxy.web.pages.own import OwnPages, Status
+from osproxy.web.request import ClientRequest
+from osproxy.web.resource import Root
+from osproxy.web.respond import Responder
+from osproxy.web.tls import context_factory, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IProtocolFactory
+
+    from osproxy.config.listeners import Listener
+    from osproxy.config.options import Option
+    from osproxy.config.settings import Settings
+    from osproxy.store.layout import Directory
+
+# Enough that a slow disk does not stop the others, few enough that threads cost nothing.
+_DISK_THREADS = 16
+# Seconds for connections upstream to close: over TLS the other side has its say.
+_CLOSE_WITHIN = 5.0
+
+
+def _help(option: Option[Any]) -> str:
+    default = option.default_text
+    return f"{option.help} [{default}]" if default else option.help
+
+
+class Options(usage.Options):
+    """
+    The command line: the options of `osproxy.config.options`, in Twisted's form.
+
+    Only what was given is handed on; defaults, variables and the file are the settings' business.
+    """
+
+    synopsis = "[options]"
+    longdesc = "A mirror-aware caching proxy for RPM repositories."
+    optFlags: ClassVar = [[option.name, None, _help(option)] for option in OPTIONS if option.flag]
+    optParameters: ClassVar = [
+        [option.name, None, None, _help(option)]
+        for option in OPTIONS
+        if not (option.flag or option.repeatable)
+    ]
+
+    def __init__(self) -> None:
+        self._repeated: dict[str, list[str]] = {}
+        super().__init__()
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Endpoint to listen on for HTTP, such as tcp:8080; may be repeated."""
+        self._repeated.setdefault("listen", []).append(endpoint)
+
+    def opt_tls_listen(self, endpoint: str) -> None:
+        """Endpoint to listen on for HTTPS, such as tcp:8443; may be repeated."""
+        self._repeated.setdefault("tls-listen", []).append(endpoint)
+
+    def opt_clients(self, networks: str) -> None:
+        """Networks that may connect, with commas between, or all; may be repeated."""
+        self._repeated.setdefault("clients", []).append(networks)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Take the command line; what it does not know ends the process with one line."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(f"osproxy: {error} (command line); see osproxy --help") from error
+
+    @property
+    def given(self) -> dict[str, str | Sequence[str]]:
+        """What was given, by option; a flag's value is ``yes``."""
+        given: dict[str, str | Sequence[str]] = dict(self._repeated)
+        for option in OPTIONS:
+            value = self.get(option.name)
+            if option.flag and value:
+                given[option.name] = "yes"
+            elif not option.flag and value is not None:
+                given[option.name] = value
+        return given
+
+
+def makeService(options: Options, checkpoint: Callable[[str], None] | None = None) -> Server:
+    """
+    Make the service of everything.
+
+    :param checkpoint: told the steps of each commit, for tests that end the process there.
+    :raises SystemExit: with the line to print, when the settings cannot be used.
+    """
+    from twisted.internet import reactor  # noqa: TID251
+
+    try:
+        settings = load(options.given, os.environ)
+        for listener in settings.listeners:
+            _probe(listener)
+        directory = _opened(settings)
+    except ConfigError as error:
+        raise SystemExit(f"osproxy: {error}") from error
+    limit(settings.log_level)
+    return assemble(reactor, settings, directory, checkpoint or (lambda _: None))
+
+
+def _probe(listener: Listener) -> None:
+    try:
+        problem = probe(listener.description, listener.value)
+    except ValueError as error:
+        problem = f"{listener.value} is no endpoint ({error}); give one such as tcp:8080"
+    if problem is not None:
+        raise ConfigError(f"{listener.source}: {problem}")
+
+
+def _opened(settings: Settings) -> Directory:
+    try:
+        return open_directory(settings.cache.path)
+    except StoreError as error:
+        raise ConfigError(
+            f"{settings.cache.source}: {error}; give --cache-path another directory"
+        ) from error
+
+
+def assemble(
+    reactor: Any, settings: Settings, directory: Directory, checkpoint: Callable[[str], None]
+) -> Server:
+    """Make all parts, from the lowest floor up, and the service that starts and stops them."""
+    metrics = Metrics(CollectorRegistry())
+    in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
+    in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
+    ledger = Ledger(settings.cache_size)
+    store = Store(
+        directory,
+        ledger,
+        Catalogue(directory.catalogue, in_catalogue),
+        in_thread,
+        reactor,
+        metrics,
+        cache_size=settings.cache_size,
+        free_space=settings.free_space.octets,
+        checkpoint=checkpoint,
+    )
+    agent = ExactAgent(
+        reactor,
+        policy(settings.upstream_ca),
+        connect_timeout=settings.connect_timeout,
+        head_timeout=settings.head_timeout,
+    )
+    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics)
+    fills = Fills(store, in_thread, reactor, metrics)
+    generations = Generations(store, in_thread, reactor)
+    cache = Cache(store, upstream, fills, generations, reactor, metrics)
+
+    connections = Connections(settings.client_connections)
+    metrics.connections.set_function(lambda: len(connections))
+    began = reactor.seconds()
+
+    def status() -> Status:
+        return Status(
+            version=version("osproxy"),
+            uptime=reactor.seconds() - began,
+            entries=store.entries,
+            stored=ledger.used,
+            capacity=ledger.capacity,
+            drafts=store.drafts,
+            connections=len(connections),
+        )
+
+    access_log = AccessLog(_writer(open_log(settings.access_log)), reactor)
+    root = Root(
+        cache,
+        settings.backends,
+        settings.clients,
+        OwnPages(lambda: cache.ready, status, metrics),
+        Responder(in_thread, reactor.seconds),
+        access_log,
+        metrics,
+        reactor,
+    )
+    site = ClientSite(
+        root,
+        connections,
+        reactor,
+        requestFactory=ClientRequest,
+        client_timeout=settings.client_timeout,
+    )
+    listeners = Listeners(
+        [_listening(reactor, settings, place, site) for place in settings.listeners]
+    )
+
+    async def drain() -> None:
+        site.drain()
+        await site.when_idle()
+
+    def close_upstream() -> Deferred[None]:
+        # Cancelling the close itself would cancel that of each connection, with an error each.
+        return detached(agent.close(), store.log)
+
+    def end_threads() -> None:
+        in_thread.stop()
+        in_catalogue.stop()
+
+    return Server(
+        reactor,
+        listeners,
+        begin=(in_thread.start, in_catalogue.start),
+        open_store=cache.start,
+        announcements=_announcements(settings),
+        steps=(
+            Step("take no further connection", listeners.stopService),
+            Step("let bodies under way finish", drain, settings.drain_timeout),
+            Step("cut the others", site.cut),
+            Step("end fills", cache.stop),
+            Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
+            Step("close the store", store.stop),
+            Step("write the access log", access_log.flush),
+            Step("end the threads", end_threads),
+        ),
+    )
+
+
+def _listening(reactor: Any, settings: Settings, place: Listener, site: ClientSite) -> Listening:
+    factory: IProtocolFactory = site
+    if place.tls:
+        assert settings.tls_pem_key is not None and settings.tls_pem_chain is not None
+        context = context_factory(settings.tls_pem_key, settings.tls_pem_chain)
+        factory = wrap(site, context, reactor)
+    endpoint = endpoint_of(reactor, place.description)
+    return Listening(endpoint, factory, f"{place.source}: {place.value}")
+
+
+def _writer(log: TextIO | None) -> Callable[[str], object]:
+    if log is None:
+        return lambda _: None
+
+    def write(lines: str) -> None:
+        log.write(lines)
+        log.flush()
+
+    return write
+
+
+def _announcements(settings: Settings) -> tuple[str, ...]:
+    return (
+        *settings.warnings,
+        "these may connect: " + ", ".join(map(str, settings.clients)),
+        *(f"{backend.prefix} comes from {backend.authority}" for backend in settings.backends),
+    )

@@ -1,0 +1,391 @@
+"""Tests of `osproxy.tap`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogBeginner
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from osproxy import tap
+from osproxy.config.options import OPTIONS
+from osproxy.config.settings import load
+from osproxy.tap import Options, makeService
+from osproxy.upstream.agent import ExactAgent
+from tests.origins import HOP_BY_HOP, Origin
+from tests.web.certificates import certificate_files
+from tests.web.reading import Client, Got, connect, connect_tls, request, responses, turn, until
+from tests.web.support import port_of
+
+if TYPE_CHECKING:
+    from osproxy.service.server import Server
+
+PACKAGE = "/repo/x86_64/a-1-1.x86_64.rpm"
+IMAGE = "/iso/a.iso"
+
+
+def parsed(*arguments: str) -> Options:
+    """Parse a command line."""
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line."""
+
+    def refusal(self, *arguments: str) -> str:
+        """Parse a command line that is wrong; give the one line that is printed."""
+        with self.assertRaises(SystemExit) as raised:
+            parsed(*arguments)
+        line = str(raised.exception.code)
+        self.assertEqual(len(line.splitlines()), 1)
+        self.assertTrue(line.startswith("osproxy: "), line)
+        return line
+
+    def test_nothing(self) -> None:
+        """What was not given is not handed on: other places have their say."""
+        self.assertEqual(parsed().given, {})
+
+    def test_every_option(self) -> None:
+        """Every option of the table is known, in the form that the table says."""
+        for option in OPTIONS:
+            if option.flag:
+                expected: object = "yes"
+                given = parsed(f"--{option.name}").given
+            else:
+                expected = ["value"] if option.repeatable else "value"
+                given = parsed(f"--{option.name}", "value").given
+            self.assertEqual(given, {option.name: expected})
+
+    def test_help(self) -> None:
+        """The help names each option, and its default where it has one."""
+        text = str(parsed())
+        for option in OPTIONS:
+            self.assertIn(f"--{option.name}", text)
+        self.assertIn("16GiB", text)
+
+    def test_repeated(self) -> None:
+        """Options of which there may be several keep all that were given, in order."""
+        given = parsed(
+            "--listen=tcp:1", "--clients", "::1", "--tls-listen=tcp:2", "--listen", "tcp:3",
+            "--clients=10.0.0.0/8,127.0.0.1",
+        ).given  # fmt: skip
+        self.assertEqual(
+            given,
+            {
+                "listen": ["tcp:1", "tcp:3"],
+                "tls-listen": ["tcp:2"],
+                "clients": ["::1", "10.0.0.0/8,127.0.0.1"],
+            },
+        )
+
+    def test_settings(self) -> None:
+        """The settings are made of what was given."""
+        cache = Path(self.mktemp()).absolute()
+        options = parsed(
+            "--cache-path", str(cache), "--cache-size=2GiB", "--listen=tcp:1", "--listen=tcp:2",
+            "--clients=10.0.0.0/8", "--clients=::1", "--verbose", "--drain-timeout=5s",
+        )  # fmt: skip
+        settings = load(options.given, {})
+        self.assertEqual((settings.cache.path, settings.cache_size), (cache, 2 << 30))
+        places = [place.description for place in settings.listeners]
+        self.assertEqual(places, ["tcp:1", "tcp:2"])
+        self.assertEqual([str(network) for network in settings.clients], ["10.0.0.0/8", "::1/128"])
+        self.assertEqual((settings.log_level, settings.drain_timeout), ("debug", 5.0))
+
+    def test_unknown(self) -> None:
+        """An option that does not exist is named."""
+        self.assertIn("--nonsense", self.refusal("--nonsense=1").replace("option ", "option --"))
+
+    def test_without_value(self) -> None:
+        """So is one that lacks its value."""
+        self.assertIn("cache-size", self.refusal("--cache-size"))
+
+    def test_superfluous(self) -> None:
+        """What is no option has no place on the command line."""
+        self.refusal("start")
+
+    def test_no_usage_error(self) -> None:
+        """None of these is left to Twisted, which would print all of the help."""
+        for wrong in ("--nonsense", "--cache-size", "start"):
+            try:
+                parsed(wrong)
+            except UsageError:
+                self.fail(f"{wrong} ends in a usage error")
+            except SystemExit:
+                continue
+
+
+class TapTestCase(TestCase):
+    """A place for a cache, and an origin."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        """Make them, and keep what a server changes of its process."""
+        self.patch(globalLogBeginner, "beginLoggingTo", globalLogBeginner.beginLoggingTo)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        for name in [name for name in os.environ if name.startswith("OSPROXY_")]:
+            self.addCleanup(os.environ.__setitem__, name, os.environ.pop(name))
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.log = self.folder / "access.log"
+        self.origin = Origin(self)
+
+    def make(self, *more: str) -> Server:
+        """Make a server that may use the origin."""
+        return makeService(
+            parsed(
+                f"--cache-path={self.folder / 'cache'}",
+                f"--access-log={self.log}",
+                f"--mirror-chain={self.origin.url}",
+                "--free-space=0",
+                "--listen=tcp:0:interface=127.0.0.1",
+                *more,
+            )
+        )
+
+    def start(self, *more: str) -> Server:
+        """Start a server as twistd does."""
+        server = self.make(*more)
+        server.privilegedStartService()
+        server.startService()
+        return server
+
+
+class MakeServiceTests(TapTestCase):
+    """What is wrong is said in one line before anything starts."""
+
+    def refusal(self, *more: str) -> str:
+        """Make a server of which something is wrong; give the one line that is printed."""
+        with self.assertRaises(SystemExit) as raised:
+            self.make(*more)
+        line = raised.exception.code
+        assert isinstance(line, str)
+        self.assertEqual(len(line.splitlines()), 1)
+        self.assertTrue(line.startswith("osproxy: "), line)
+        return line
+
+    def test_bad_values(self) -> None:
+        """A value that cannot be used is named with its option and with what would be right."""
+        for wrong in (
+            "--cache-size=much", "--clients=somebody", "--client-connections=0",
+            "--connect-timeout=0", "--log-level=loud", "--free-space=200%", "--listen=ssl:443",
+            "--listen=nonsense:1", "--bind-address=nowhere", "--tls-listen=tcp:0",
+            f"--upstream-ca={self.folder}/missing", f"--config={self.folder}/missing.toml",
+            f"--cache-path={self.folder}/missing/cache",
+        ):  # fmt: skip
+            name = wrong.partition("=")[0]
+            line = self.refusal(wrong)
+            self.assertTrue(line.startswith(f"osproxy: {name}"), line)
+            self.assertIn("command line", line)
+
+    def test_port_in_use(self) -> None:
+        """So is a port that another program has."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = self.refusal(f"--listen=tcp:{port}:interface=127.0.0.1")
+        self.assertIn("--listen", line)
+        self.assertIn("another program listens there", line)
+
+    async def test_port_taken_since(self) -> None:
+        """A port that is taken between then and the start is one line as well."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        server = self.make(f"--listen=tcp:{port}:interface=127.0.0.1")
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            self.assertRaises(SystemExit) as raised,
+        ):
+            server.privilegedStartService()
+        line = str(raised.exception.code)
+        self.assertEqual(len(line.splitlines()), 1)
+        self.assertIn(f"tcp:{port}", line)
+        server.startService()
+        await server.stopService()
+
+    async def test_directory_in_use(self) -> None:
+        """A cache directory has one server at a time, and is free after its end."""
+        server = self.start()
+        self.assertIn("--cache-path", self.refusal())
+        await server.stopService()
+        again = self.start()
+        await again.stopService()
+
+
+class RunningTests(TapTestCase):
+    """A server on real ports, its origin on another."""
+
+    async def get(self, client: Client, target: str, *fields: str) -> Got:
+        """Get a file over a connection on which nothing was asked before."""
+        client.send(request(target, "Connection: close", *fields))
+        await client.ended()
+        (got,) = responses(bytes(client.data))
+        return got
+
+    async def connected(self, server: Server, place: int = 0) -> Client:
+        """Connect a client to one of the listeners."""
+        return await connect(port_of(server.listeners.ports[place]))
+
+    async def test_miss_and_hit(self) -> None:
+        """A file comes from the origin the first time, and from the disk from then on."""
+        self.origin.files[PACKAGE] = content = os.urandom(300_000)
+        server = self.start()
+        statuses = await self.get_until_kept(server, content)
+        await server.stopService()
+        self.assertEqual(self.origin.asked, [f"GET {PACKAGE} HTTP/1.1"])
+        self.assertIn("fwd=uri-miss", statuses[0])
+
+    async def get_until_kept(self, server: Server, content: bytes) -> list[str]:
+        """Get a package until it is a hit: the entry is there a little after the last octet."""
+        statuses: list[str] = []
+        while not statuses or "osproxy; hit" not in statuses[-1]:
+            got = await self.get(await self.connected(server), PACKAGE)
+            self.assertEqual((got.status, got.body), (200, content))
+            statuses.append(str(got["Cache-Status"]))
+        return statuses
+
+    async def test_restart(self) -> None:
+        """What was kept is there after a restart, and the log has a line for each request."""
+        self.origin.files[PACKAGE] = content = os.urandom(300_000)
+        server = self.start()
+        before = await self.get_until_kept(server, content)
+        await server.stopService()
+        server = self.start()
+        after = await self.get_until_kept(server, content)
+        await server.stopService()
+        self.assertEqual((len(self.origin.asked), len(after)), (1, 1))
+        lines = self.log.read_text().splitlines()
+        self.assertEqual(len(lines), len(before) + 1)
+        self.assertIn('"uri-miss"', lines[0])
+        self.assertIn('"hit"', lines[-1])
+
+    async def test_ready(self) -> None:
+        """It says when it is ready, and what it counts."""
+        server = self.start()
+        await self.get(await self.connected(server), "/none.rpm")
+        ready = await self.get(await self.connected(server), "/-/ready")
+        metrics = await self.get(await self.connected(server), "/-/metrics")
+        await server.stopService()
+        self.assertEqual(ready.body, b"ready\n")
+        self.assertIn(
+            b'osproxy_requests_total{kind="package",outcome="uri-miss"} 1.0', metrics.body
+        )
+
+    async def test_twist(self) -> None:
+        """Started without the privileged step, as twist does, it serves as well."""
+        server = self.make()
+        server.startService()
+        got = await self.get(await self.connected(server), "/-/healthy")
+        self.assertEqual(got.body, b"ok\n")
+        await server.stopService()
+
+    async def test_tls(self) -> None:
+        """Plain HTTP and TLS are served at once."""
+        files = certificate_files(str(self.folder / "certificates"))
+        server = self.start(
+            "--tls-listen=tcp:0:interface=127.0.0.1",
+            f"--tls-pem-key={files.key}",
+            f"--tls-pem-chain={files.chain}",
+        )
+        self.origin.files[PACKAGE] = content = os.urandom(300_000)
+        plain = await self.get(await self.connected(server), PACKAGE)
+        port = port_of(server.listeners.ports[1])
+        client = await connect_tls(port, files.authority.read_bytes())
+        secure = await self.get(client, PACKAGE)
+        self.assertEqual((plain.body, secure.body), (content, content))
+        await server.stopService()
+
+    async def test_hop_by_hop(self) -> None:
+        """What an upstream says to the next hop goes no further, kept or passed on."""
+        server = self.start()
+        for path in (PACKAGE, IMAGE):
+            self.origin.files[path] = b"0123456789"
+            got = await self.get(await self.connected(server), path)
+            self.assertEqual((got.body, got["Content-Length"]), (b"0123456789", "10"))
+            for line in HOP_BY_HOP:
+                self.assertIsNone(got[line.partition(":")[0]], line)
+        await server.stopService()
+
+    async def test_passage_waits(self) -> None:
+        """Of what is not kept no more is read upstream than the client takes."""
+        self.origin.files[IMAGE] = content = bytes(40_000_000)
+        server = self.start()
+        client = await self.connected(server)
+        client.send(request(IMAGE, "Connection: close"))
+        await client.received(100_000)
+        client.read(False)
+        await turn(2000)
+        received = await self.get(await self.connected(server), "/-/metrics")
+        (count,) = (
+            float(line.split()[1])
+            for line in received.body.decode().splitlines()
+            if line.startswith("osproxy_upstream_received_bytes_total")
+        )
+        self.assertLess(count, 20_000_000)
+        client.read(True)
+        await client.ended()
+        (got,) = responses(bytes(client.data))
+        self.assertEqual(got.body, content)
+        await server.stopService()
+
+    async def test_body_finished(self) -> None:
+        """A body that is under way when the server stops is finished; nobody else is let in."""
+        self.origin.files[PACKAGE] = content = os.urandom(300_000)
+        self.origin.held[PACKAGE] = 100_000
+        server = self.start()
+        client = await self.connected(server)
+        port = port_of(server.listeners.ports[0])
+        client.send(request(PACKAGE))
+        await client.received(100_000)
+        stopping = server.stopService()
+        await until(lambda: not server.listeners.ports)
+        await turn()
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 10)
+        self.assertFalse(stopping.called)
+        self.origin.go_on(PACKAGE)
+        await stopping
+        await client.ended()
+        (got,) = responses(bytes(client.data))
+        self.assertEqual(got.body, content)
+
+    async def test_body_cut(self) -> None:
+        """One that takes longer than may be waited for is cut, and can be told from a whole one."""
+        self.origin.files[PACKAGE] = bytes(300_000)
+        self.origin.held[PACKAGE] = 100_000
+        server = self.start("--drain-timeout=0.1")
+        client = await self.connected(server)
+        client.send(request(PACKAGE))
+        await client.received(100_000)
+        await server.stopService()
+        await client.ended()
+        (got,) = responses(bytes(client.data))
+        self.assertFalse(got.whole)
+        self.assertIn('; cut"', self.log.read_text())
+
+    async def test_upstream_that_stays(self) -> None:
+        """A source that does not let its connection be closed keeps nobody for long."""
+        self.patch(tap, "_CLOSE_WITHIN", 0.01)
+        self.patch(ExactAgent, "close", lambda agent: Deferred())
+        server = self.start()
+        await server.stopService()
+        again = self.start()
+        await again.stopService()
+
+    async def test_idle_connections(self) -> None:
+        """Connections on which nothing is asked do not keep the server from stopping."""
+        server = self.start()
+        client = await self.connected(server)
+        await until(lambda: client.connected)
+        await turn()
+        await server.stopService()
+        await client.ended()
