@@ -1,1 +1,3 @@
-"""Tests of osproxy."""
+"""
+Real zypper, dnf and nginx against a real server, on loopback ports that the kernel picks.
+"""
