@@ -1,0 +1,209 @@
+"""
+What README, documents, unit and samples tell is so: names exist, tables are whole, commands work.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from configparser import ConfigParser
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
+from osproxy.config.settings import load
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.rst").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.rst").read_text()
+
+# Everything that a user reads.
+TOLD = [
+    ROOT / "README.rst",
+    *sorted((ROOT / "docs").glob("*.rst")),
+    *sorted((ROOT / "etc").iterdir()),
+]
+
+# Options of twistd and twist themselves, and the variable of `.ci/run`.
+NOT_OURS = {"help", "log-format"}
+NOT_AN_OPTION = {"OSPROXY_CI"}
+
+
+def rows(text: str, name: str) -> dict[str, str]:
+    """Read the rows of tables whose first cell is a literal of this form: its name, the rest."""
+    return dict(re.findall(rf"^``({name})``  +(\S.*)$", text, re.MULTILINE))
+
+
+def blocks(text: str) -> list[str]:
+    """Take the literal blocks out of a document, in order, without their indentation."""
+    found = re.findall(r"::\n\n((?:    .*\n|\n)+)", text)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE).strip() for block in found]
+
+
+def block(beginning: str) -> str:
+    """Take the one literal block of README.rst that begins so."""
+    (found,) = (text for text in blocks(README) if text.startswith(beginning))
+    return found
+
+
+class OptionTests(SynchronousTestCase):
+    """The options that are told of are those that there are."""
+
+    def test_table(self) -> None:
+        """README.rst has a row for each option."""
+        self.assertEqual(set(rows(README, "--[a-z-]+")), {f"--{option.name}" for option in OPTIONS})
+
+    def test_defaults(self) -> None:
+        """A row ends with the default, where that is one word."""
+        told = rows(README, "--[a-z-]+")
+        wrong = []
+        for option in OPTIONS:
+            ending = told[f"--{option.name}"].split("; ")[-1].replace("`", "").replace(" ", "")
+            if option.default and "," not in option.default and option.default != ending:
+                wrong.append(f"--{option.name}: {ending} for {option.default}")
+        self.assertEqual(wrong, [])
+
+    def test_sample(self) -> None:
+        """The sample of the file has every option that a file can have, and no other key."""
+        text = (ROOT / "etc" / "osproxy.toml").read_text()
+        sample = tomllib.loads(re.sub(r"(?m)^#(?=[a-z\[])", "", text))
+        self.assertEqual(
+            set(sample) - {"backend"},
+            {option.name.replace("-", "_") for option in OPTIONS if option.name != "config"},
+        )
+
+    def test_mentioned(self) -> None:
+        """Wherever an option or its variable is mentioned, it exists."""
+        names = {option.name for option in OPTIONS} | NOT_OURS
+        variables = {option.variable for option in OPTIONS} | NOT_AN_OPTION
+        wrong = []
+        for path in TOLD:
+            text = path.read_text()
+            mentioned = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text)) - names
+            mentioned |= set(re.findall(r"\bOSPROXY_[A-Z_]*[A-Z]", text)) - variables
+            wrong += [f"{path.name}: {name}" for name in sorted(mentioned)]
+        self.assertEqual(wrong, [])
+
+
+class CommandTests(SynchronousTestCase):
+    """The two commands, and what else is to be typed, work as they stand."""
+
+    def test_tests(self) -> None:
+        """Continuous integration runs the command that README.rst gives for the tests."""
+        command = block("python3 -m venv .venv && .venv/bin/pip install tox")
+        self.assertIn(f"{{ {command}; }}", (ROOT / ".ci" / "run").read_text())
+
+    def test_environments(self) -> None:
+        """That command runs every environment that is to pass, and each is counted."""
+        tox = ConfigParser(interpolation=None)
+        tox.read(ROOT / "tox.ini")
+        listed = tox["tox"]["env_list"].split(", ")
+        self.assertEqual([name for name in listed if f"testenv:{name}" not in tox], [])
+        self.assertEqual(listed[0], "tests")
+        self.assertIn(f"({'|'.join(listed[1:])}): OK", (ROOT / ".ci" / "run").read_text())
+
+    def test_clients(self) -> None:
+        """
+        The first line turns openSUSE's repositories, by whatever host and scheme, to the proxy.
+
+        Repositories of others stay as they are, and the second line brings back what was.
+        """
+        repositories = {
+            "oss.repo": "baseurl=https://download.opensuse.org/tumbleweed/repo/oss/\n"
+            "gpgkey=http://cdn.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml.key\n",
+            "home_me.repo": "baseurl=https://download.opensuse.org/repositories/home:/me/15.6/\n",
+            "other.repo": "baseurl=https://download.example.org/x\n",
+        }
+        expected = {
+            "oss.repo": "baseurl=http://PROXY:8080/tumbleweed/repo/oss/\n"
+            "gpgkey=http://PROXY:8080/tumbleweed/repo/oss/repodata/repomd.xml.key\n",
+            "home_me.repo": "baseurl=http://PROXY:8080/repositories/home:/me/15.6/\n",
+            "other.repo": "baseurl=https://download.example.org/x\n",
+        }
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        for name, text in repositories.items():
+            (directory / name).write_text(text)
+
+        def typed(beginning: str) -> dict[str, str]:
+            command = block(beginning).replace("/etc/zypp/repos.d", str(directory))
+            subprocess.run(["sh", "-c", command], check=True)
+            return {path.name: path.read_text() for path in directory.glob("*.repo")}
+
+        self.assertEqual(typed("sed -i.bak"), expected)
+        self.assertEqual(typed("for old in"), repositories)
+        self.assertEqual(len(list(directory.iterdir())), len(repositories))
+
+    def test_backend(self) -> None:
+        """The example of a backend can be put into the file of settings."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        example = block("[backend.")
+        (directory / "osproxy.toml").write_text(example)
+        settings = load(
+            {"config": str(directory / "osproxy.toml"), "cache-path": str(directory)}, {}
+        )
+        ((prefix, table),) = tomllib.loads(example)["backend"].items()
+        self.assertEqual(
+            [b.authority for b in settings.backends if b.prefix == prefix], [table["authority"]]
+        )
+
+
+class PageTests(SynchronousTestCase):
+    """The own pages that are told of are those that there are."""
+
+    def test_table(self) -> None:
+        """README.rst has a row for each page below ``/-/``."""
+        source = (ROOT / "osproxy" / "web" / "pages" / "own.py").read_text()
+        self.assertEqual(set(rows(README, "/-/[a-z]+")), set(re.findall(r'"(/-/[a-z]+)"', source)))
+
+
+class FileTests(SynchronousTestCase):
+    """A newcomer finds each module in the architecture, and each file of the text in the tree."""
+
+    def test_table(self) -> None:
+        """The file table of architecture.rst lists exactly the modules that there are."""
+        there = {
+            str(path.relative_to(ROOT / "osproxy").with_suffix(""))
+            for path in (ROOT / "osproxy").rglob("*.py")
+            if path.name != "__init__.py"
+        }
+        self.assertEqual(set(rows(ARCHITECTURE, "[a-z0-9_/]+")), there)
+
+    def test_mentioned(self) -> None:
+        """Files of ours that the documents name exist."""
+        pattern = r"``((?:docs|etc|tests|osproxy|twisted|\.ci)/[\w./-]*)``"
+        wrong = [
+            f"{path.name}: {name}"
+            for path in TOLD
+            for name in re.findall(pattern, path.read_text())
+            if not (ROOT / name).exists()
+        ]
+        self.assertEqual(wrong, [])
+
+
+class UnitTests(SynchronousTestCase):
+    """The systemd unit gives osproxy what it needs."""
+
+    unit = (ROOT / "etc" / "osproxy.service").read_text()
+
+    def setting(self, name: str) -> str:
+        """Give the one value of a setting."""
+        (value,) = re.findall(rf"^{name}=(.*)$", self.unit, re.MULTILINE)
+        return str(value)
+
+    def test_stop(self) -> None:
+        """A stop is given longer than transfers under way are."""
+        drain = DRAIN_TIMEOUT.parse(str(DRAIN_TIMEOUT.default))
+        self.assertGreater(float(self.setting("TimeoutStopSec")), drain)
+
+    def test_cache(self) -> None:
+        """The cache directory is made by systemd, for a user that is made with it."""
+        self.assertEqual(self.setting("CacheDirectory"), "osproxy")
+        self.assertEqual(self.setting("DynamicUser"), "yes")
+
+    def test_memory(self) -> None:
+        """Memory that is written and executed is not denied, since the TLS library needs it."""
+        self.assertNotRegex(self.unit, r"(?m)^MemoryDenyWriteExecute")
