@@ -368,8 +368,7 @@ class Cache:
             why = repository.failure
             status = stale("being refreshed" if why is None else str(why))
         elif status.hit:
-            lifetime = repository.fresh_for
-            status = evolve(status, ttl=int(current.checked_at + lifetime - now))
+            status = evolve(status, ttl=int(current.checked_at + repository.lifetime - now))
         if kept is None:
             return missing_file(404, policy.kind, status)
         if isinstance(kept, Document):

@@ -2,8 +2,8 @@
 The current snapshot of each repository's index files, and the swap to the next.
 
 All index files of a repository share one clock. While it runs they are served from the store; when
-it has run out, one look at the authority decides for all of them. If repomd.xml has changed, the
-others are fetched anew, and all change hands in one reactor turn; clients that have begun with the
+it has run out, one look at the authority decides for all of them. If they have changed, they are
+fetched anew, and all change hands in one reactor turn; clients that have begun with the
 snapshot before are shown the rest of it (`osproxy.cache.visits`).
 """
 
@@ -23,18 +23,16 @@ from osproxy.cache.snapshots import (
     Change,
     Document,
     Snapshot,
-    belongs_together,
     compare,
-    fetch,
     fetch_all,
+    fetch_first,
+    fetch_next,
     in_memory,
-    still_the_same,
 )
 from osproxy.cache.visits import LASTS, Visits
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.repo.kinds import Kind
 from osproxy.repo.layout import CORE, MEMBERS
-from osproxy.store.ledger import CacheFull
 from osproxy.upstream.origin import Unreachable, UpstreamError
 
 if TYPE_CHECKING:
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
 PATIENCE = 3.0
 #: Seconds after a refresh that failed before the next is begun.
 REST = 5.0
-_ATTEMPTS = 3
 _REPOSITORIES = 10_000
 
 
@@ -86,41 +83,50 @@ class Generations:
         :param source_of: gives the source of a member by its name.
         :raises UpstreamError: when nothing is stored and the authority cannot be asked.
         """
-        now = self._clock.seconds()
         repository = self._repository(root, fresh_for, source_of)
-        if not repository.whole:
-            # Evicted, or lost from the disk: the others alone might not fit what comes now.
-            self._retire(repository)
-            repository.current = None
-        status = CacheStatus(hit=True)
-        if not repository.fresh(now):
-            status = CacheStatus(
-                fwd="uri-miss" if repository.current is None else "stale",
-                stored=True,
-                collapsed=repository.refreshing is not None,
-            )
-            await self._renew(repository, now)
+        repository.know(name)
+        before = repository.current
+        had, collapsed = repository.serves(name), repository.refreshing is not None
+        asked_upstream = False
+        # Twice, since the refresh that is under way may know nothing of a name that is new.
+        for _ in range(2):
+            if repository.fresh(self._clock.seconds()) and repository.serves(name):
+                break
+            asked_upstream = True
+            await self._renew(repository, name)
         current = repository.current
-        if current is not None:
-            self._touch(current)
         if current is None:
-            raise repository.failure or Unreachable("", "unknown", "the index cannot be had")
-        snapshot = self._shown(repository, name, asked, now)
-        if name not in snapshot.members:
-            await self._complete(repository, snapshot, name)
-        return snapshot.members.get(name), repository, status
+            raise repository.failure or _unknown()
+        self._touch(current)
+        snapshot = self._shown(repository, name, asked)
+        if not snapshot.has(name):
+            if name in snapshot.presumed:
+                return None, repository, CacheStatus(hit=True)
+            raise repository.failure or _unknown()
+        kept = snapshot.members[name]
+        if not asked_upstream:
+            return kept, repository, CacheStatus(hit=True)
+        is_new = before is None or kept is not before.members.get(name)
+        status = CacheStatus(
+            fwd="stale" if had else "uri-miss",
+            fwd_status=200 if had and kept is not None else None,
+            stored=is_new and kept is not None and not isinstance(kept, Document),
+            collapsed=collapsed,
+        )
+        return kept, repository, status
 
-    def _shown(self, repository: Repository, name: str, asked: Asked, now: float) -> Snapshot:
+    def _shown(self, repository: Repository, name: str, asked: Asked) -> Snapshot:
         current, previous = repository.current, repository.previous
         assert current is not None
         # HEAD is a look, not a part of the visit: zypper asks so before it begins.
         if asked.head:
             return current
         tokens = (current.token,) if previous is None else (current.token, previous.token)
+        now = self._clock.seconds()
         token = self._visits.show(
             str(repository.root), asked.client, asked.connection, name, tokens, now
         )
-        if previous is not None and token == previous.token and name in previous.members:
+        if previous is not None and token == previous.token and previous.has(name):
             return previous
         return current
 
@@ -144,28 +150,37 @@ class Generations:
     def _repository(
         self, root: Target, fresh_for: float, source_of: Callable[[str], Source]
     ) -> Repository:
-        repository = self._repositories.get(root)
+        repository = self._repositories.pop(root, None)
         if repository is None:
             self._forget_idle()
             repository = Repository(root, fresh_for, source_of)
-            self._repositories[root] = repository
             self._recall(repository)
+        # At the end: those that nobody asks for come to the front, and are forgotten first.
+        self._repositories[root] = repository
         return repository
 
     def _recall(self, repository: Repository) -> None:
         """Put the snapshot together again from the store, after a restart."""
-        index = self._store.find(repository.target(REPOMD))
-        if index is None:
+        found = {name: self._store.find(repository.target(name)) for name in MEMBERS}
+        stored = [entry for entry in found.values() if entry is not None]
+        if not stored:
             return
-        snapshot = Snapshot(index.generation, index.checked_at)
-        for name in MEMBERS:
-            entry = self._store.find(repository.target(name))
-            if entry is not None and entry.generation == index.generation:
-                snapshot.members[name] = entry
-        if not snapshot.members.keys() >= set(CORE):
-            # Those that are fetched now must not be of a later snapshot than the others.
-            snapshot.checked_at = -math.inf
-        repository.current = snapshot
+        index = stored[0]
+        members: dict[str, Entry | Document | None] = {}
+        presumed = {name for name in CORE if found[name] is None}
+        if found["content"] is None:
+            # Only where there is another index it can be that there never was a repomd.xml.
+            presumed.discard(REPOMD)
+        checked_at = index.checked_at
+        for name, entry in found.items():
+            if entry is None:
+                continue
+            repository.know(name)
+            if entry.generation == index.generation:
+                members[name] = entry
+            else:
+                checked_at = -math.inf
+        repository.current = Snapshot(index.generation, checked_at, members, frozenset(presumed))
 
     def _forget_idle(self) -> None:
         """
@@ -185,27 +200,35 @@ class Generations:
 
     # Bringing it up to date.
 
-    async def _renew(self, repository: Repository, now: float) -> None:
+    async def _renew(self, repository: Repository, name: str) -> None:
+        now = self._clock.seconds()
         if repository.refreshing is None:
-            if now < repository.rests_until:
+            if repository.rests(now):
                 return
-            self._begin_refresh(repository)
+            self._begin_refresh(repository, now)
         if repository.refreshing is None:
             return
+        # Who cannot be served anything waits for the end.
+        patience = math.inf
+        if repository.serves(name):
+            patience = min(repository.begun_at + PATIENCE - now, PATIENCE)
+            if patience <= 0:
+                return
         waiter = repository.refreshed.wait()
-        if repository.current is not None:
-            waiter.addTimeout(PATIENCE, self._clock)
+        if patience < math.inf:
+            waiter.addTimeout(patience, self._clock)
         try:
             await waiter
         except TimeoutError:
             self._log.info("{root} is served stale, its refresh takes long", root=repository.root)
 
-    def _begin_refresh(self, repository: Repository) -> None:
+    def _begin_refresh(self, repository: Repository, now: float) -> None:
         def over(result: object) -> object:
             repository.refreshing = None
             repository.refreshed.fire()
             return result
 
+        repository.begun_at = now
         # Set before the callback is added: the refresh may be over already.
         repository.refreshing = running = Deferred.fromCoroutine(self._refresh(repository))
         running.addBoth(over).addErrback(
@@ -213,82 +236,75 @@ class Generations:
         )
 
     async def _refresh(self, repository: Repository) -> None:
-        now = self._clock.seconds()
         try:
             if repository.current is None:
-                await self._first(repository)
+                now = self._clock.seconds()
+                documents = await fetch_first(repository.source_of, repository.names, now)
+                await self._take_over(repository, documents)
             else:
                 await self._next(repository, repository.current)
             repository.failure = None
+        except CancelledError:
+            repository.failure = Unreachable("", "abandoned", "osproxy is stopping")
+            # Those who waited must not begin another.
+            repository.rest(self._clock.seconds(), REST)
         except UpstreamError as error:
             repository.failure = error
-            repository.rests_until = now + REST
+            repository.rest(self._clock.seconds(), REST)
             self._log.warn(
                 "{root} could not be refreshed: {error}", root=repository.root, error=error
             )
-        except CancelledError:
-            repository.failure = Unreachable("", "abandoned", "osproxy is stopping")
         except Exception:
             repository.failure = Unreachable("", "bug", "an error of ours")
-            repository.rests_until = now + REST
+            repository.rest(self._clock.seconds(), REST)
             raise
 
-    async def _first(self, repository: Repository) -> None:
-        await self._take_over(repository, await self._consistent(repository, {}))
-
     async def _next(self, repository: Repository, current: Snapshot) -> None:
+        source_of = repository.source_of
+        looked = await fetch_all(source_of, repository.names, self._clock.seconds())
         now = self._clock.seconds()
-        looked = await fetch_all(repository.source_of, (REPOMD, CORE[3]), now)
         change, repository.suspect = compare(current, looked, repository.suspect)
         if change is not Change.GONE:
             repository.gone_since = None
         if change is Change.NONE:
-            self._confirm(current)
+            await self._confirm(repository, current, looked)
         elif change is Change.NEW:
-            documents = await self._consistent(repository, looked)
+            documents = await fetch_next(source_of, current, looked, now)
             await self._take_over(repository, documents)
         elif change is Change.IN_FLUX:
-            repository.rests_until = now + REST
-        elif repository.gone_since is None or now - repository.gone_since < ABSENT_FOR:
-            # One 404 may be a mirror's slip; a second one, a minute later, is believed (F4).
-            repository.gone_since = repository.gone_since or now
-            repository.rests_until = repository.gone_since + ABSENT_FOR
-        else:
-            self._gone(repository, current)
+            repository.rest(now, REST)
+        elif self._gone(repository, now):
+            await self._take_over(repository, looked)
 
-    async def _consistent(
-        self, repository: Repository, looked: Mapping[str, Document | None]
-    ) -> dict[str, Document | None]:
+    def _gone(self, repository: Repository, now: float) -> bool:
         """
-        Get all members as they are at one time.
+        Whether to believe that there is no index any more.
 
-        :param looked: what has just been fetched.
-        :raises UpstreamError: when they cannot be had, or the authority changes too fast.
+        One 404 may be a mirror's slip; a second one, a minute later, is believed (F4).
         """
-        before = repository.current
-        names = [*CORE, *(before.members if before else ())]
-        for _ in range(_ATTEMPTS):
-            missing = [name for name in dict.fromkeys(names) if name not in looked]
-            fetched = await fetch_all(repository.source_of, missing, self._clock.seconds())
-            documents = {**looked, **fetched}
-            index = documents[REPOMD]
-            if index is None:
-                return documents
-            if belongs_together(before, documents) and await still_the_same(
-                repository.source_of(REPOMD), index
-            ):
-                return documents
-            looked = {}
-        raise Unreachable("", "in flux", "the authority is publishing a new snapshot")
+        since = repository.gone_since
+        if since is not None and now - since >= ABSENT_FOR:
+            repository.gone_since = None
+            return True
+        if since is None or now < since:
+            repository.gone_since = since = now
+        repository.rest(now, since + ABSENT_FOR - now)
+        return False
 
-    def _confirm(self, snapshot: Snapshot) -> None:
+    async def _confirm(
+        self, repository: Repository, current: Snapshot, looked: Mapping[str, Document | None]
+    ) -> None:
+        """Note that all is as it was, and put in what was lost, or was never asked for."""
+        added = {name: one for name, one in looked.items() if not current.has(name)}
+        stored = await self._keep(repository, added, current.token)
         now = self._clock.seconds()
-        snapshot.checked_at = now
-        for name, member in snapshot.members.items():
+        members: dict[str, Entry | Document | None] = {**current.members, **added, **stored}
+        for name, member in members.items():
             if isinstance(member, Document):
-                snapshot.members[name] = evolve(member, head=evolve(member.head, date=now))
+                members[name] = evolve(member, head=evolve(member.head, date=now))
             elif member is not None:
                 self._store.freshen(member, now, evolve(member.head, date=now))
+        repository.current = Snapshot(current.token, now, members)
 
     # The swap.
 
@@ -300,19 +316,23 @@ class Generations:
         previous = None if before is None else await in_memory(before, self._in_thread)
         stored = await self._keep(repository, documents, token)
         # One reactor turn from here on: all members change hands together (F2).
-        snapshot = Snapshot(token, self._clock.seconds())
-        snapshot.members.update(documents)
-        snapshot.members.update(stored)
+        if stored or not any(documents.values()):
+            for name, document in documents.items():
+                old = self._store.find(repository.target(name))
+                if document is None and old is not None:
+                    self._store.doom(old)
         self._retire(repository)
-        repository.previous, repository.current = previous, snapshot
+        repository.previous = previous
+        repository.current = Snapshot(token, self._clock.seconds(), {**documents, **stored})
         if previous is not None:
-            self._log.info("{root} has a new snapshot", root=repository.root)
+            what = "has a new snapshot" if any(documents.values()) else "is gone"
+            self._log.info("{root} {what}", root=repository.root, what=what)
             repository.retiring = self._clock.callLater(2 * LASTS, self._retire, repository)
 
     async def _keep(
         self, repository: Repository, documents: Mapping[str, Document | None], token: str
     ) -> dict[str, Entry]:
-        """Store all of them in one step; a disk that has no room costs no client an answer."""
+        """Store all of them in one step; a store that fails costs no client an answer."""
         drafts: list[tuple[Draft, str]] = []
         names: list[str] = []
         try:
@@ -330,17 +350,15 @@ class Generations:
                 names.append(name)
                 draft.write(document.content)
             entries = await self._store.commit(drafts, self._clock.seconds())
-        except (CacheFull, OSError) as error:
+        except BaseException as error:
             for draft, _ in drafts:
                 draft.discard()
+            if isinstance(error, CancelledError) or not isinstance(error, Exception):
+                raise
             self._log.warn(
-                "the index of {root} stays in memory: {error}", root=repository.root, error=error
+                "the index of {root} stays in memory: {error!r}", root=repository.root, error=error
             )
             return {}
-        except BaseException:
-            for draft, _ in drafts:
-                draft.discard()
-            raise
         return dict(zip(names, entries, strict=True))
 
     def _retire(self, repository: Repository) -> None:
@@ -350,33 +368,6 @@ class Generations:
         repository.retiring = None
         repository.previous = None
 
-    def _gone(self, repository: Repository, current: Snapshot) -> None:
-        self._log.info("{root} is gone", root=repository.root)
-        for member in current.members.values():
-            if member is not None and not isinstance(member, Document):
-                self._store.doom(member)
-        repository.current = Snapshot(
-            secrets.token_hex(8), self._clock.seconds(), dict.fromkeys(CORE)
-        )
-        repository.gone_since = None
 
-    # A member that nobody asked for before.
-
-    async def _complete(self, repository: Repository, snapshot: Snapshot, name: str) -> None:
-        """
-        Fetch one more member of the snapshot.
-
-        :raises UpstreamError: when it cannot be had.
-        """
-        now = self._clock.seconds()
-        if repository.failure is not None and now < repository.rests_until:
-            raise repository.failure
-        try:
-            document = await fetch(repository.source_of(name), now)
-        except UpstreamError as error:
-            repository.failure, repository.rests_until = error, self._clock.seconds() + REST
-            raise
-        if name in snapshot.members:
-            return
-        stored = await self._keep(repository, {name: document}, snapshot.token)
-        snapshot.members[name] = stored.get(name, document)
+def _unknown() -> Unreachable:
+    return Unreachable("", "unknown", "the index cannot be had")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.cache.snapshots import Document
 from osproxy.cache.waiters import Waiters
 from osproxy.model import Target
-from osproxy.store.blobs import State
+from osproxy.repo.layout import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +31,13 @@ class Repository:
     """
     The index files of one repository, as far as somebody asked for them.
 
+    Only its refresh puts another snapshot in place of the current one.
+
     :ivar root: target whose path is the repository's, without a slash at the end.
+    :ivar names: the files that a refresh looks at.
     :ivar previous: the snapshot before, in memory, for clients that have begun with it.
-    :ivar rests_until: no refresh is begun before.
     :ivar failure: why the last refresh failed.
+    :ivar begun_at: when the refresh that is under way was begun.
     """
 
     root: Target
@@ -43,30 +45,47 @@ class Repository:
     source_of: Callable[[str], Source]
     current: Snapshot | None = None
     previous: Snapshot | None = None
-    rests_until: float = 0.0
+    names: tuple[str, ...] = CORE
     gone_since: float | None = None
     suspect: str | None = None
     failure: UpstreamError | None = None
+    begun_at: float = 0.0
     refreshing: Deferred[None] | None = None
     refreshed: Waiters = field(factory=Waiters)
     retiring: IDelayedCall | None = None
+    _rests_since: float = 0.0
+    _rests_for: float = 0.0
 
     def target(self, name: str) -> Target:
         """Name the target of a member."""
         return Target(self.root.backend, f"{self.root.path}/{name}")
 
+    @property
+    def lifetime(self) -> float:
+        """Seconds for which the current snapshot is believed."""
+        if self.current is None or self.current.has_index:
+            return self.fresh_for
+        return min(self.fresh_for, ABSENT_FOR)
+
     def fresh(self, now: float) -> bool:
         """Whether the current snapshot may be served without a look at the authority."""
-        if self.current is None:
+        if self.current is None or not self.current.whole:
             return False
-        lifetime = self.fresh_for if self.current.has_index else min(self.fresh_for, ABSENT_FOR)
-        return 0 <= now - self.current.checked_at < lifetime
+        return 0 <= now - self.current.checked_at < self.lifetime
 
-    @property
-    def whole(self) -> bool:
-        """Whether all that is stored of the current snapshot is still there."""
-        members = {} if self.current is None else self.current.members
-        return all(
-            member is None or isinstance(member, Document) or member.state is State.LIVE
-            for member in members.values()
-        )
+    def serves(self, name: str) -> bool:
+        """Whether a client can be told what a member is, fresh or stale."""
+        return self.current is not None and self.current.has(name)
+
+    def know(self, name: str) -> None:
+        """Let refreshes look at one more file."""
+        if name not in self.names:
+            self.names = (*self.names, name)
+
+    def rest(self, now: float, seconds: float) -> None:
+        """Begin no refresh for a while."""
+        self._rests_since, self._rests_for = now, seconds
+
+    def rests(self, now: float) -> bool:
+        """Whether no refresh is to be begun; a clock that is set back ends the rest."""
+        return 0 <= now - self._rests_since < self._rests_for

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.cache.repository import ABSENT_FOR, Repository
-from osproxy.cache.snapshots import REPOMD, Document, Snapshot
+from osproxy.cache.snapshots import MEDIA, REPOMD, Document, Snapshot
 from osproxy.cache.source import source_of
 from osproxy.model import Head, Target
+from osproxy.repo.layout import CORE
 from tests.cache.doubles import CacheTestCase
 
 if TYPE_CHECKING:
@@ -35,25 +36,33 @@ class RepositoryTests(CacheTestCase):
 
     def test_fresh(self) -> None:
         """It is fresh for its time after the last look, and never when the clock went back."""
-        repository = self.repository(Snapshot("t", 1000.0, {REPOMD: DOCUMENT}))
+        members = {**dict.fromkeys(CORE), REPOMD: DOCUMENT}
+        repository = self.repository(Snapshot("t", 1000.0, members))
         for now, fresh in ((1000, True), (1599, True), (1600, False), (999, False)):
             self.assertEqual(repository.fresh(now), fresh, now)
         self.assertFalse(self.repository(None).fresh(0.0))
 
     def test_absent(self) -> None:
         """That there is no repository is believed for a minute at most."""
-        repository = self.repository(Snapshot("t", 0.0, {REPOMD: None}))
+        repository = self.repository(Snapshot("t", 0.0, dict.fromkeys(CORE)))
         self.assertTrue(repository.fresh(ABSENT_FOR - 1))
         self.assertFalse(repository.fresh(ABSENT_FOR))
 
-    def test_whole(self) -> None:
-        """It is whole while nothing of it that was stored is lost."""
+    def test_lost(self) -> None:
+        """It is stale when something of it is lost; the rest of it can be served."""
         self.store("/oss/a.rpm", b"stands for a member")
         entry = self.bench.store.find(Target("/", "/oss/a.rpm"))
         assert entry is not None
-        members = {"a": entry, "b": None, "c": DOCUMENT}
-        repository = self.repository(Snapshot("t", 0.0, {**members}))
-        self.assertTrue(repository.whole)
+        members = {**dict.fromkeys(CORE), REPOMD: DOCUMENT, MEDIA: entry}
+        repository = self.repository(Snapshot("t", 0.0, members))
+        self.assertTrue(repository.fresh(0.0))
         self.bench.store.doom(entry)
-        self.assertFalse(repository.whole)
-        self.assertTrue(self.repository(None).whole)
+        self.assertFalse(repository.fresh(0.0))
+        self.assertEqual([repository.serves(name) for name in (REPOMD, MEDIA)], [True, False])
+
+    def test_rest(self) -> None:
+        """A rest ends in time, and when the clock is set back."""
+        repository = self.repository(None)
+        repository.rest(1000.0, 5.0)
+        for now, rests in ((999, False), (1000, True), (1004, True), (1005, False)):
+            self.assertEqual(repository.rests(now), rests, now)

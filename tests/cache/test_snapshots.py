@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, cast
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -63,6 +64,8 @@ class CompareTests(SynchronousTestCase):
             ((b"1", b"m1"), b"1", None, Change.IN_FLUX),
             ((b"1", b"m1"), None, None, Change.GONE),
             ((None, None), None, None, Change.NONE),
+            ((None, b"m1"), None, b"m2", Change.NEW),
+            ((None, b"m1"), None, None, Change.GONE),
         ):
             fetched = snapshot(repomd, media)
             looked = {name: fetched.members[name] for name in (REPOMD, MEDIA)}
@@ -82,6 +85,26 @@ class CompareTests(SynchronousTestCase):
         self.assertIs(compare(before, looked, suspect)[0], Change.NEW)
         other = {REPOMD: document(b"1"), MEDIA: document(b"m3")}
         self.assertIs(compare(before, other, suspect)[0], Change.IN_FLUX)
+
+    def test_new_signature_twice(self) -> None:
+        """So is another signature, or one where there was none."""
+        for signature in (b"s1", b""):
+            before = snapshot(b"1", b"m1", signature)
+            if not signature:
+                before = evolve(before, members={**before.members, SIGNATURE: None})
+            looked = {
+                REPOMD: document(b"1"),
+                MEDIA: document(b"m1"),
+                SIGNATURE: document(b"s2"),
+            }
+            change, suspect = compare(before, looked, None)
+            self.assertIs(change, Change.IN_FLUX)
+            self.assertIs(compare(before, looked, suspect)[0], Change.NEW)
+
+    def test_unknown(self) -> None:
+        """What is not known of the snapshot says nothing about a change."""
+        looked = {REPOMD: document(b"1"), MEDIA: document(b"m1"), SIGNATURE: document(b"s")}
+        self.assertIs(compare(snapshot(b"1", b"m1"), looked, None)[0], Change.NONE)
 
 
 class BelongsTogetherTests(SynchronousTestCase):
@@ -114,15 +137,15 @@ class FetchTests(SynchronousTestCase):
         """Name the source of a member."""
         return source_of(cast("Upstream", self.origin), name, https_only=True)
 
-    def fetched(self, told: Told) -> Deferred[Document | None]:
+    def fetched(self, told: Told, name: str = REPOMD) -> Deferred[Document | None]:
         """Fetch one file."""
-        fetching = Deferred.fromCoroutine(fetch(self.source_of(REPOMD), 7.0))
+        fetching = Deferred.fromCoroutine(fetch(self.source_of(name), name, 7.0))
         self.origin.next().answer(told)
         return fetching
 
     def test_whole(self) -> None:
         """A file comes with its digest, and is never asked for conditionally."""
-        fetching = Deferred.fromCoroutine(fetch(self.source_of(REPOMD), 7.0))
+        fetching = Deferred.fromCoroutine(fetch(self.source_of(REPOMD), REPOMD, 7.0))
         question = self.origin.next()
         self.assertEqual(question.fields, ())
         question.answer(whole(b"index"))
@@ -133,9 +156,15 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual(found.head.date, 7.0)
 
     def test_absent(self) -> None:
-        """Where there is none, object stores say 403 for 404."""
-        for status in (401, 403, 404, 410):
+        """Where there is none, object stores say 403 for 404; of repomd.xml that proves nothing."""
+        for name in (SIGNATURE, MEDIA):
+            for status in (401, 403, 404, 410):
+                self.assertIsNone(self.successResultOf(self.fetched(Told(status, (), 0), name)))
+        for status in (404, 410):
             self.assertIsNone(self.successResultOf(self.fetched(Told(status, (), 0))))
+        for status in (401, 403):
+            for name in (REPOMD, "content"):
+                self.failureResultOf(self.fetched(Told(status, (), 0), name), Unreachable)
 
     def test_error(self) -> None:
         """Any other status says neither that there is one nor that there is none."""
