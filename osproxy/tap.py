@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 _DISK_THREADS = 16
 # Seconds for connections upstream to close: over TLS the other side has its say.
 _CLOSE_WITHIN = 5.0
+# What a client has just been sent whole may still have to be verified; a disk may take its time.
+_END_WITHIN = 10.0
 
 
 def _help(option: Option[Any]) -> str:
@@ -245,7 +247,7 @@ def assemble(
             Step("take no further connection", listeners.stopService),
             Step("let bodies under way finish", drain, settings.drain_timeout),
             Step("cut the others", site.cut),
-            Step("end fills", cache.stop),
+            Step("end fills", cache.stop, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
             Step("write the access log", access_log.flush),

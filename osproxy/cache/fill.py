@@ -122,10 +122,11 @@ class Fill:
         return reply
 
     async def cancel(self) -> None:
-        """End at once; readers are cut."""
+        """End at once, readers are cut; but what has all its octets is verified and kept."""
         if self._running is not None:
             ended = self._ended.wait()
-            self._running.cancel()
+            if self.state is not FillState.VERIFYING:
+                self._running.cancel()
             await ended
 
     @property

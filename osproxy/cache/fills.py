@@ -72,6 +72,6 @@ class Fills:
         return sum(not fill.readers for fill in self._running.values())
 
     async def stop(self) -> None:
-        """End all fills; their readers are cut."""
+        """End all fills; their readers are cut, but what has all its octets is kept."""
         for fill in list(self._running.values()):
             await fill.cancel()

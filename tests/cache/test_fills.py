@@ -12,6 +12,7 @@ from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import MODIFIED, CacheTestCase, Told, close, octets
+from tests.store.doubles import WhenTold, at_once
 
 
 class FillsTests(CacheTestCase):
@@ -76,6 +77,21 @@ class FillsTests(CacheTestCase):
         for number in range(UNATTENDED + 1):
             self.assertEqual(self.served(f"/oss/{number}.sha256")[0], b"sums")
         self.assertEqual(len(self.origin.asked), UNATTENDED)
+
+    def test_stop_while_verifying(self) -> None:
+        """What has come whole is kept though the server is stopping."""
+        answer = self.begin("/oss/a.rpm", told := Told(200, (), 4))
+        self.bench.place.in_thread = thread = WhenTold()
+        told.send(b"body")
+        told.finish()
+        self.assertEqual(octets(answer), b"body")
+        stopping = Deferred.fromCoroutine(self.bench.fills.stop())
+        self.assertNoResult(stopping)
+        thread.run_all()
+        self.successResultOf(stopping)
+        self.bench.place.in_thread = at_once
+        self.assertIsNotNone(self.bench.store.find(Target("/", "/oss/a.rpm")))
+        self.assert_settled()
 
     def test_stop(self) -> None:
         """A stop ends all fills and gives their drafts up."""
