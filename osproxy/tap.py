@@ -28,11 +28,11 @@ from osproxy.store.catalogue import Catalogue
 from osproxy.store.layout import StoreError, open_directory
 from osproxy.store.ledger import Ledger
 from osproxy.store.store import Store
-from osproxy.store.waiting import detached
 from osproxy.threads import Threads
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.channel import ClientSite
 from osproxy.web.connections import Connections

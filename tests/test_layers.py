@@ -25,6 +25,7 @@ FLOORS = {
     "config": 3,
     "metrics": 3,
     "threads": 3,
+    "waiting": 3,
     "store": 4,
     "upstream": 4,
     "cache": 5,

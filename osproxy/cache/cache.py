@@ -32,7 +32,6 @@ from osproxy.cache.questions import answered_here, is_question
 from osproxy.cache.snapshots import Document
 from osproxy.cache.source import source_of
 from osproxy.cache.unkept import Unkept, far_ahead
-from osproxy.cache.waiters import Waiters
 from osproxy.http import freshness
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.freshness import Verdict
@@ -42,6 +41,7 @@ from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.layout import member_of
 from osproxy.repo.policies import Policy, policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -91,7 +91,7 @@ class Cache:
         """Open the store; requests that come before wait for it."""
         await self._store.start()
         self._open = True
-        self._opened.fire()
+        self._opened.wake()
 
     @property
     def ready(self) -> bool:

@@ -20,12 +20,12 @@ from osproxy.cache.heads import conditions_of, head_of, unchanged
 from osproxy.cache.intake import Intake
 from osproxy.cache.passage import continued
 from osproxy.cache.verified import HELD_BACK, Verified
-from osproxy.cache.waiters import OffsetWaiters, Waiters
 from osproxy.http.cachecontrol import storable
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
 from osproxy.upstream.origin import Unreachable, UpstreamError
+from osproxy.waiting import OffsetWaiters, Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ class Fill:
 
         def over(result: object) -> object:
             self._running = None
-            self._ended.fire()
+            self._ended.wake()
             return result
 
         self._metrics.fills_running.inc()
@@ -312,7 +312,7 @@ class Fill:
 
     def _tell(self) -> None:
         if self.headed:
-            self._headed.fire()
+            self._headed.wake()
         if self.state in (FillState.FAILED, FillState.DIVERTED):
             self._grown.end()
 

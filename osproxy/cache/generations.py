@@ -225,7 +225,7 @@ class Generations:
     def _begin_refresh(self, repository: Repository, now: float) -> None:
         def over(result: object) -> object:
             repository.refreshing = None
-            repository.refreshed.fire()
+            repository.refreshed.wake()
             return result
 
         repository.begun_at = now

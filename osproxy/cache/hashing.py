@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from osproxy.cache.waiters import Waiters
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,4 +110,4 @@ class Hashing:
         self._busy = False
         if self._closed:
             self._lease.close()
-        self._idle.fire()
+        self._idle.wake()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
-from osproxy.cache.waiters import Waiters
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ class Intake:
             self._making = None
             # After a failure as well: the next octet, or the end, brings it to light.
             reply.resume()
-            self._made.fire()
+            self._made.wake()
 
         def failed(failure: Failure) -> None:
             self._failure = failure

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.cache.waiters import Waiters
 from osproxy.model import Target
 from osproxy.repo.layout import CORE
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

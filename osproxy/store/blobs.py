@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
-from osproxy.store.waiting import Waiters
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from osproxy.store.blobs import State, remove
-from osproxy.store.waiting import Waiters
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from osproxy.store.blobs import Blob
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.ledger import Ledger
-    from osproxy.store.waiting import Tasks
     from osproxy.threads import InThread
+    from osproxy.waiting import Tasks
 
 _BITE = 128
 

@@ -25,7 +25,7 @@ from osproxy.store.records import Record, header_of, room_for
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
-from osproxy.store.waiting import Tasks, detached
+from osproxy.waiting import Tasks, detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -7,6 +7,7 @@ stay in the client's cache, so that what came over the wire can be compared.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from tests.integration.packages import PROGRAM, sha256_of
@@ -36,7 +37,7 @@ metadata_expire=0
 """
 
 
-class Installation:
+class Installation(ABC):
     """What zypper and dnf have in common: a root directory and what is found there afterwards."""
 
     def __init__(self, root: Path) -> None:
@@ -54,13 +55,13 @@ class Installation:
         """Map the packages in the client's own cache, by name, to their SHA-256."""
         return {path.name: sha256_of(path) for path in (self.root / "var").rglob("*.rpm")}
 
+    @abstractmethod
     def refresh(self) -> Finished:
         """Fetch the repository's metadata, verified."""
-        raise NotImplementedError
 
+    @abstractmethod
     def install(self, *names: str) -> Finished:
         """Install packages and what they need."""
-        raise NotImplementedError
 
 
 class Zypper(Installation):

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.waiting import Tasks, Waiters, detached
+from osproxy.waiting import OffsetWaiters, Tasks, Waiters, detached
 from tests.store.doubles import run
 
 
@@ -40,6 +40,49 @@ class WaitersTests(SynchronousTestCase):
         self.successResultOf(first)
         self.failureResultOf(second, CancelledError)
         self.successResultOf(third)
+
+
+class OffsetWaitersTests(SynchronousTestCase):
+    """Growth wakes those whose offset was passed."""
+
+    def test_by_offset(self) -> None:
+        """An offset is passed when there is an octet at it."""
+        waiters = OffsetWaiters()
+        near, far = waiters.wait(10), waiters.wait(20)
+        waiters.passed(10)
+        self.assertNoResult(near)
+        waiters.passed(11)
+        self.successResultOf(near)
+        self.assertNoResult(far)
+        waiters.passed(21)
+        self.successResultOf(far)
+
+    def test_coming_back(self) -> None:
+        """A reader that comes back for more in the same turn is woken by what comes next."""
+        waiters = OffsetWaiters()
+        later = []
+        waiters.wait(0).addCallback(lambda _: later.append(waiters.wait(5)))
+        waiters.passed(5)
+        self.assertNoResult(later[0])
+        waiters.passed(6)
+        self.successResultOf(later[0])
+
+    def test_leaving(self) -> None:
+        """A reader that leaves is forgotten; the others keep their order."""
+        waiters = OffsetWaiters()
+        staying, leaving = waiters.wait(3), waiters.wait(1)
+        leaving.cancel()
+        self.failureResultOf(leaving, CancelledError)
+        waiters.passed(4)
+        self.successResultOf(staying)
+
+    def test_end(self) -> None:
+        """At the end nobody is left waiting."""
+        waiters = OffsetWaiters()
+        one, two = waiters.wait(1), waiters.wait(1 << 40)
+        waiters.end()
+        self.successResultOf(one)
+        self.successResultOf(two)
 
 
 class DetachedTests(SynchronousTestCase):

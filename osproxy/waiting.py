@@ -8,7 +8,9 @@ to its end, with its cleaning up, when nobody waits for it any more.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
@@ -41,6 +43,42 @@ class Waiters:
         waking, self._waiting = self._waiting, deque()
         while waking:
             waking.popleft().callback(None)
+
+
+class OffsetWaiters:
+    """
+    Those who wait for a growing file to reach beyond an offset.
+
+    Growth wakes only those whose offset was passed, so that a hundred readers who are behind cost
+    nothing when a block arrives.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, Deferred[None]]] = []
+        self._order = count()
+
+    def wait(self, offset: int) -> Deferred[None]:
+        """Return a Deferred of one's own that fires when ``offset`` is passed, or at the end."""
+        waiter: Deferred[None] = Deferred(self._forget)
+        heapq.heappush(self._waiting, (offset, next(self._order), waiter))
+        return waiter
+
+    def passed(self, available: int) -> None:
+        """Let those go on who wait for an offset below ``available``."""
+        # A waiter may come back for a further offset at once; it is then beyond ``available``.
+        while self._waiting and self._waiting[0][0] < available:
+            heapq.heappop(self._waiting)[2].callback(None)
+
+    def end(self) -> None:
+        """Let everybody go on: nothing further will come."""
+        waiting, self._waiting = self._waiting, []
+        for _, _, waiter in waiting:
+            if not waiter.called:
+                waiter.callback(None)
+
+    def _forget(self, waiter: Deferred[None]) -> None:
+        self._waiting = [item for item in self._waiting if item[2] is not waiter]
+        heapq.heapify(self._waiting)
 
 
 def detached(work: Deferred[_T], log: Logger) -> Deferred[_T]:
