@@ -38,6 +38,8 @@ LINGER = 2.0
 REQUEST_AT_MOST = 64 * 1024
 """Octets of a request, its body too: a GET has none, and another method is refused anyway."""
 
+_TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\n"
+_NOT_ALLOWED = b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"
 _SWEEP_EVERY = 1.0
 _MEASURE_EVERY = 5.0
 _COMPLAIN_EVERY = 60.0
@@ -74,6 +76,7 @@ class Channel(HTTPChannel):
         self._since = 0.0
         self._patience = HEAD_TIMEOUT
         self._received = 0
+        self._method = b""
         self._outflow: Outflow | None = None
 
     @property
@@ -112,13 +115,16 @@ class Channel(HTTPChannel):
             return
         if self.phase is Phase.IDLE:
             self._begin()
+            self._method = data.partition(b" ")[0]
         self._received += len(data)
         HTTPChannel.dataReceived(self, data)
         if self.phase is Phase.IDLE and self.requests:
             # The last of several requests in one piece, and not yet whole.
             self._begin()
         elif self.phase is Phase.RECEIVING and self._received > REQUEST_AT_MOST:
-            self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n")
+            # A body belongs to a method that is refused; with GET it is the body that is too much.
+            refusal = _TOO_LARGE if self._method in (b"GET", b"HEAD") else _NOT_ALLOWED
+            self.transport.write(refusal + b"Connection: close\r\n\r\n")
             self.loseConnection()
 
     def allContentReceived(self) -> None:

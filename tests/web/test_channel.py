@@ -160,12 +160,18 @@ class SizeTests(SynchronousTestCase):
 
     def test_endless_body(self) -> None:
         """A request with a body of more than 64 KiB is refused while it comes."""
-        channel, wire = Server().connect()
-        channel.dataReceived(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
-        for _ in range(5):
-            channel.dataReceived(b"x" * 16384)
-        self.assertTrue(wire.value().startswith(b"HTTP/1.1 413 "))
-        self.assertTrue(wire.disconnecting)
+        for method, refusal in (
+            (b"POST", b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"),
+            (b"GET", b"HTTP/1.1 413 "),
+        ):
+            channel, wire = Server().connect()
+            channel.dataReceived(
+                method + b" /a HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
+            )
+            for _ in range(5):
+                channel.dataReceived(b"x" * 16384)
+            self.assertTrue(wire.value().startswith(refusal), wire.value())
+            self.assertTrue(wire.disconnecting)
 
     def test_many_small_requests(self) -> None:
         """The limit is for one request, not for all of a connection."""

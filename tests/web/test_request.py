@@ -52,7 +52,7 @@ class ClientRequestTests(SynchronousTestCase):
         self.assertIsInstance(channel.requests[0].content, BytesIO)
         for _ in range(5):
             channel.dataReceived(b"x" * 16384)
-        self.assertTrue(wire.value().startswith(b"HTTP/1.1 413 "))
+        self.assertTrue(wire.value().startswith(b"HTTP/1.1 405 "))
 
     def test_form(self) -> None:
         """A form is not parsed."""
