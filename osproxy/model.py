@@ -33,6 +33,8 @@ class Backend:
     :ivar hosts: lower-case names (``host`` or ``host:port``) that absolute-form requests may use.
     :ivar large_objects: whether images are kept.
     :ivar freshness: seconds that files of a kind stay fresh, where the operator changed them.
+    :ivar generic: whether it holds no repository, but whatever a web server has: then the responses
+        say how they are kept (RFC 9111), and clients' fields travel.
     """
 
     prefix: str
@@ -40,6 +42,7 @@ class Backend:
     hosts: tuple[str, ...] = ()
     large_objects: bool = False
     freshness: Mapping[Kind, float] = field(factory=dict, hash=False)
+    generic: bool = False
 
     def url_of(self, path: str, query: str = "") -> str:
         """Where the authority has the file of this canonical path below the prefix."""
@@ -52,11 +55,15 @@ class Target:
     What is asked for: the key of an entry, and of a fill.
 
     :ivar backend: the prefix of the backend.
-    :ivar path: canonical, percent-encoded, below the prefix, beginning with a slash.
+    :ivar path: canonical, percent-encoded, below the prefix, beginning with a slash; of a generic
+        backend with the query behind it.
+    :ivar variant: tells apart what one URL has for requests that differ in the fields that Vary
+        names (RFC 9111 section 4.1).
     """
 
     backend: str
     path: str
+    variant: str = ""
 
     def __str__(self) -> str:
         """Give the path as a client writes it."""
@@ -68,18 +75,25 @@ class Asked:
     """
     What of a request matters to the cache.
 
-    :ivar head: whether the method was HEAD.
+    :ivar method: as it was sent, case included (RFC 9110 section 9.1).
     :ivar query: the query string, without the question mark.
     :ivar fields: the request's fields.
     :ivar client: the client's address.
     :ivar connection: a number that the requests of one connection share.
+    :ivar body: the request's content that is still to come, None where there is none.
     """
 
-    head: bool = False
+    method: str = "GET"
     query: str = ""
     fields: Fields = ()
     client: str = ""
     connection: int = 0
+    body: PassingBody | None = None
+
+    @property
+    def head(self) -> bool:
+        """Whether only the head of the answer is wanted."""
+        return self.method == "HEAD"
 
 
 @frozen
@@ -94,19 +108,29 @@ class Head:
     """
     What is kept of an upstream's response.
 
-    :ivar etag: our own entity tag, quoted (RFC 9110 section 8.8.3); fixed when the fill began.
+    :ivar etag: the entity tag that clients are told, quoted (RFC 9110 section 8.8.3), fixed when
+        the fill began: our own; of a generic backend the origin's, None where it gives none.
     :ivar fields: the end-to-end fields that are replayed (Content-Type, Last-Modified, ...).
     :ivar upstream_etag: the entity tag that the source gave, for revalidation.
     :ivar source: host (and port) that the body came from.
     :ivar date: when the authority made or last confirmed it, in seconds since the epoch; the
         Date and Age that clients see count from here (RFC 9111 section 4.2.3).
+    :ivar status: of the response.
+    :ivar selecting: the request's fields that Vary names, normalised (RFC 9111 section 4.1).
     """
 
-    etag: str
+    etag: str | None
     fields: Fields
     upstream_etag: str | None
     source: str
     date: float
+    status: int = 200
+    selecting: Fields = ()
+
+    @property
+    def tag(self) -> Fields:
+        """The ETag field, if there is one."""
+        return () if self.etag is None else (("ETag", self.etag),)
 
     @property
     def last_modified(self) -> str | None:

@@ -16,11 +16,10 @@ from twisted.logger import Logger
 
 from osproxy.cache.fillstate import NEXT, FillState
 from osproxy.cache.hashing import Hashing
-from osproxy.cache.heads import conditions_of, head_of, unchanged
+from osproxy.cache.heads import Take
 from osproxy.cache.intake import Intake
 from osproxy.cache.passage import continued
 from osproxy.cache.verified import HELD_BACK, Verified
-from osproxy.http.cachecontrol import storable
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
@@ -168,28 +167,32 @@ class Fill:
                 self._draft.discard()
 
     async def _ask(self) -> None:
-        stored = self.order.stored
-        reply = await self.order.source(fields=conditions_of(stored))
-        if reply.status != 200 or (stored is not None and unchanged(stored, reply)):
-            self._answered(reply)
-        elif self.order.policy.heeds_response and not storable(reply.fields):
+        rule, stored = self.order.rule, self.order.stored
+        reply = await self.order.source(fields=rule.conditions(stored))
+        take = rule.judge(reply, stored)
+        if take is Take.KEEP:
+            await self._receive(reply)
+        elif take is Take.PASS:
             self._divert(reply)
         else:
-            await self._receive(reply)
+            self._answered(reply, confirmed=take is Take.CONFIRMED)
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, reply: Reply, *, confirmed: bool) -> None:
         reply.abandon()
         self.reply = reply
-        self.confirmed = self.order.stored is not None and reply.status in (200, 304)
+        self.confirmed = confirmed
         self._enter(FillState.ANSWERED)
         self._tell()
 
     async def _receive(self, reply: Reply) -> None:
         expectation = self.order.expectation
-        head = head_of(reply, expectation, self._clock.seconds())
+        head = self.order.rule.head_of(reply, expectation, self._clock.seconds())
         try:
             draft = await self._store.begin(
-                self.order.target, head, reply.length, kind=self.order.policy.kind
+                self.order.rule.target_of(self.order.target, head),
+                head,
+                reply.length,
+                kind=self.order.policy.kind,
             )
         except (CacheFull, OSError) as error:
             self._log.warn(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from osproxy.cache.heads import ByKind
 from osproxy.model import Expectation
 
 if TYPE_CHECKING:
+    from osproxy.cache.heads import Rule
     from osproxy.cache.source import Source
     from osproxy.model import Target
     from osproxy.repo.policies import Policy
@@ -52,6 +54,7 @@ class Order:
     :ivar stored: the entry that is to be revalidated, if there is one.
     :ivar expectation: what the file must be like.
     :ivar background: whether it is to be finished though nobody reads.
+    :ivar rule: what is asked and kept; as the kind of the file has it, unless given.
     """
 
     target: Target
@@ -60,3 +63,8 @@ class Order:
     expectation: Expectation = field(factory=Expectation)
     stored: Entry | None = None
     background: bool = False
+    rule: Rule = field()
+
+    @rule.default
+    def _by_kind(self) -> Rule:
+        return ByKind(self.policy)

@@ -1,22 +1,25 @@
 """
-What is kept of an upstream's response, beside the body.
+Whether an upstream's response is kept, and what of it beside the body.
+
+`ByKind` is the rule of repositories, whose files are kept by their kind.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from osproxy.http.cachecontrol import explicit_lifetime, may_be_stale
+from osproxy.http.cachecontrol import explicit_lifetime, may_be_stale, storable
 from osproxy.http.fields import first, parse_date, without
 from osproxy.model import Head
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
     from osproxy.http.freshness import Lifetimes
-    from osproxy.model import Expectation
+    from osproxy.model import Expectation, Target
     from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply
@@ -28,6 +31,62 @@ _NOT_KEPT = (
 )  # fmt: skip
 # What is said of caching in a 304 holds for what is stored.
 _RENEWED = frozenset({"cache-control", "expires", "last-modified"})
+
+
+class Take(Enum):
+    """What is done with an upstream's reply."""
+
+    KEEP = "its body is stored"
+    CONFIRMED = "what is stored is still right"
+    NOTHING = "there is nothing to be kept"
+    PASS = "it is passed on to whoever asked"
+
+
+class Rule(Protocol):
+    """What a fill asks for, and what it keeps."""
+
+    def conditions(self, stored: Entry | None) -> Fields:
+        """Say what to ask upstream, so that what is stored need not be sent again."""
+
+    def judge(self, reply: Reply, stored: Entry | None) -> Take:
+        """Say what is done with a reply."""
+
+    def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
+        """Make the head that is kept of a reply."""
+
+    def target_of(self, target: Target, head: Head) -> Target:
+        """Say under which target it is kept."""
+
+
+@frozen
+class ByKind:
+    """The rule for files of repositories: what is kept, and for how long, is in the policy."""
+
+    policy: Policy
+
+    def conditions(self, stored: Entry | None) -> Fields:
+        """See `Rule`."""
+        return conditions_of(stored)
+
+    def judge(self, reply: Reply, stored: Entry | None) -> Take:
+        """See `Rule`."""
+        if reply.status == 304 and stored is not None:
+            return Take.CONFIRMED
+        if reply.status != 200:
+            return Take.NOTHING
+        if stored is not None and unchanged(stored, reply):
+            return Take.CONFIRMED
+        if self.policy.heeds_response and not storable(reply.fields):
+            return Take.PASS
+        return Take.KEEP
+
+    def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
+        """See `Rule`."""
+        return head_of(reply, expectation, now)
+
+    def target_of(self, target: Target, head: Head) -> Target:
+        """See `Rule`."""
+        return target
 
 
 def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:

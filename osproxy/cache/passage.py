@@ -99,7 +99,7 @@ async def relay(source: Source, asked: Asked) -> tuple[Relayed, Reply]:
     :raises UpstreamError: when there is no answer.
     """
     fields = tuple((name, value) for name in _FORWARDED for value in every(asked.fields, name))
-    return relayed(reply := await source(head=asked.head, fields=fields), asked), reply
+    return relayed(reply := await source(method=asked.method, fields=fields), asked), reply
 
 
 def relayed(reply: Reply, asked: Asked) -> Relayed:
@@ -132,7 +132,7 @@ async def ahead(source: Source, asked: Asked, head: Head, length: int) -> tuple[
         reply.abandon()
         raise Unreachable(reply.host, "changed", f"{reply.host} has another version by now")
     theirs = relayed(reply, asked)
-    fields = (*without(theirs.fields, "etag"), ("ETag", head.etag))
+    fields = (*without(theirs.fields, "etag"), *head.tag)
     return evolve(theirs, fields=fields), reply
 
 

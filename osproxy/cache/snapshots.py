@@ -200,7 +200,7 @@ async def still_the_same(source: Source, document: Document) -> bool:
 
     :raises UpstreamError: when there is no answer.
     """
-    reply = await source(head=True)
+    reply = await source(method="HEAD")
     reply.abandon()
     if reply.status != 200:
         return False

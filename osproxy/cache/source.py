@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
+    from osproxy.model import PassingBody
     from osproxy.upstream.origin import Reply, Upstream
 
 
 class Source(Protocol):
     """Where one file can be asked for again, in part or in whole."""
 
-    async def __call__(self, *, head: bool = False, fields: Fields = ()) -> Reply:
+    async def __call__(
+        self, *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
+    ) -> Reply:
         """Ask; raises `UpstreamError`."""
 
 
 def source_of(upstream: Upstream, url: str, *, https_only: bool) -> Source:
     """Make the source that a fill and the passages beside it share."""
 
-    async def ask(*, head: bool = False, fields: Fields = ()) -> Reply:
-        return await upstream.ask(url, head=head, fields=fields, https_only=https_only)
+    async def ask(
+        *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
+    ) -> Reply:
+        return await upstream.ask(
+            url, method=method, fields=fields, body=body, https_only=https_only
+        )
 
     return ask

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-SCHEMA = 1
+SCHEMA = 2
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
@@ -39,17 +39,23 @@ BEGIN;
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
     head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL,
+    variant TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
 PRAGMA user_version = {SCHEMA};
 COMMIT;
 """
+# What makes of each schema the next one.
+_STEPS = {
+    1: "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT ''",
+}
 _LOAD = """
-SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation
+SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
+    variant
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Catalogue:
@@ -185,12 +191,22 @@ def _opened(path: Path) -> sqlite3.Connection:
             (version,) = cursor.fetchone()
         if version == 0:
             connection.executescript(_TABLES)
-        elif version != SCHEMA:
+        elif version > SCHEMA:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
+        else:
+            _migrate(connection, version)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    # One transaction a step: a crash leaves one schema or the next.
+    for number in range(version, SCHEMA):
+        connection.executescript(
+            f"BEGIN; {_STEPS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+        )
 
 
 def _row_of(record: Record) -> tuple[object, ...]:
@@ -206,9 +222,11 @@ def _row_of(record: Record) -> tuple[object, ...]:
         record.stored_at,
         record.checked_at,
         record.generation,
+        record.target.variant,
     )
 
 
 def _record_of(row: tuple[Any, ...]) -> Record:
-    number, backend, path, kind, head, *rest = row
-    return Record(number, Target(backend, path), Kind(kind), head_from(json.loads(head)), *rest)
+    number, backend, path, kind, head, *rest, variant = row
+    target = Target(backend, path, variant)
+    return Record(number, target, Kind(kind), head_from(json.loads(head)), *rest)

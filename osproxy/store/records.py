@@ -19,7 +19,10 @@ from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from osproxy.http.fields import Fields
 
 BLOCK = 4096
 MAGIC = b"osproxy\n"
@@ -114,13 +117,19 @@ def head_to(head: Head) -> dict[str, Any]:
 
 def head_from(said: dict[str, Any]) -> Head:
     """Read a head from what JSON has of it."""
-    fields = tuple((name, value) for name, value in said.pop("fields"))
-    return Head(fields=fields, **said)
+    # What an earlier version did not write down has its default.
+    fields, selecting = (_pairs(said.pop(name, ())) for name in ("fields", "selecting"))
+    return Head(fields=fields, selecting=selecting, **said)
+
+
+def _pairs(listed: Iterable[list[str]]) -> Fields:
+    """JSON has lists for pairs."""
+    return tuple((name, value) for name, value in listed)
 
 
 def _text(record: Record) -> bytes:
     said = {
-        "target": [record.target.backend, record.target.path],
+        "target": [record.target.backend, record.target.path, record.target.variant],
         "kind": record.kind.value,
         "head": head_to(record.head),
         "offset": record.offset,

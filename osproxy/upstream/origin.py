@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from osproxy.http.fields import Fields
     from osproxy.metrics import Metrics
+    from osproxy.model import PassingBody
 
 __all__ = ["USER_AGENT", "Reply", "TimedOut", "Unreachable", "Upstream", "UpstreamError"]
 
@@ -55,10 +56,16 @@ class Upstream:
         self._metrics = metrics
 
     async def ask(
-        self, url: str, *, head: bool = False, fields: Fields = (), https_only: bool = False
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        fields: Fields = (),
+        body: PassingBody | None = None,
+        https_only: bool = False,
     ) -> Reply:
         """
-        Ask by GET or HEAD and return what comes, past redirects.
+        Ask and return what comes, past redirects.
 
         A redirect that only adds a slash is returned as the reply.
 
@@ -68,7 +75,7 @@ class Upstream:
         """
         begun, hops = url, 0
         while True:
-            reply = await self._once(url, head, fields, hops)
+            reply = await self._once(url, method, fields, hops)
             location = reply.location
             if reply.status not in STATUSES or location is None:
                 return reply
@@ -87,14 +94,14 @@ class Upstream:
                 raise Unreachable(reply.host, "redirect", f"{reply.host} redirects too often")
             url = where
 
-    async def _once(self, url: str, head: bool, fields: Fields, hops: int) -> Reply:
+    async def _once(self, url: str, method: str, fields: Fields, hops: int) -> Reply:
         host = urlsplit(url).netloc.rpartition("@")[2]
         headers = Headers({"Accept": ["*/*"], "User-Agent": [USER_AGENT], "Via": ["1.1 osproxy"]})
         for name, value in fields:
             headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
         try:
             response = await self._client.request(
-                "HEAD" if head else "GET",
+                method,
                 _AsIs.from_text(url),
                 headers=headers,
                 allow_redirects=False,

@@ -178,7 +178,7 @@ class Root(Resource):
             backend,
             target,
             Asked(
-                head=request.method == b"HEAD",
+                method=request.method.decode("latin-1"),
                 query=asked.query,
                 fields=exchange.fields,
                 client=exchange.client,

@@ -52,10 +52,10 @@ def plan(content: Representation, asked: Fields) -> Response:
     outcome = evaluate(asked, validators)
     if outcome is Outcome.NOT_MODIFIED:
         kept = tuple((name, value) for name, value in head.fields if name.lower() in _WITH_304)
-        return Response(304, (*kept, ("ETag", head.etag)))
+        return Response(304, (*kept, *head.tag))
     if outcome is Outcome.PRECONDITION_FAILED:
-        return Response(412, (("ETag", head.etag), ("Content-Length", "0")))
-    fields = (*head.fields, ("ETag", head.etag))
+        return Response(412, (*head.tag, ("Content-Length", "0")))
+    fields = (*head.fields, *head.tag)
     if length is None:
         return Response(200, fields, (0, None))
     fields = (*fields, ("Accept-Ranges", "bytes"))
@@ -69,7 +69,7 @@ def plan(content: Representation, asked: Fields) -> Response:
         return Response(
             416,
             (
-                ("ETag", head.etag),
+                *head.tag,
                 ("Accept-Ranges", "bytes"),
                 ("Content-Range", unsatisfied_range(length)),
                 ("Content-Length", "0"),

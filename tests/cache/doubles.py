@@ -126,10 +126,17 @@ class Question:
     """One request to the upstream, open until the test answers it."""
 
     url: str
-    head: bool
+    method: str
     fields: Fields
     https_only: bool
+    body: PassingBody | None = None
+    verbatim: bool = False
     _answer: Deferred[Reply] = field(factory=Deferred)
+
+    @property
+    def head(self) -> bool:
+        """Whether it was asked by HEAD."""
+        return self.method == "HEAD"
 
     @property
     def path(self) -> str:
@@ -171,11 +178,18 @@ class Origin:
     down: bool = False
 
     async def ask(
-        self, url: str, *, head: bool = False, fields: Fields = (), https_only: bool = False
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        fields: Fields = (),
+        body: PassingBody | None = None,
+        https_only: bool = False,
+        verbatim: bool = False,
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
-        question = Question(url, head, fields, https_only)
-        self.log.append(f"{'HEAD' if head else 'GET'} {question.path}")
+        question = Question(url, method, fields, https_only, body, verbatim)
+        self.log.append(f"{method} {question.path}")
         if self.down:
             raise unreachable()
         if question.path in self.files:
@@ -239,7 +253,7 @@ class Bench:
         connection: int = 1,
     ) -> Deferred[Answer]:
         """Ask the cache for a file."""
-        asked = Asked(head, query, fields, "192.0.2.1", connection)
+        asked = Asked("HEAD" if head else "GET", query, fields, "192.0.2.1", connection)
         return Deferred.fromCoroutine(
             self.cache.obtain(backend, Target(backend.prefix, path), asked)
         )

@@ -34,7 +34,7 @@ class QuestionTests(SynchronousTestCase):
         """The answer to a plain GET will not do for HEAD, a range or a condition."""
         self.assertTrue(plain(Asked(fields=(("Accept", "*/*"),))))
         for asked in (
-            Asked(head=True),
+            Asked("HEAD"),
             Asked(fields=(("range", "bytes=0-"),)),
             Asked(fields=(("if-none-match", "*"),)),
         ):

@@ -115,13 +115,13 @@ class RelayTests(SourceTestCase):
     def test_no_content(self) -> None:
         """A status that has no body has no length either."""
         for status, head in ((204, False), (304, False), (304, True)):
-            relaying = Deferred.fromCoroutine(relay(self.source, Asked(head=head)))
+            relaying = Deferred.fromCoroutine(relay(self.source, Asked("HEAD" if head else "GET")))
             self.origin.next().answer(Told(status, (("Content-Length", "0"),), 0))
             self.assertEqual(self.successResultOf(relaying)[0].fields, ())
 
     def test_head(self) -> None:
         """HEAD is asked by HEAD, and has no body."""
-        relaying = Deferred.fromCoroutine(relay(self.source, Asked(head=True)))
+        relaying = Deferred.fromCoroutine(relay(self.source, Asked("HEAD")))
         question = self.origin.next()
         self.assertTrue(question.head)
         told = question.answer(Told(200, (), 7))

@@ -22,10 +22,10 @@ class SourceTests(SynchronousTestCase):
         origin = Origin()
         for https_only in (False, True):
             source = source_of(cast("Upstream", origin), "/a", https_only=https_only)
-            for head, fields in ((False, ()), (True, (("Range", "bytes=1-"),))):
-                asking = Deferred.fromCoroutine(source(head=head, fields=fields))
+            for method, fields in (("GET", ()), ("HEAD", (("Range", "bytes=1-"),))):
+                asking = Deferred.fromCoroutine(source(method=method, fields=fields))
                 question = origin.next()
                 told = question.answer(Told())
                 self.assertIs(self.successResultOf(asking), told)
-                asked = (question.url, question.head, question.fields, question.https_only)
-                self.assertEqual(asked, ("/a", head, fields, https_only))
+                asked = (question.url, question.method, question.fields, question.https_only)
+                self.assertEqual(asked, ("/a", method, fields, https_only))

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.layout import StoreError
@@ -37,7 +38,7 @@ class CatalogueTests(SynchronousTestCase):
     def execute(self, statement: str) -> None:
         """Change the database behind the catalogue's back."""
         with sqlite3.connect(self.path) as connection:
-            connection.execute(statement)
+            connection.executescript(statement)
         connection.close()
 
     def test_keeps_rows(self) -> None:
@@ -122,6 +123,36 @@ class CatalogueTests(SynchronousTestCase):
         before = self.path.read_bytes()
         self.failureResultOf(run(Catalogue(self.path, at_once).load()), StoreError)
         self.assertEqual(self.path.read_bytes(), before)
+
+    def test_earlier_schema(self) -> None:
+        """A database of an earlier version is brought up to date, and its rows are kept."""
+        self.execute(
+            """
+            CREATE TABLE entries (
+                id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL,
+                kind TEXT NOT NULL, head TEXT NOT NULL, offset INTEGER NOT NULL,
+                length INTEGER NOT NULL, digest TEXT NOT NULL, stored_at REAL NOT NULL,
+                checked_at REAL NOT NULL, generation TEXT NOT NULL
+            );
+            CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+            INSERT INTO entries VALUES (
+                7, '/', '/a.rpm', 'package',
+                '{"etag": "\\"a\\"", "fields": [["Content-Type", "x/y"]],
+                  "upstream_etag": null, "source": "h", "date": 5.0}',
+                4096, 3, 'abc', 1.0, 2.0, 'g'
+            );
+            PRAGMA user_version = 1;
+            """
+        )
+        catalogue, (found,) = self.opened()
+        self.assertEqual(found.target, Target("/", "/a.rpm"))
+        self.assertEqual(
+            found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200, ())
+        )
+        varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
+        self.successResultOf(run(catalogue.swap([varied], [])))
+        self.successResultOf(run(catalogue.close()))
+        self.assertEqual(self.opened()[1], [found, varied])
 
     def test_not_damaged_but_out_of_reach(self) -> None:
         """A database that cannot be opened is not taken for damaged."""

@@ -124,11 +124,11 @@ class AskTests(TestCase):
         head = OPEN + b"Content-Length: 123456789\r\n\r\n"
         origin = Origin(head, head, plain(b"a"))
         url = self.network.serve(origin)
-        reply = await self.upstream.ask(url, head=True)
+        reply = await self.upstream.ask(url, method="HEAD")
         self.assertEqual((reply.status, reply.length), (200, 123456789))
         self.assertTrue(origin.heads[0].startswith("HEAD / "))
         self.assertEqual(await reply.read(0), b"")
-        reply = await self.upstream.ask(url, head=True)
+        reply = await self.upstream.ask(url, method="HEAD")
         reply.abandon()
         await self.upstream.ask(url)
         self.assertEqual(len(origin.connections), 1)
@@ -138,7 +138,7 @@ class AskTests(TestCase):
         for field in (b"ETag: a", b"Content-Length: +1", b"Content-Length: \xb2", ABSURD):
             with self.subTest(field):
                 url = self.network.serve(Origin(OPEN + field + b"\r\n\r\n"))
-                self.assertIsNone((await self.upstream.ask(url, head=True)).length)
+                self.assertIsNone((await self.upstream.ask(url, method="HEAD")).length)
 
     async def test_not_modified(self) -> None:
         """304 has no body, whatever length it says."""
@@ -345,7 +345,7 @@ class RedirectTests(TestCase):
                 mirror = Origin(plain(b""))
                 there = self.network.serve(mirror)
                 here = self.network.serve(Origin(moved(there + "/x", status)))
-                reply = await self.upstream.ask(here, head=True)
+                reply = await self.upstream.ask(here, method="HEAD")
                 self.assertEqual(reply.host, there.removeprefix("http://"))
                 self.assertEqual((reply.hops, reply.url), (1, there + "/x"))
                 self.assertTrue(mirror.heads[0].startswith("HEAD /x "))
