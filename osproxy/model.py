@@ -65,6 +65,11 @@ class Target:
     path: str
     variant: str = ""
 
+    @property
+    def url(self) -> Target:
+        """What all variants have in common."""
+        return Target(self.backend, self.path)
+
     def __str__(self) -> str:
         """Give the path as a client writes it."""
         return self.path if self.backend == "/" else self.backend + self.path

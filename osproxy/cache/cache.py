@@ -29,6 +29,7 @@ from osproxy.cache.follow import FillReader
 from osproxy.cache.heads import freshness_of, serves_stale
 from osproxy.cache.memory import Memory
 from osproxy.cache.questions import answered_here, is_question
+from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.snapshots import Document
 from osproxy.cache.source import source_of
 from osproxy.cache.unkept import Unkept, far_ahead
@@ -54,10 +55,6 @@ if TYPE_CHECKING:
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
     from osproxy.upstream.origin import Upstream
-
-
-class Lost(Exception):
-    """What was stored a moment ago cannot be read."""
 
 
 class Cache:
@@ -182,30 +179,10 @@ class Cache:
                 status = evolve(status, detail="stale-while-revalidate")
             else:
                 return await self._fetch(target, source, asked, policy, entry)
-        return await self._stored(entry, asked, policy, status)
+        return await self._stored(entry, asked, status)
 
-    async def _stored(
-        self, entry: Entry, asked: Asked, policy: Policy, status: CacheStatus
-    ) -> Answer:
-        """
-        Answer with what is stored.
-
-        :raises Lost: when it is not there after all.
-        """
-        self._store.touch(entry)
-        body = None
-        if not asked.head:
-            try:
-                body = await entry.open()
-            except OSError as error:
-                raise Lost(f"{entry.target} is lost: {error}") from error
-        return Answer(
-            Representation(entry.head, body, entry.length),
-            status,
-            policy.kind,
-            age=freshness.age(entry.head.date, self._clock.seconds()),
-            source=entry.head.source,
-        )
+    async def _stored(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
+        return await from_store(self._store, entry, asked, status, self._clock.seconds())
 
     def _refresh(self, target: Target, source: Source, policy: Policy, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
@@ -281,7 +258,7 @@ class Cache:
                         )
                     reader.close()
                     return answer
-                return self._growing(fill, reader, asked, policy, forwarded)
+                return from_fill(fill, reader, asked, forwarded, self._clock.seconds())
             case FillState.DIVERTED:
                 reply = fill.take_reply() if plain(asked) else None
                 reader.close()
@@ -293,31 +270,6 @@ class Cache:
                 reader.close()
                 return await self._unfilled(fill, asked, policy, forwarded)
         raise AssertionError(f"a fill that is {fill.state.name} has no head")
-
-    def _growing(
-        self,
-        fill: Fill,
-        reader: FillReader,
-        asked: Asked,
-        policy: Policy,
-        forwarded: CacheStatus,
-    ) -> Answer:
-        head = fill.head
-        assert head is not None
-        body = None
-        if asked.head:
-            reader.close()
-        else:
-            reader.hold()
-            body = reader
-        status = evolve(forwarded, fwd_status=200, stored=True, detail=head.source)
-        return Answer(
-            Representation(head, body, fill.length),
-            status,
-            policy.kind,
-            age=freshness.age(head.date, self._clock.seconds()),
-            source=head.source,
-        )
 
     async def _unfilled(
         self,
@@ -333,11 +285,9 @@ class Cache:
             if entry is None:
                 raise Lost(f"{target} was evicted while it was revalidated")
             status = evolve(forwarded, fwd_status=reply.status, detail=reply.host)
-            return await self._stored(entry, asked, policy, status)
+            return await self._stored(entry, asked, status)
         if entry is not None and serves_stale(entry, policy):
-            return await self._stored(
-                entry, asked, policy, stale(self._experience.why(target, now))
-            )
+            return await self._stored(entry, asked, stale(self._experience.why(target, now)))
         if reply is None:
             raise fill.failure or Unreachable("", "unknown", "the upstream gave no answer")
         return unavailable(reply, target, policy.kind, forwarded)
@@ -376,4 +326,4 @@ class Cache:
             representation = Representation(kept.head, body, len(kept.content))
             age = freshness.age(kept.head.date, now)
             return Answer(representation, status, policy.kind, age, kept.head.source)
-        return await self._stored(kept, asked, policy, status)
+        return await self._stored(kept, asked, status)

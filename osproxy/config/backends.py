@@ -14,7 +14,7 @@ from attrs import frozen
 
 from osproxy.config.given import ConfigError, Given
 from osproxy.config.sources import read_all, read_one
-from osproxy.config.values import BadValue, boolean, duration, host, url
+from osproxy.config.values import BadValue, boolean, duration, host, one_of, url
 from osproxy.http.paths import BadTarget, below, canonical_path
 from osproxy.model import Backend
 from osproxy.repo.kinds import Kind
@@ -28,11 +28,13 @@ _T = TypeVar("_T")
 
 _AUTHORITY = "https://cdn.opensuse.org"
 _HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
-_KEYS = ("authority", "hosts", "large-objects", "freshness")
+_KEYS = ("authority", "hosts", "large-objects", "freshness", "policy")
 _KEYS_ELSEWHERE = ("url", "cache-large-objects")
 _WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
 # What is never fetched, or is named by its content, is not fresh for a time.
-_TIMED = {kind.name.lower(): kind for kind in Kind if kind not in (Kind.REFUSED, Kind.ADDRESSED)}
+_UNTIMED = (Kind.REFUSED, Kind.ADDRESSED, Kind.GENERIC)
+_TIMED = {kind.name.lower(): kind for kind in Kind if kind not in _UNTIMED}
+_POLICY = one_of("repository", "generic")
 
 
 @frozen
@@ -58,6 +60,7 @@ def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
                 tuple(read_all(host, table.given(keys["hosts"]))) if "hosts" in keys else (),
                 _optional(table, keys, "large-objects", boolean, large_objects),
                 _freshness(table.table("freshness")) if "freshness" in keys else {},
+                _generic(table, keys),
             ),
             f"{table.name} ({table.file})",
         )
@@ -143,6 +146,17 @@ def _optional(
     table: Table, keys: dict[str, str], name: str, parse: Callable[[str], _T], default: _T
 ) -> _T:
     return read_one(parse, table.given(keys[name])) if name in keys else default
+
+
+def _generic(table: Table, keys: dict[str, str]) -> bool:
+    generic = _optional(table, keys, "policy", _POLICY, "repository") == "generic"
+    for name in ("large-objects", "freshness"):
+        if generic and name in keys:
+            raise ConfigError(
+                f"{table.named(keys[name])} ({table.file}): has no meaning with policy generic,"
+                " where the responses say what is kept; give one of them"
+            )
+    return generic
 
 
 def _freshness(table: Table) -> dict[Kind, float]:

@@ -24,6 +24,9 @@ _AUTHORITY = re.compile(r"([A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]*+))?
 _PLAIN = r"A-Za-z0-9._~:@!$&'()*,;=-"
 _PLAIN_CHARACTER = re.compile(f"[{_PLAIN}]")
 _ODD = re.compile(f"%(..)?|[^/{_PLAIN}]", re.DOTALL)
+# What an origin may tell from its escape stays as it was sent (RFC 3986 section 2.2).
+_UNRESERVED_CHARACTER = re.compile("[A-Za-z0-9._~-]")
+_ODD_TO_ANYBODY = re.compile(f"%(..)?|[^/+{_PLAIN}]", re.DOTALL)
 _HEX = re.compile("[0-9A-Fa-f]{2}")
 
 
@@ -83,19 +86,25 @@ def canonical_path(raw: str) -> str:
     :raises BadTarget: for a path that leads above the root, a malformed escape, an escaped control
         octet.
     """
-    if not raw.startswith("/"):
-        raise BadTarget("the path does not begin with a slash")
-    segments = _ODD.sub(_rewrite, raw).split("/")
-    resolved: list[str] = []
-    for segment in segments:
-        if segment == "..":
-            if not resolved:
-                raise BadTarget("the path leads above the root")
-            resolved.pop()
-        elif segment not in ("", "."):
-            resolved.append(segment)
+    segments = _segments(raw, _ODD, _PLAIN_CHARACTER)
+    resolved = _resolved([segment for segment in segments if segment])
     path = "/" + "/".join(resolved)
     return path + "/" if resolved and segments[-1] in ("", ".", "..") else path
+
+
+def equivalent_path(raw: str) -> str:
+    """
+    Give the one form of a path that any origin takes for the same (RFC 3986 section 6.2.2).
+
+    Dot segments are resolved, and unreserved characters are not escaped; but runs of slashes, and
+    the escapes of reserved characters, may mean something to an origin and stay.
+
+    :raises BadTarget: as `canonical_path` does.
+    """
+    segments = _segments(raw, _ODD_TO_ANYBODY, _UNRESERVED_CHARACTER)
+    if segments[-1] in (".", ".."):
+        segments.append("")
+    return "/" + "/".join(_resolved(segments))
 
 
 def below(prefix: str, path: str) -> str | None:
@@ -109,6 +118,25 @@ def below(prefix: str, path: str) -> str | None:
     return path[len(prefix) :] if path.startswith(prefix + "/") else None
 
 
+def _segments(raw: str, odd: re.Pattern[str], plain: re.Pattern[str]) -> list[str]:
+    if not raw.startswith("/"):
+        raise BadTarget("the path does not begin with a slash")
+    return odd.sub(lambda found: _rewritten(found, plain), raw).split("/")[1:]
+
+
+def _resolved(segments: list[str]) -> list[str]:
+    """Resolve dot segments (RFC 3986 section 5.2.4)."""
+    resolved: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            if not resolved:
+                raise BadTarget("the path leads above the root")
+            resolved.pop()
+        elif segment != ".":
+            resolved.append(segment)
+    return resolved
+
+
 def _host(scheme: str, authority: str) -> str:
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
@@ -117,7 +145,7 @@ def _host(scheme: str, authority: str) -> str:
     return f"{host}:{port}" if port and port != _DEFAULT_PORTS[scheme] else host
 
 
-def _rewrite(odd: re.Match[str]) -> str:
+def _rewritten(odd: re.Match[str], plain_character: re.Pattern[str]) -> str:
     if odd[0][0] != "%":
         try:
             octets = odd[0].encode()
@@ -127,7 +155,7 @@ def _rewrite(odd: re.Match[str]) -> str:
         raise BadTarget("a malformed escape in the path")
     else:
         octets = bytes.fromhex(odd[1])
-        if _PLAIN_CHARACTER.fullmatch(plain := octets.decode("latin-1")):
+        if plain_character.fullmatch(plain := octets.decode("latin-1")):
             return plain
     if _CONTROL.search(octets):
         raise BadTarget("a control octet in the path")

@@ -29,6 +29,7 @@ class Kind(Enum):
     :cvar LISTING: a directory page, or what it is made of.
     :cvar REFUSED: what only scanners ask for.
     :cvar UNKNOWN: no rule says anything about it.
+    :cvar GENERIC: no file of a repository at all, but of a backend that is declared as generic.
     """
 
     INDEX = "index"
@@ -39,6 +40,7 @@ class Kind(Enum):
     LISTING = "listing"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+    GENERIC = "generic"
 
 
 @frozen

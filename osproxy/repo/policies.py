@@ -47,6 +47,8 @@ class Policy:
     :ivar https_only: whether a redirect from https to http is refused.
     :ivar heeds_response: whether what the response says about caching is heeded.
     :ivar gone: what an upstream's 404 or 410 comes to.
+    :ivar checks_after: seconds after a check by which a client's ``no-cache`` brings another
+        (RFC 9111 section 5.2.1.4); infinite where it is ignored.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class Policy:
     https_only: bool
     heeds_response: bool
     gone: Gone
+    checks_after: float
 
 
 _LIFETIMES = {
@@ -66,7 +69,13 @@ _LIFETIMES = {
     Kind.LISTING: Lifetimes(5 * _MINUTE, stale_while_revalidate=1 * _HOUR),
     Kind.REFUSED: Lifetimes(0.0),
     Kind.UNKNOWN: Lifetimes(0.0),
+    Kind.GENERIC: Lifetimes(0.0),
 }
+# dnf sends no-cache with every repomd.xml. What can be gone or changed is looked at again, but not
+# for each client of a fleet that wakes up at once.
+_CHECKS_AFTER = 10.0
+# What is named by its content cannot be another by now.
+_NEVER_CHECKED = frozenset((Kind.ADDRESSED, Kind.REFUSED))
 _GRACED = frozenset((Kind.ADDRESSED, Kind.PACKAGE, Kind.IMAGE))
 
 
@@ -90,6 +99,7 @@ def policy_of(
         lifetimes=lifetimes,
         keep=large_objects if kind is Kind.IMAGE else kind is not Kind.REFUSED,
         https_only=kind is Kind.INDEX or is_boot_file(path),
-        heeds_response=kind is Kind.UNKNOWN,
+        heeds_response=kind in (Kind.UNKNOWN, Kind.GENERIC),
         gone=Gone.GRACE if kind in _GRACED else Gone.CONFIRM,
+        checks_after=math.inf if kind in _NEVER_CHECKED else _CHECKS_AFTER,
     )

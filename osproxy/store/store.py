@@ -90,6 +90,7 @@ class Store:
         self._sweep = Sweep(directory, ledger, in_thread, self.doom)
         self._entries: dict[Target, Entry] = {}
         self._by_id: dict[int, Entry] = {}
+        self._variants: dict[Target, dict[Target, Entry]] = {}
         self._drafts: dict[int, Draft] = {}
         self._next_id = directory.first_id
         self._swapping = DeferredLock()
@@ -158,6 +159,11 @@ class Store:
     def find(self, target: Target) -> Entry | None:
         """Look an entry up; this is no use of it, see `touch`."""
         return self._entries.get(target)
+
+    def variants(self, target: Target) -> tuple[Entry, ...]:
+        """Give what is stored of a target that is named without its variant."""
+        found = self._variants.get(target)
+        return () if found is None else tuple(found.values())
 
     async def begin(
         self, target: Target, head: Head, length: int | None, *, kind: Kind, generation: str = ""
@@ -327,6 +333,8 @@ class Store:
             unreadable=self._unreadable,
         )
         self._entries[record.target] = entry
+        if record.target.variant:
+            self._variants.setdefault(record.target.url, {})[record.target] = entry
         self._by_id[record.id] = entry
         return entry
 
@@ -340,12 +348,20 @@ class Store:
         if entry.state is not State.LIVE:
             return
         del self._entries[entry.target]
+        self._forget_variant(entry.target)
         del self._by_id[entry.id]
         self._notes.forget(entry)
         # The row before the file: the removal keeps this order.
         if not row_is_gone:
             self._removal.rows((entry.id,))
         entry.blob.doom()
+
+    def _forget_variant(self, target: Target) -> None:
+        others = self._variants.get(target.url)
+        if target.variant and others is not None:
+            del others[target]
+            if not others:
+                del self._variants[target.url]
 
     def _forget_draft(self, draft: Draft) -> None:
         del self._drafts[draft.blob.id]

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.http.paths import BadTarget, RequestTarget, below, canonical_path, parse_target
+from osproxy.http.paths import (
+    BadTarget,
+    RequestTarget,
+    below,
+    canonical_path,
+    equivalent_path,
+    parse_target,
+)
 
 PATHS = st.text(alphabet="/.%2eEfF5cC+~^:a\\ é\0") | st.text()
 
@@ -124,6 +131,48 @@ class CanonicalPathTests(SynchronousTestCase):
         self.assertEqual(canonical_path(path), path)
         self.assertTrue(path.isascii() and path.isprintable())
         self.assertNotIn("//", path)
+        self.assertTrue({".", ".."}.isdisjoint(path.split("/")))
+
+
+class EquivalentPathTests(SynchronousTestCase):
+    """Spellings that no origin can tell apart come out alike, others do not."""
+
+    def test_table(self) -> None:
+        """Dot segments and needless escapes go; whatever may mean something stays."""
+        for expected, *spellings in (
+            ("/", "/.", "/./", "/a/..", "/%2e"),
+            ("//",),
+            ("/a//b", "/%61//b", "/a/./%2e//b"),
+            ("/a/x//b",),
+            ("/a/x/b", "/a/x//../b"),
+            ("/a/", "/a/.", "/a/b/..", "/a/b/../"),
+            ("/home:/x",),
+            ("/home%3A/x", "/home%3a/x"),
+            ("/+a",),
+            ("/%2Ba", "/%2ba"),
+            ("/a%2Fb", "/a%2fb"),
+            ("/a%5E", "/a^", "/a%5e"),
+            ("/%7B~", "/{%7e"),
+        ):
+            for spelling in (expected, *spellings):
+                with self.subTest(spelling=spelling):
+                    self.assertEqual(equivalent_path(spelling), expected)
+
+    def test_refused(self) -> None:
+        """It leads nowhere that a canonical path does not."""
+        for raw in ("", "a", "/..", "/%2e%2E/a", "/%", "/%zz", "/%00", "/a/../../b"):
+            with self.subTest(raw=raw):
+                self.assertRaises(BadTarget, equivalent_path, raw)
+
+    @given(PATHS.map(lambda rest: "/" + rest))
+    def test_equivalent_or_bad(self, raw: str) -> None:
+        """A path is refused, or stays as it is from then on; dot segments are gone."""
+        try:
+            path = equivalent_path(raw)
+        except BadTarget:
+            return
+        self.assertEqual(equivalent_path(path), path)
+        self.assertTrue(path.isascii() and path.isprintable())
         self.assertTrue({".", ".."}.isdisjoint(path.split("/")))
 
 

@@ -1,0 +1,74 @@
+"""
+Answers from what is stored, and from what is being filled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.http import freshness
+from osproxy.model import Answer, Representation
+
+if TYPE_CHECKING:
+    from osproxy.cache.fill import Fill
+    from osproxy.cache.follow import FillReader
+    from osproxy.http.cachestatus import CacheStatus
+    from osproxy.model import Asked
+    from osproxy.store.entries import Entry
+    from osproxy.store.store import Store
+
+
+class Lost(Exception):
+    """What was stored a moment ago cannot be read."""
+
+
+async def from_store(
+    store: Store, entry: Entry, asked: Asked, status: CacheStatus, now: float
+) -> Answer:
+    """
+    Answer with what is stored.
+
+    :raises Lost: when it is not there after all.
+    """
+    store.touch(entry)
+    body = None
+    if not asked.head:
+        try:
+            body = await entry.open()
+        except OSError as error:
+            raise Lost(f"{entry.target} is lost: {error}") from error
+    return Answer(
+        Representation(entry.head, body, entry.length),
+        status,
+        entry.kind,
+        age=freshness.age(entry.head.date, now),
+        source=entry.head.source,
+    )
+
+
+def from_fill(
+    fill: Fill, reader: FillReader, asked: Asked, forwarded: CacheStatus, now: float
+) -> Answer:
+    """
+    Answer with a file that is being filled, or has just been.
+
+    :param reader: the fill's; it becomes the body, or is closed where none is wanted.
+    :param forwarded: why the upstream was asked.
+    """
+    head = fill.head
+    assert head is not None
+    body = None
+    if asked.head:
+        reader.close()
+    else:
+        reader.hold()
+        body = reader
+    return Answer(
+        Representation(head, body, fill.length),
+        evolve(forwarded, fwd_status=head.status, stored=True, detail=head.source),
+        fill.order.policy.kind,
+        age=freshness.age(head.date, now),
+        source=head.source,
+    )
