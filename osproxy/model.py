@@ -86,6 +86,9 @@ class Asked:
     :ivar client: the client's address.
     :ivar connection: a number that the requests of one connection share.
     :ivar body: the request's content that is still to come, None where there is none.
+    :ivar scheme: ``http`` or ``https``, by which it came to us.
+    :ivar absolute: whether the target named its host, as to a proxy (RFC 9112 section 3.2.2).
+    :ivar via: the Via field that goes upstream (RFC 9110 section 7.6.3).
     """
 
     method: str = "GET"
@@ -94,6 +97,9 @@ class Asked:
     client: str = ""
     connection: int = 0
     body: PassingBody | None = None
+    scheme: str = "http"
+    absolute: bool = False
+    via: str = "1.1 osproxy"
 
     @property
     def head(self) -> bool:
@@ -240,12 +246,14 @@ class Notice:
     A short answer of our own.
 
     :ivar location: where to go instead, for a redirect.
+    :ivar allow: the methods that are answered, where one is not.
     """
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
     location: str | None = None
+    allow: str | None = None
 
 
 @frozen

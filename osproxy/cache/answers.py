@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
 from osproxy.model import Answer, Notice
@@ -16,6 +17,7 @@ from osproxy.upstream.origin import TimedOut
 if TYPE_CHECKING:
     from osproxy.model import Asked, Target
     from osproxy.repo.kinds import Kind
+    from osproxy.repo.policies import Policy
     from osproxy.upstream.origin import Reply, UpstreamError
 
 #: Statuses by which an authority says that it has no such file.
@@ -37,6 +39,17 @@ def conditional(asked: Asked) -> bool:
     return any(
         name.lower().startswith("if-") and name.lower() != "if-range" for name, _ in asked.fields
     )
+
+
+def insists(asked: Asked, checked_at: float, policy: Policy, now: float) -> bool:
+    """
+    Whether the client wants a look at the source now (RFC 9111 section 5.2.1.4).
+
+    One that was just taken will do for all who ask: dnf says no-cache with every repomd.xml.
+    """
+    if not RequestControl.parse(asked.fields).no_cache:
+        return False
+    return not 0 <= now - checked_at < policy.checks_after
 
 
 def stale(why: str) -> CacheStatus:

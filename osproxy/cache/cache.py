@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from osproxy.cache.answers import (
     failed,
+    insists,
     line,
     missing_file,
     plain,
@@ -27,6 +28,7 @@ from osproxy.cache.fills import UNATTENDED, Fills
 from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
 from osproxy.cache.heads import freshness_of, serves_stale
+from osproxy.cache.generic import Generic
 from osproxy.cache.memory import Memory
 from osproxy.cache.questions import answered_here, is_question
 from osproxy.cache.serving import Lost, from_fill, from_store
@@ -79,6 +81,7 @@ class Cache:
         self._metrics = metrics
         self._experience = Experience(store)
         self._unkept = Unkept(self._experience, clock)
+        self._generic = Generic(store, upstream, fills, clock)
         self._unknown: Memory[Target, bool] = Memory(10_000, 24 * 3600.0)
         self._reported = 0.0
         self._open = False
@@ -103,7 +106,7 @@ class Cache:
         """
         if not self._open:
             await self._opened.wait()
-        kind = classify(target.path)
+        kind = Kind.GENERIC if backend.generic else classify(target.path)
         if kind is Kind.UNKNOWN:
             self._report(target)
         try:
@@ -141,6 +144,8 @@ class Cache:
         await self._generations.stop()
 
     async def _answer(self, backend: Backend, target: Target, asked: Asked, kind: Kind) -> Answer:
+        if kind is Kind.GENERIC:
+            return await self._generic.obtain(backend, target, asked)
         if kind is Kind.REFUSED:
             return Answer(line(404, "No such file."), CacheStatus(detail="refused"), kind)
         notice = answered_here(target.path, asked.query)
@@ -154,7 +159,7 @@ class Cache:
         )
         asks = is_question(target.path, asked.query)
         url = backend.url_of(target.path, asked.query if asks else "")
-        source = source_of(self._upstream, url, https_only=policy.https_only)
+        source = source_of(self._upstream, url, asked, https_only=policy.https_only)
         if asks or not policy.keep:
             return await self._unkept.answer(target, source, asked, kind)
         if kind is Kind.INDEX:
@@ -167,18 +172,22 @@ class Cache:
         now = self._clock.seconds()
         entry = self._store.find(target)
         if entry is None:
-            return await self._fetch(target, source, asked, policy, None)
+            return await self._fetch(target, source, asked, policy, None, "uri-miss")
         since, lifetimes = freshness_of(entry, policy)
         verdict = freshness.decide(since, lifetimes, now)
         status = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
+        fresh = verdict is Verdict.SERVE
+        if insists(asked, entry.checked_at, policy, now):
+            verdict = Verdict.REVALIDATE
         if verdict is not Verdict.SERVE:
             if self._experience.left_alone(target, now) and serves_stale(entry, policy):
-                status = stale(self._experience.why(target, now))
+                status = status if fresh else stale(self._experience.why(target, now))
             elif verdict is Verdict.SERVE_AND_REFRESH:
                 self._refresh(target, source, policy, entry)
                 status = evolve(status, detail="stale-while-revalidate")
             else:
-                return await self._fetch(target, source, asked, policy, entry)
+                why = "request" if fresh else "stale"
+                return await self._fetch(target, source, asked, policy, entry, why)
         return await self._stored(entry, asked, status)
 
     async def _stored(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
@@ -205,6 +214,7 @@ class Cache:
         asked: Asked,
         policy: Policy,
         entry: Entry | None,
+        why: str,
     ) -> Answer:
         now = self._clock.seconds()
         fill = self._fills.find(target)
@@ -221,7 +231,8 @@ class Cache:
         reader = FillReader(fill)
         try:
             await fill.when_headed()
-            return await self._filled(fill, reader, asked, policy, entry, collapsed)
+            forwarded = CacheStatus(fwd=why, collapsed=collapsed)
+            return await self._filled(fill, reader, asked, policy, forwarded)
         except BaseException:
             reader.close()
             raise
@@ -232,8 +243,7 @@ class Cache:
         reader: FillReader,
         asked: Asked,
         policy: Policy,
-        entry: Entry | None,
-        collapsed: bool,
+        forwarded: CacheStatus,
         *,
         passes: bool = True,
     ) -> Answer:
@@ -242,7 +252,6 @@ class Cache:
 
         :param passes: whether a range that is far ahead may be passed through.
         """
-        forwarded = CacheStatus(fwd="uri-miss" if entry is None else "stale", collapsed=collapsed)
         match fill.state:
             case FillState.STREAMING | FillState.VERIFYING | FillState.COMPLETE:
                 if not fill.readable:
@@ -254,7 +263,7 @@ class Cache:
                         self._count(error)
                         # Meanwhile the fill may have come to any end.
                         return await self._filled(
-                            fill, reader, asked, policy, entry, collapsed, passes=False
+                            fill, reader, asked, policy, forwarded, passes=False
                         )
                     reader.close()
                     return answer
@@ -303,13 +312,13 @@ class Cache:
 
         def source_of_member(name: str) -> Source:
             url = backend.url_of(f"{member.root}/{name}")
-            return source_of(self._upstream, url, https_only=policy.https_only)
+            return source_of(self._upstream, url, asked, https_only=policy.https_only)
 
         kept, repository, status = await self._generations.member(
             root,
             member.name,
             asked,
-            fresh_for=policy.lifetimes.fresh_for,
+            policy=policy,
             source_of=source_of_member,
         )
         now = self._clock.seconds()

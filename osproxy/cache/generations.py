@@ -17,6 +17,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.logger import Logger
 
+from osproxy.cache.answers import insists
 from osproxy.cache.repository import ABSENT_FOR, Repository
 from osproxy.cache.snapshots import (
     REPOMD,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from osproxy.cache.source import Source
     from osproxy.model import Asked, Target
+    from osproxy.repo.policies import Policy
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
@@ -72,7 +74,7 @@ class Generations:
         name: str,
         asked: Asked,
         *,
-        fresh_for: float,
+        policy: Policy,
         source_of: Callable[[str], Source],
     ) -> tuple[Entry | Document | None, Repository, CacheStatus]:
         """
@@ -83,14 +85,14 @@ class Generations:
         :param source_of: gives the source of a member by its name.
         :raises UpstreamError: when nothing is stored and the authority cannot be asked.
         """
-        repository = self._repository(root, fresh_for, source_of)
+        repository = self._repository(root, policy.lifetimes.fresh_for, source_of)
         repository.know(name)
-        before = repository.current
+        before, now = repository.current, self._clock.seconds()
         had, collapsed = repository.serves(name), repository.refreshing is not None
-        asked_upstream = False
+        asked_upstream, was_fresh = False, repository.fresh(now)
         # Twice, since the refresh that is under way may know nothing of a name that is new.
         for _ in range(2):
-            if repository.fresh(self._clock.seconds()) and repository.serves(name):
+            if self._will_do(repository, name, asked, policy):
                 break
             asked_upstream = True
             await self._renew(repository, name)
@@ -104,16 +106,25 @@ class Generations:
                 return None, repository, CacheStatus(hit=True)
             raise repository.failure or _unknown()
         kept = snapshot.members[name]
-        if not asked_upstream:
+        if not asked_upstream or (was_fresh and had and current is before):
             return kept, repository, CacheStatus(hit=True)
         is_new = before is None or kept is not before.members.get(name)
         status = CacheStatus(
-            fwd="stale" if had else "uri-miss",
+            fwd=("request" if was_fresh else "stale") if had else "uri-miss",
             fwd_status=200 if had and kept is not None else None,
             stored=is_new and kept is not None and not isinstance(kept, Document),
             collapsed=collapsed,
         )
         return kept, repository, status
+
+    def _will_do(
+        self, repository: Repository, name: str, asked: Asked, policy: Policy
+    ) -> bool:
+        """Whether what there is may be shown without a look at the authority."""
+        now, current = self._clock.seconds(), repository.current
+        if current is None or not repository.fresh(now) or not repository.serves(name):
+            return False
+        return not insists(asked, current.checked_at, policy, now)
 
     def _shown(self, repository: Repository, name: str, asked: Asked) -> Snapshot:
         current, previous = repository.current, repository.previous
@@ -155,6 +166,8 @@ class Generations:
             self._forget_idle()
             repository = Repository(root, fresh_for, source_of)
             self._recall(repository)
+        # What asks now is what the next refresh is for.
+        repository.source_of = source_of
         # At the end: those that nobody asks for come to the front, and are forgotten first.
         self._repositories[root] = repository
         return repository

@@ -76,6 +76,25 @@ class BackendsTests(SynchronousTestCase):
         self.assertEqual(backend.freshness, {Kind.INDEX: 60, Kind.PACKAGE: 900})
         self.assertEqual(default.prefix, "/")
 
+    def test_policy(self) -> None:
+        """A backend holds repositories unless it says that it is generic."""
+        text = '[backend."/a"]\nauthority = "https://a.example"\npolicy = "Generic"\n'
+        generic, default = backends(text)
+        self.assertEqual((generic.generic, default.generic), (True, False))
+        (repository, _) = backends(text.replace("Generic", "repository"))
+        self.assertFalse(repository.generic)
+
+    def test_policy_alone(self) -> None:
+        """What is said of kinds of files means nothing to a generic backend."""
+        text = '[backend."/a"]\nauthority = "https://a.example"\npolicy = "generic"\n'
+        for more in ("large_objects = true", "freshness = {package = 60}"):
+            complaint = self.complaint(text + more)
+            name = more.partition(" ")[0]
+            self.assertIn(f'backend."/a".{name} (x.toml): has no meaning with policy', complaint)
+        self.assertIn(
+            'backend."/a".policy', self.complaint(text.replace('"generic"', '"transparent"'))
+        )
+
     def test_order(self) -> None:
         """The longest prefix is looked at first."""
         text = "".join(

@@ -30,6 +30,7 @@ class PolicyOfTests(SynchronousTestCase):
             (Kind.LISTING, "/a", Lifetimes(300.0, HOUR)),
             (Kind.REFUSED, "/a", Lifetimes(0.0)),
             (Kind.UNKNOWN, "/a", Lifetimes(0.0)),
+            (Kind.GENERIC, "/a", Lifetimes(0.0)),
         ):
             with self.subTest(kind=kind, path=path):
                 self.assertEqual(policy_of(kind, path, freshness={}).lifetimes, lifetimes)
@@ -54,6 +55,14 @@ class PolicyOfTests(SynchronousTestCase):
                     kept = {Kind.IMAGE: large_objects, Kind.REFUSED: False}.get(kind, True)
                     self.assertIs(policy.keep, kept)
                     self.assertIs(policy.kind, kind)
+
+    def test_checks_after(self) -> None:
+        """A client's no-cache brings a look at the source, but not one a client."""
+        for kind in Kind:
+            never = kind in (Kind.ADDRESSED, Kind.REFUSED)
+            with self.subTest(kind=kind):
+                policy = policy_of(kind, "/a", freshness={})
+                self.assertEqual(policy.checks_after, math.inf if never else 10.0)
 
     def test_https_only(self) -> None:
         """Index and boot files do not come by a redirect that gives up encryption."""

@@ -1,0 +1,333 @@
+"""
+The conductor of generic backends: a caching reverse proxy as RFC 9111 has it.
+
+There are no kinds here: what may be kept, for how long, and for whom, the responses say. Clients'
+fields travel, and so does what they send. `Generic.obtain` decides which way a request goes; what
+is asked and kept of one is in `osproxy.cache.said`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.cache.answers import line, plain, stale
+from osproxy.cache.experience import REST
+from osproxy.cache.fill import Abandoned
+from osproxy.cache.fills import UNATTENDED
+from osproxy.cache.fillstate import FillState, Order
+from osproxy.cache.follow import FillReader
+from osproxy.cache.memory import Memory
+from osproxy.cache.passage import relayed
+from osproxy.cache.said import (
+    METHODS,
+    AsSaid,
+    Travelling,
+    last_hop,
+    localised,
+    looked_at,
+    renewed,
+    target_of,
+)
+from osproxy.cache.serving import Lost, from_fill, from_store
+from osproxy.cache.unkept import far_ahead
+from osproxy.http import freshness, vary
+from osproxy.http.cachecontrol import RequestControl
+from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.freshness import Verdict
+from osproxy.http.invalidation import invalidated
+from osproxy.model import Answer, Notice
+from osproxy.repo.kinds import Kind
+from osproxy.repo.policies import policy_of
+from osproxy.upstream.origin import Unreachable, UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.cache.fill import Fill
+    from osproxy.cache.fills import Fills
+    from osproxy.model import Asked, Backend, Target
+    from osproxy.store.entries import Entry
+    from osproxy.store.store import Store
+    from osproxy.upstream.origin import Reply, Upstream
+
+_POLICY = policy_of(Kind.GENERIC, "/", freshness={})
+# A fill that was begun before an upload must not bring back what that has changed.
+_LONGEST_FILL = 24 * 3600.0
+_NAMES = 10_000
+
+
+class Generic:
+    """Answers requests for what generic backends have."""
+
+    def __init__(
+        self, store: Store, upstream: Upstream, fills: Fills, clock: IReactorTime
+    ) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._fills = fills
+        self._clock = clock
+        self._resting: Memory[Target, str] = Memory(_NAMES, REST)
+        self._changed: Memory[Target, float] = Memory(_NAMES, _LONGEST_FILL)
+
+    async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
+        """
+        Answer one request.
+
+        :param target: without the query, which belongs to the key here.
+        :raises UpstreamError: when there is no answer.
+        :raises Lost: when what was stored cannot be read; it is not stored any more.
+        """
+        if asked.query:
+            target = evolve(target, path=f"{target.path}?{asked.query}")
+        source = Travelling(self._upstream, backend, target, asked)
+        answer = await self._answer(source)
+        # Whoever named the authority's own host is led back to us by that name.
+        return answer if asked.absolute else localised(answer, backend)
+
+    async def _answer(self, source: Travelling) -> Answer:
+        asked = source.asked
+        if asked.method not in ("GET", "HEAD") or asked.body is not None:
+            return await self._forward(source)
+        entry = self._select(source.target, asked)
+        if entry is None:
+            return await self._missing(source)
+        return await self._known(source, entry)
+
+    def _select(self, target: Target, asked: Asked) -> Entry | None:
+        """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
+        fitting = [
+            entry
+            for entry in self._stored(target)
+            if vary.same(entry.head.selecting, asked.fields)
+        ]
+        return max(fitting, key=lambda entry: entry.head.date, default=None)
+
+    def _stored(self, target: Target) -> tuple[Entry, ...]:
+        plain = self._store.find(target)
+        return (*self._store.variants(target), *(() if plain is None else (plain,)))
+
+    # What is not stored.
+
+    async def _missing(self, source: Travelling) -> Answer:
+        asked = source.asked
+        control = RequestControl.parse(asked.fields)
+        why = "vary-miss" if self._stored(source.target) else "uri-miss"
+        if control.only_if_cached:
+            return _not_cached()
+        if control.no_store:
+            return await self._relay(source, "bypass")
+        if asked.head:
+            return await self._relay(source, why)
+        return await self._fetch(source, None, why)
+
+    # What is stored.
+
+    async def _known(self, source: Travelling, entry: Entry) -> Answer:
+        asked, head, now = source.asked, entry.head, self._clock.seconds()
+        control = RequestControl.parse(asked.fields)
+        age = now - head.date
+        decision = freshness.decide_heeded(head.status, head.fields, age, control)
+        left = freshness.ttl_of(head.status, head.fields, age)
+        if decision.verdict is Verdict.SERVE:
+            return await self._serve(entry, asked, CacheStatus(hit=True, ttl=left))
+        if decision.verdict is Verdict.SERVE_AND_REFRESH:
+            self._refresh(source, entry)
+            status = CacheStatus(hit=True, ttl=left, detail="stale-while-revalidate")
+            return await self._serve(entry, asked, status)
+        if control.only_if_cached:
+            return _not_cached()
+        why = self._resting.get(source.target, now)
+        if why is not None and self._outlives(entry, control, None):
+            return await self._serve(entry, asked, stale(why))
+        if control.no_store:
+            return await self._relay(source, "bypass")
+        if asked.head:
+            return await self._look(source, entry, decision.reason)
+        return await self._fetch(source, entry, decision.reason)
+
+    async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
+        return await from_store(self._store, entry, asked, status, self._clock.seconds())
+
+    def _outlives(self, entry: Entry, control: RequestControl, status: int | None) -> bool:
+        """Whether it may be served although the upstream fails, with a status or with none."""
+        head = entry.head
+        age = self._clock.seconds() - head.date
+        return freshness.may_serve_stale_on_error(head.status, head.fields, age, control, status)
+
+    def _refresh(self, source: Travelling, entry: Entry) -> None:
+        """Revalidate behind the client's back, once however many ask."""
+        key = self._key(source)
+        if self._fills.find(key) is None and self._fills.unattended < UNATTENDED:
+            self._begin(key, source, entry, background=True)
+
+    # Asking for ourselves, on behalf of all who want the same.
+
+    def _key(self, source: Travelling) -> Target:
+        """
+        Name the fill that would do for a request.
+
+        What is stored of a URL tells which fields its responses vary by.
+        """
+        stored = self._stored(source.target)
+        if not stored:
+            return source.target
+        newest = max(stored, key=lambda entry: entry.head.date)
+        selecting = vary.selecting(source.asked.fields, newest.head.fields) or ()
+        return evolve(source.target, variant=vary.variant_key(selecting))
+
+    def _begin(
+        self, key: Target, source: Travelling, entry: Entry | None, *, background: bool = False
+    ) -> Fill:
+        order = Order(
+            key,
+            source,
+            _POLICY,
+            stored=entry,
+            background=background,
+            rule=AsSaid(source.asked.fields),
+        )
+        began = self._clock.seconds()
+        return self._fills.begin(order, lambda fill: self._learn(fill, source.target, began))
+
+    def _learn(self, fill: Fill, target: Target, began: float) -> None:
+        """Take in what has become of a fill, before anybody is told."""
+        now, entry, reply = self._clock.seconds(), fill.order.stored, fill.reply
+        if fill.state is FillState.FAILED and not isinstance(fill.failure, Abandoned):
+            self._resting.put(target, str(fill.failure), now)
+        elif fill.state is not FillState.FAILED:
+            self._resting.forget(target)
+        if fill.confirmed and entry is not None and reply is not None:
+            self._store.freshen(entry, now, renewed(entry.head, reply))
+        changed = self._changed.get(target, now)
+        if fill.state is FillState.COMPLETE and changed is not None and changed >= began:
+            self._invalidate(target)
+
+    async def _fetch(self, source: Travelling, entry: Entry | None, why: str) -> Answer:
+        key, asked = self._key(source), source.asked
+        fill = self._fills.find(key)
+        collapsed = fill is not None
+        if fill is None:
+            fill = self._begin(key, source, entry)
+        elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
+            # What came before this request was made is not what it asks for.
+            return await self._relay(source, "request")
+        reader = FillReader(fill)
+        try:
+            await fill.when_headed()
+            return await self._filled(fill, reader, source, why, collapsed)
+        except BaseException:
+            reader.close()
+            raise
+
+    async def _filled(
+        self, fill: Fill, reader: FillReader, source: Travelling, why: str, collapsed: bool
+    ) -> Answer:
+        """Answer from a fill of which it is known now what it will be."""
+        asked = source.asked
+        if fill.state in (FillState.STREAMING, FillState.VERIFYING, FillState.COMPLETE):
+            assert fill.head is not None
+            theirs = collapsed and not vary.same(fill.head.selecting, asked.fields)
+            if theirs or far_ahead(fill, asked):
+                reader.close()
+                return await self._relay(source, "vary-miss" if theirs else why)
+            if not fill.readable:
+                raise Lost(f"{fill.order.target} was evicted before it was read")
+            status = CacheStatus(fwd=why, collapsed=collapsed)
+            return from_fill(fill, reader, asked, status, self._clock.seconds())
+        reply = fill.take_reply()
+        reader.close()
+        entry = self._select(source.target, asked)
+        control = RequestControl.parse(asked.fields)
+        if fill.state is FillState.FAILED:
+            if entry is not None and self._outlives(entry, control, None):
+                return await self._serve(entry, asked, stale(str(fill.failure)))
+            raise fill.failure or Unreachable("", "unknown", "the upstream gave no answer")
+        if fill.state is FillState.ANSWERED:
+            return await self._answered(fill, source, entry, why, collapsed)
+        if reply is None:
+            return await self._relay(source, why)
+        if reply.status >= 500 and entry is not None:
+            if self._outlives(entry, control, reply.status):
+                reply.abandon()
+                why = f"{reply.host} answered {reply.status}"
+                self._resting.put(source.target, why, self._clock.seconds())
+                return await self._serve(entry, asked, evolve(stale(why), fwd_status=reply.status))
+        if plain(asked):
+            return _relayed(reply, asked, why)
+        reply.abandon()
+        return await self._relay(source, why)
+
+    async def _answered(
+        self, fill: Fill, source: Travelling, entry: Entry | None, why: str, collapsed: bool
+    ) -> Answer:
+        """Answer after a 304."""
+        reply = fill.reply
+        assert reply is not None
+        if entry is not None and fill.confirmed:
+            status = CacheStatus(
+                fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
+            )
+            return await self._serve(entry, source.asked, status)
+        if fill.order.stored is not None:
+            # It speaks of a response that we do not have (RFC 9111 section 4.3.4).
+            self._store.doom(fill.order.stored)
+        raise Lost(f"{source.target} is not what the upstream has confirmed")
+
+    # Asking for one client alone.
+
+    async def _relay(self, source: Travelling, why: str) -> Answer:
+        """Ask what the client asks, and pass on what comes."""
+        return _relayed(await source.as_asked(), source.asked, why)
+
+    async def _look(self, source: Travelling, entry: Entry, why: str) -> Answer:
+        """Pass HEAD on, and learn from the answer about what is stored."""
+        reply = await source.as_asked()
+        if reply.status == 200 and entry.head.status == 200:
+            head = looked_at(entry.head, entry.length, reply)
+            if head is None:
+                self._store.doom(entry)
+            else:
+                self._store.freshen(entry, self._clock.seconds(), head)
+        return _relayed(reply, source.asked, why)
+
+    async def _forward(self, source: Travelling) -> Answer:
+        """Pass on what may change something, and forget what it may have changed."""
+        asked = source.asked
+        if asked.method == "OPTIONS" and last_hop(asked.fields):
+            return Answer(Notice(204, allow=METHODS), CacheStatus(), Kind.GENERIC)
+        try:
+            reply = await source.as_asked()
+        except UpstreamError:
+            # It may have been carried out all the same.
+            self._forget(source.backend, invalidated(asked.method, 200, source.url, ()))
+            raise
+        self._forget(
+            source.backend, invalidated(asked.method, reply.status, source.url, reply.fields)
+        )
+        return _relayed(reply, asked, "method")
+
+    def _forget(self, backend: Backend, urls: Iterable[str]) -> None:
+        for url in urls:
+            target = target_of(url, backend)
+            if target is not None:
+                self._changed.put(target, self._clock.seconds(), self._clock.seconds())
+                self._invalidate(target)
+
+    def _invalidate(self, target: Target) -> None:
+        for entry in self._stored(target):
+            self._store.doom(entry)
+
+
+def _relayed(reply: Reply, asked: Asked, why: str) -> Answer:
+    status = CacheStatus(fwd=why, fwd_status=reply.status, detail=reply.host)
+    return Answer(relayed(reply, asked), status, Kind.GENERIC, source=reply.host)
+
+
+def _not_cached() -> Answer:
+    """RFC 9111 section 5.2.1.7: only what is stored would do."""
+    notice = line(504, "It is not stored, and only-if-cached forbids to fetch it.")
+    return Answer(notice, CacheStatus(detail="only-if-cached"), Kind.GENERIC)

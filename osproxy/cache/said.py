@@ -1,0 +1,216 @@
+"""
+What is asked of generic backends, and kept of what they say (RFC 9111).
+
+`AsSaid` is the rule of fills beside `osproxy.cache.heads.ByKind`; `Travelling` the source that takes
+a client's fields along.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from attrs import evolve, frozen
+
+from osproxy.cache.heads import Take, conditions_of
+from osproxy.http import forwarded, freshness, storing, vary
+from osproxy.http.fields import end_to_end, first, format_date, without
+from osproxy.http.paths import BadTarget, equivalent_path
+from osproxy.model import Head, Relayed, Representation, Target
+
+if TYPE_CHECKING:
+    from osproxy.http.fields import Fields
+    from osproxy.model import Answer, Asked, Backend, Expectation, PassingBody
+    from osproxy.store.entries import Entry
+    from osproxy.upstream.origin import Reply, Upstream
+
+# Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
+# (RFC 9110 section 10.1.1), and by whom it came.
+_OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
+# What the client has, and the part it wants: a matter between it and us when we fetch for ourselves.
+_OF_THIS_CLIENT = (
+    "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
+)  # fmt: skip
+#: Methods that are passed on; TRACE would show clients' fields to scripts, CONNECT is no request
+#: to an origin.
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+# Fields that may name the authority.
+_POINTING = frozenset({"location", "content-location"})
+
+
+@frozen
+class Travelling:
+    """
+    A source to which the client's fields go along (RFC 9110 section 7.6).
+
+    :ivar target: with the query.
+    """
+
+    upstream: Upstream
+    backend: Backend
+    target: Target
+    asked: Asked
+
+    @property
+    def url(self) -> str:
+        """Where the authority has it."""
+        return self.backend.url_of(self.target.path)
+
+    async def __call__(
+        self, *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
+    ) -> Reply:
+        """Ask for ourselves: neither the client's conditions go along nor its range."""
+        kept = without(self._travelling(), *_OF_THIS_CLIENT)
+        return await self._ask(method, (*kept, *fields), body)
+
+    async def as_asked(self) -> Reply:
+        """Ask what the client asks, its content included."""
+        return await self._ask(self.asked.method, self._travelling(), self.asked.body)
+
+    async def _ask(self, method: str, fields: Fields, body: PassingBody | None) -> Reply:
+        return await self.upstream.ask(
+            self.url, method=method, fields=fields, body=body, verbatim=True
+        )
+
+    def _travelling(self) -> Fields:
+        asked = self.asked
+        chain = forwarded.add(asked.fields, asked.client, first(asked.fields, "host"), asked.scheme)
+        fields = without(end_to_end(asked.fields), *_OF_THIS_HOP)
+        hops = _hops(fields) if asked.method == "OPTIONS" else None
+        if hops is not None:
+            fields = (*without(fields, "max-forwards"), ("Max-Forwards", str(max(0, hops - 1))))
+        return (*fields, ("Via", asked.via), ("Forwarded", chain))
+
+
+@frozen
+class AsSaid:
+    """The rule for what generic backends have: the response says whether it is kept."""
+
+    request: Fields
+
+    def conditions(self, stored: Entry | None) -> Fields:
+        """See `osproxy.cache.heads.Rule`."""
+        return conditions_of(stored)
+
+    def judge(self, reply: Reply, stored: Entry | None) -> Take:
+        """See `osproxy.cache.heads.Rule`."""
+        if reply.status == 304 and stored is not None:
+            # One that speaks of another response cannot confirm this one (RFC 9111 section 4.3.4).
+            confirms = storing.confirms(_with_tag(stored.head), reply.fields)
+            return Take.CONFIRMED if confirms else Take.NOTHING
+        stores = storing.may_store(reply.status, self.request, reply.fields)
+        return Take.KEEP if stores else Take.PASS
+
+    def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
+        """See `osproxy.cache.heads.Rule`."""
+        etag = first(reply.fields, "etag")
+        fields = without(storing.kept_fields(reply.fields), "etag")
+        if first(fields, "date") is None:
+            # RFC 9110 section 6.6.1: whoever stores it says when it came.
+            fields = (*fields, ("Date", format_date(reply.received_at)))
+        return Head(
+            etag=etag,
+            fields=fields,
+            upstream_etag=etag,
+            source=reply.host,
+            date=_born(reply),
+            status=reply.status,
+            selecting=vary.selecting(self.request, reply.fields) or (),
+        )
+
+    def target_of(self, target: Target, head: Head) -> Target:
+        """See `osproxy.cache.heads.Rule`."""
+        return evolve(target, variant=vary.variant_key(head.selecting))
+
+
+def renewed(head: Head, reply: Reply) -> Head:
+    """Bring a stored head up to date with a 304 that confirms it (RFC 9111 section 3.2)."""
+    return _updated(head, storing.updated(_with_tag(head), reply.fields), _born(reply))
+
+
+def looked_at(head: Head, length: int, reply: Reply) -> Head | None:
+    """
+    Bring a stored head up to date with the answer to a HEAD (RFC 9111 section 4.3.5).
+
+    None where it says that what is stored is not right any more.
+    """
+    fields = storing.after_head(_with_tag(head), length, reply.fields)
+    return None if fields is None else _updated(head, fields, _born(reply))
+
+
+def _with_tag(head: Head) -> Fields:
+    return (*head.fields, *head.tag)
+
+
+def _updated(head: Head, fields: Fields, born: float) -> Head:
+    etag = first(fields, "etag")
+    return evolve(
+        head, fields=without(fields, "etag"), etag=etag, upstream_etag=etag, date=born
+    )
+
+
+def last_hop(fields: Fields) -> bool:
+    """Whether a request is to go no further than to us (RFC 9110 section 7.6.2)."""
+    return _hops(fields) == 0
+
+
+def _hops(fields: Fields) -> int | None:
+    said = first(fields, "max-forwards") or ""
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else None
+
+
+def target_of(url: str, backend: Backend) -> Target | None:
+    """Say which target an URL of the authority's has here, if it has one."""
+    rest = url.removeprefix(backend.authority)
+    if rest == url or not rest.startswith("/"):
+        return None
+    path, mark, query = rest.partition("?")
+    try:
+        return Target(backend.prefix, equivalent_path(path) + (mark and f"?{query}"))
+    except BadTarget:
+        return None
+
+
+def _born(reply: Reply) -> float:
+    """Say since when a response ages (RFC 9111 section 4.2.3)."""
+    age = freshness.initial_age(reply.fields, reply.requested_at, reply.received_at)
+    return reply.received_at - age
+
+
+def localised(answer: Answer, backend: Backend) -> Answer:
+    """
+    Make what points to the authority point to us.
+
+    A redirect that names the authority would lead clients past this proxy.
+    """
+    match answer.content:
+        case Relayed() as content:
+            here = evolve(content, fields=_pointing_here(content.fields, backend))
+        case Representation() as content:
+            fields = _pointing_here(content.head.fields, backend)
+            here = evolve(content, head=evolve(content.head, fields=fields))
+        case _:
+            return answer
+    return evolve(answer, content=here)
+
+
+def _pointing_here(fields: Fields, backend: Backend) -> Fields:
+    if all(first(fields, name) is None for name in _POINTING):
+        return fields
+    return tuple(
+        (name, _local(value, backend) if name.lower() in _POINTING else value)
+        for name, value in fields
+    )
+
+
+def _local(value: str, backend: Backend) -> str:
+    place = backend.authority
+    if value.startswith(place + "/") or value == place:
+        rest = value[len(place) :]
+    else:
+        base = urlsplit(place).path
+        if not value.startswith(base + "/") or value.startswith("//"):
+            return value
+        rest = value[len(base) :]
+    prefix = "" if backend.prefix == "/" else backend.prefix
+    return prefix + (rest or "/")
