@@ -23,11 +23,16 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _MONTH = "(?P<month>[A-Za-z]{3})"
+_GMT = "[Gg][Mm][Tt]"
 _DATES = (
-    re.compile(f"[A-Za-z]{{3}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_CLOCK} GMT"),
-    re.compile(f"[A-Za-z]{{6,9}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_CLOCK} GMT"),
+    re.compile(f"[A-Za-z]{{3}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_CLOCK} {_GMT}"),
+    re.compile(
+        f"[A-Za-z]{{6,9}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_CLOCK} {_GMT}"
+    ),
     re.compile(f"[A-Za-z]{{3}} {_MONTH} (?P<day>[ 0-9][0-9]) {_CLOCK} (?P<year>[0-9]{{4}})"),
 )
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # Possessive, so that a hostile value costs linear time; a quote that is never closed runs to the
 # end, as does a backslash with nothing behind it.
@@ -81,12 +86,18 @@ def tokens(value: str) -> list[str]:
     return [member for member in members if member]
 
 
+def is_token(value: str) -> bool:
+    """Say whether this could be a field name, or any other token (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(value) is not None
+
+
 def parse_date(value: str) -> float | None:
     """
     Read a date in any of the three forms (RFC 9110 section 5.6.7), None for anything else.
 
-    The name of the day is not compared with the date. Years of two digits lie in 1970 to 2069, a
-    fixed century where the RFC wants a sliding one: no function here knows what time it is.
+    Case does not matter (RFC 9111 section 4.2), and the name of the day is not compared with the
+    date. Years of two digits lie in 1970 to 2069, a fixed century where the RFC wants a sliding
+    one: no function here knows what time it is.
     """
     value = value.strip(" \t")
     for form in _DATES:

@@ -1,0 +1,161 @@
+"""
+What a shared cache keeps of a response, and how it is brought up to date (RFC 9111 section 3).
+
+Stricter than the RFC where that costs little: a response that sets a cookie is kept only if it says
+that it is for everybody, and the cookie never; what answers other things than a plain GET is not
+kept; nor is what would make no sense without the fields that it wants left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osproxy.http.cachecontrol import CacheControl, RequestControl
+from osproxy.http.fields import end_to_end, every, first, parse_date, tokens, without
+from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
+from osproxy.http.vary import selecting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from osproxy.http.fields import Fields
+
+# Those of RFC 9110 section 15 and RFC 7725 that mean the same to whoever asks for the URI.
+_UNDERSTOOD = frozenset(
+    (
+        200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405,
+        406, 408, 409, 410, 411, 413, 414, 415, 421, 422, 426, 451, 500, 501, 502, 503, 504, 505,
+    )
+)  # fmt: skip
+# Those that answer a Range, a condition, a delta (RFC 3229) or a proxy's client, and those that RFC
+# 6585 forbids to store.
+_NEVER = frozenset((206, 226, 304, 407, 412, 416, 417, 428, 429, 431, 511))
+
+# Fields that speak of one transfer, one hop's copy, the origin's own host or one client; what says
+# so in the RFC's own words is left out by `end_to_end`. Warning is obsolete (section 5.5).
+_NOT_KEPT = (
+    "accept-ranges", "age", "alt-svc", "authentication-info", "content-length", "content-range",
+    "set-cookie", "set-cookie2", "strict-transport-security", "warning",
+)  # fmt: skip
+# Without these a response would say something else.
+_ESSENTIAL = frozenset(
+    (
+        "cache-control", "content-encoding", "content-location", "content-type", "date", "expires",
+        "location", "vary",
+    )
+)  # fmt: skip
+# What is stored depends on them (section 3.2): they say how the octets are to be read. A 304 that
+# has another type is known from MirrorCache.
+_DEPENDED_UPON = ("content-encoding", "content-type")
+
+
+def may_store(status: int, request: Fields, response: Fields, *, head: bool = False) -> bool:
+    """
+    Say whether the response to a GET may be stored (RFC 9111 section 3).
+
+    :param head: whether it answers a HEAD, so that there is nothing to store; see `after_head`.
+    """
+    if head or not 200 <= status <= 599 or status in _NEVER:
+        return False
+    said = CacheControl.of(response)
+    # must-understand comes with a no-store for those who do not know it (section 5.2.2.3).
+    if (status not in _UNDERSTOOD) if said.must_understand else said.no_store:
+        return False
+    if RequestControl.parse(request).no_store or said.private:
+        return False
+    if first(request, "authorization") is not None and not (
+        said.public or said.must_revalidate or said.s_maxage is not None
+    ):
+        # Section 3.5.
+        return False
+    excepted = said.private_fields | said.no_cache_fields
+    if excepted & _ESSENTIAL or selecting((), response) is None:
+        return False
+    shared = said.public or said.s_maxage is not None
+    if first(response, "set-cookie") is not None and not (shared or "set-cookie" in excepted):
+        return False
+    return (
+        shared
+        or said.max_age is not None
+        or first(response, "expires") is not None
+        or status in HEURISTICALLY_CACHEABLE
+    )
+
+
+def kept_fields(response: Fields) -> Fields:
+    """
+    Leave out the fields that are not stored (RFC 9111 section 3.1).
+
+    Those are also the ones that private or no-cache name (sections 5.2.2.4 and 5.2.2.7).
+    """
+    said = CacheControl.of(response)
+    return without(end_to_end(response), *_NOT_KEPT, *said.private_fields, *said.no_cache_fields)
+
+
+def updated(stored: Fields, new: Fields) -> Fields:
+    """
+    Bring stored fields up to date with those of a 304 or of a HEAD (RFC 9111 section 3.2).
+
+    Without a Date of its own the new response was made when it came, and the stored Date goes.
+    What follows from the fields is to be looked at again, from the request that was sent: whether
+    it `may_store` this, and what it was selected by.
+    """
+    news = without(kept_fields(new), *_DEPENDED_UPON)
+    replaced = {name.lower() for name, _ in news} | {"date"}
+    merged = (*without(stored, *replaced), *news)
+    return kept_fields(merged)
+
+
+def matches_stored(new: Fields, stored: Sequence[Fields]) -> tuple[int, ...]:
+    """
+    Say which stored responses a 304 is about (RFC 9111 section 4.3.4), by their indexes.
+
+    A 304 without any validator is believed to be about the only one there is, although the RFC asks
+    that this one have none either: the condition was made of that one's validators.
+
+    :param stored: those that could have been chosen for the request, the latest first.
+    """
+    etag, modified = _etag(new), first(new, "last-modified")
+    if etag is not None and not etag.startswith("W/"):
+        return tuple(index for index, fields in enumerate(stored) if _etag(fields) == etag)
+    if etag is None and modified is None:
+        return (0,) if len(stored) == 1 else ()
+    for index, fields in enumerate(stored):
+        had = _etag(fields)
+        if etag is not None and had is not None:
+            found = had.removeprefix("W/") == etag.removeprefix("W/")
+        else:
+            found = modified is not None and _same_date(fields, modified)
+        if found:
+            return (index,)
+    return ()
+
+
+def after_head(stored: Fields, stored_length: int, head: Fields) -> Fields | None:
+    """
+    Bring stored fields up to date with a 200 to a HEAD (RFC 9111 section 4.3.5).
+
+    None where that is about another state of the file, so that what is stored is stale.
+    """
+    etag, modified = _etag(head), first(head, "last-modified")
+    if etag is not None and etag != _etag(stored):
+        return None
+    if modified is not None and not _same_date(stored, modified):
+        return None
+    lengths = {length for value in every(head, "content-length") for length in tokens(value)}
+    if lengths and lengths != {str(stored_length)}:
+        return None
+    return updated(stored, head)
+
+
+def _etag(fields: Fields) -> str | None:
+    etag = first(fields, "etag")
+    return None if etag is None else etag.strip(" \t")
+
+
+def _same_date(fields: Fields, modified: str) -> bool:
+    had = first(fields, "last-modified")
+    if had is None:
+        return False
+    date = parse_date(had)
+    return had == modified if date is None else date == parse_date(modified)
