@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from osproxy.http.cachestatus import CacheStatus
     from osproxy.http.fields import Fields
+    from osproxy.http.vary import Selecting
     from osproxy.repo.digests import Digest
     from osproxy.repo.kinds import Kind
 
@@ -99,7 +100,7 @@ class Asked:
     body: PassingBody | None = None
     scheme: str = "http"
     absolute: bool = False
-    via: str = "1.1 osproxy"
+    via: str = ""
 
     @property
     def head(self) -> bool:
@@ -136,7 +137,7 @@ class Head:
     source: str
     date: float
     status: int = 200
-    selecting: Fields = ()
+    selecting: Selecting = ()
 
     @property
     def tag(self) -> Fields:

@@ -27,8 +27,8 @@ from osproxy.cache.experience import Experience
 from osproxy.cache.fills import UNATTENDED, Fills
 from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
-from osproxy.cache.heads import freshness_of, serves_stale
 from osproxy.cache.generic import Generic
+from osproxy.cache.heads import freshness_of, serves_stale
 from osproxy.cache.memory import Memory
 from osproxy.cache.questions import answered_here, is_question
 from osproxy.cache.serving import Lost, from_fill, from_store
@@ -159,7 +159,7 @@ class Cache:
         )
         asks = is_question(target.path, asked.query)
         url = backend.url_of(target.path, asked.query if asks else "")
-        source = source_of(self._upstream, url, asked, https_only=policy.https_only)
+        source = source_of(self._upstream, url, https_only=policy.https_only, via=asked.via)
         if asks or not policy.keep:
             return await self._unkept.answer(target, source, asked, kind)
         if kind is Kind.INDEX:
@@ -312,7 +312,7 @@ class Cache:
 
         def source_of_member(name: str) -> Source:
             url = backend.url_of(f"{member.root}/{name}")
-            return source_of(self._upstream, url, asked, https_only=policy.https_only)
+            return source_of(self._upstream, url, https_only=policy.https_only, via=asked.via)
 
         kept, repository, status = await self._generations.member(
             root,

@@ -117,9 +117,7 @@ class Generations:
         )
         return kept, repository, status
 
-    def _will_do(
-        self, repository: Repository, name: str, asked: Asked, policy: Policy
-    ) -> bool:
+    def _will_do(self, repository: Repository, name: str, asked: Asked, policy: Policy) -> bool:
         """Whether what there is may be shown without a look at the authority."""
         now, current = self._clock.seconds(), repository.current
         if current is None or not repository.fresh(now) or not repository.serves(name):

@@ -28,15 +28,17 @@ from osproxy.cache.said import (
     localised,
     looked_at,
     renewed,
+    stored_of,
     target_of,
 )
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.unkept import far_ahead
 from osproxy.http import freshness, vary
 from osproxy.http.cachecontrol import RequestControl
-from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
+from osproxy.http.storing import may_store
 from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
@@ -63,15 +65,14 @@ _NAMES = 10_000
 class Generic:
     """Answers requests for what generic backends have."""
 
-    def __init__(
-        self, store: Store, upstream: Upstream, fills: Fills, clock: IReactorTime
-    ) -> None:
+    def __init__(self, store: Store, upstream: Upstream, fills: Fills, clock: IReactorTime) -> None:
         self._store = store
         self._upstream = upstream
         self._fills = fills
         self._clock = clock
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
-        self._changed: Memory[Target, float] = Memory(_NAMES, _LONGEST_FILL)
+        self._changes = 0
+        self._changed: Memory[Target, int] = Memory(_NAMES, _LONGEST_FILL)
 
     async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
         """
@@ -100,9 +101,7 @@ class Generic:
     def _select(self, target: Target, asked: Asked) -> Entry | None:
         """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
         fitting = [
-            entry
-            for entry in self._stored(target)
-            if vary.same(entry.head.selecting, asked.fields)
+            entry for entry in self._stored(target) if vary.same(entry.head.selecting, asked.fields)
         ]
         return max(fitting, key=lambda entry: entry.head.date, default=None)
 
@@ -115,11 +114,11 @@ class Generic:
     async def _missing(self, source: Travelling) -> Answer:
         asked = source.asked
         control = RequestControl.parse(asked.fields)
-        why = "vary-miss" if self._stored(source.target) else "uri-miss"
+        why = Fwd.VARY_MISS if self._stored(source.target) else Fwd.URI_MISS
         if control.only_if_cached:
             return _not_cached()
         if control.no_store:
-            return await self._relay(source, "bypass")
+            return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
         return await self._fetch(source, None, why)
@@ -127,11 +126,10 @@ class Generic:
     # What is stored.
 
     async def _known(self, source: Travelling, entry: Entry) -> Answer:
-        asked, head, now = source.asked, entry.head, self._clock.seconds()
-        control = RequestControl.parse(asked.fields)
-        age = now - head.date
-        decision = freshness.decide_heeded(head.status, head.fields, age, control)
-        left = freshness.ttl_of(head.status, head.fields, age)
+        asked, now = source.asked, self._clock.seconds()
+        control, stored = RequestControl.parse(asked.fields), stored_of(entry.head)
+        decision = freshness.decide_heeded(stored, control, now)
+        left = freshness.ttl_of(stored, now)
         if decision.verdict is Verdict.SERVE:
             return await self._serve(entry, asked, CacheStatus(hit=True, ttl=left))
         if decision.verdict is Verdict.SERVE_AND_REFRESH:
@@ -140,23 +138,23 @@ class Generic:
             return await self._serve(entry, asked, status)
         if control.only_if_cached:
             return _not_cached()
-        why = self._resting.get(source.target, now)
-        if why is not None and self._outlives(entry, control, None):
-            return await self._serve(entry, asked, stale(why))
+        trouble = self._resting.get(source.target, now)
+        if trouble is not None and self._outlives(entry, control, None):
+            return await self._serve(entry, asked, stale(trouble))
+        why_asked = decision.fwd or Fwd.MISS
         if control.no_store:
-            return await self._relay(source, "bypass")
+            return await self._relay(source, Fwd.BYPASS)
         if asked.head:
-            return await self._look(source, entry, decision.reason)
-        return await self._fetch(source, entry, decision.reason)
+            return await self._look(source, entry, why_asked)
+        return await self._fetch(source, entry, why_asked)
 
     async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
         return await from_store(self._store, entry, asked, status, self._clock.seconds())
 
     def _outlives(self, entry: Entry, control: RequestControl, status: int | None) -> bool:
         """Whether it may be served although the upstream fails, with a status or with none."""
-        head = entry.head
-        age = self._clock.seconds() - head.date
-        return freshness.may_serve_stale_on_error(head.status, head.fields, age, control, status)
+        stored, now = stored_of(entry.head), self._clock.seconds()
+        return freshness.may_serve_stale_on_error(stored, control, now, status)
 
     def _refresh(self, source: Travelling, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
@@ -190,23 +188,26 @@ class Generic:
             background=background,
             rule=AsSaid(source.asked.fields),
         )
-        began = self._clock.seconds()
-        return self._fills.begin(order, lambda fill: self._learn(fill, source.target, began))
+        before = self._changes
+        return self._fills.begin(order, lambda fill: self._learn(fill, source, before))
 
-    def _learn(self, fill: Fill, target: Target, began: float) -> None:
+    def _learn(self, fill: Fill, source: Travelling, before: int) -> None:
         """Take in what has become of a fill, before anybody is told."""
-        now, entry, reply = self._clock.seconds(), fill.order.stored, fill.reply
+        now, target = self._clock.seconds(), source.target
+        entry, reply = fill.order.stored, fill.reply
         if fill.state is FillState.FAILED and not isinstance(fill.failure, Abandoned):
             self._resting.put(target, str(fill.failure), now)
         elif fill.state is not FillState.FAILED:
             self._resting.forget(target)
         if fill.confirmed and entry is not None and reply is not None:
-            self._store.freshen(entry, now, renewed(entry.head, reply))
-        changed = self._changed.get(target, now)
-        if fill.state is FillState.COMPLETE and changed is not None and changed >= began:
+            head = renewed(entry.head, reply)
+            self._store.freshen(entry, now, head)
+            if not may_store(head.status, source.asked.fields, head.fields):
+                self._store.doom(entry)
+        if fill.state is FillState.COMPLETE and (self._changed.get(target, now) or 0) > before:
             self._invalidate(target)
 
-    async def _fetch(self, source: Travelling, entry: Entry | None, why: str) -> Answer:
+    async def _fetch(self, source: Travelling, entry: Entry | None, why: Fwd) -> Answer:
         key, asked = self._key(source), source.asked
         fill = self._fills.find(key)
         collapsed = fill is not None
@@ -214,7 +215,7 @@ class Generic:
             fill = self._begin(key, source, entry)
         elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
             # What came before this request was made is not what it asks for.
-            return await self._relay(source, "request")
+            return await self._relay(source, Fwd.REQUEST)
         reader = FillReader(fill)
         try:
             await fill.when_headed()
@@ -224,7 +225,7 @@ class Generic:
             raise
 
     async def _filled(
-        self, fill: Fill, reader: FillReader, source: Travelling, why: str, collapsed: bool
+        self, fill: Fill, reader: FillReader, source: Travelling, why: Fwd, collapsed: bool
     ) -> Answer:
         """Answer from a fill of which it is known now what it will be."""
         asked = source.asked
@@ -233,7 +234,7 @@ class Generic:
             theirs = collapsed and not vary.same(fill.head.selecting, asked.fields)
             if theirs or far_ahead(fill, asked):
                 reader.close()
-                return await self._relay(source, "vary-miss" if theirs else why)
+                return await self._relay(source, Fwd.VARY_MISS if theirs else why)
             if not fill.readable:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
@@ -250,19 +251,20 @@ class Generic:
             return await self._answered(fill, source, entry, why, collapsed)
         if reply is None:
             return await self._relay(source, why)
-        if reply.status >= 500 and entry is not None:
-            if self._outlives(entry, control, reply.status):
-                reply.abandon()
-                why = f"{reply.host} answered {reply.status}"
-                self._resting.put(source.target, why, self._clock.seconds())
-                return await self._serve(entry, asked, evolve(stale(why), fwd_status=reply.status))
+        error = reply.status if reply.status >= 500 else None
+        if error and entry is not None and self._outlives(entry, control, error):
+            reply.abandon()
+            trouble = f"{reply.host} answered {error}"
+            self._resting.put(source.target, trouble, self._clock.seconds())
+            status = evolve(stale(trouble), fwd_status=error)
+            return await self._serve(entry, asked, status)
         if plain(asked):
             return _relayed(reply, asked, why)
         reply.abandon()
         return await self._relay(source, why)
 
     async def _answered(
-        self, fill: Fill, source: Travelling, entry: Entry | None, why: str, collapsed: bool
+        self, fill: Fill, source: Travelling, entry: Entry | None, why: Fwd, collapsed: bool
     ) -> Answer:
         """Answer after a 304."""
         reply = fill.reply
@@ -279,11 +281,11 @@ class Generic:
 
     # Asking for one client alone.
 
-    async def _relay(self, source: Travelling, why: str) -> Answer:
+    async def _relay(self, source: Travelling, why: Fwd) -> Answer:
         """Ask what the client asks, and pass on what comes."""
         return _relayed(await source.as_asked(), source.asked, why)
 
-    async def _look(self, source: Travelling, entry: Entry, why: str) -> Answer:
+    async def _look(self, source: Travelling, entry: Entry, why: Fwd) -> Answer:
         """Pass HEAD on, and learn from the answer about what is stored."""
         reply = await source.as_asked()
         if reply.status == 200 and entry.head.status == 200:
@@ -308,13 +310,14 @@ class Generic:
         self._forget(
             source.backend, invalidated(asked.method, reply.status, source.url, reply.fields)
         )
-        return _relayed(reply, asked, "method")
+        return _relayed(reply, asked, Fwd.METHOD)
 
     def _forget(self, backend: Backend, urls: Iterable[str]) -> None:
         for url in urls:
             target = target_of(url, backend)
             if target is not None:
-                self._changed.put(target, self._clock.seconds(), self._clock.seconds())
+                self._changes += 1
+                self._changed.put(target, self._changes, self._clock.seconds())
                 self._invalidate(target)
 
     def _invalidate(self, target: Target) -> None:
@@ -322,7 +325,7 @@ class Generic:
             self._store.doom(entry)
 
 
-def _relayed(reply: Reply, asked: Asked, why: str) -> Answer:
+def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:
     status = CacheStatus(fwd=why, fwd_status=reply.status, detail=reply.host)
     return Answer(relayed(reply, asked), status, Kind.GENERIC, source=reply.host)
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from osproxy.http.cachecontrol import explicit_lifetime, may_be_stale, storable
+from osproxy.http.cachecontrol import CacheControl, may_be_stale, storable
 from osproxy.http.fields import first, parse_date, without
+from osproxy.http.freshness import Lifetimes, lifetime
 from osproxy.model import Head
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
-    from osproxy.http.freshness import Lifetimes
     from osproxy.model import Expectation, Target
     from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
@@ -134,8 +134,9 @@ def freshness_of(entry: Entry, policy: Policy) -> tuple[float, Lifetimes]:
         return entry.checked_at, policy.lifetimes
     # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
     head = entry.head
-    explicit = explicit_lifetime(head.fields, head.date)
-    return head.date, evolve(policy.lifetimes, fresh_for=explicit or 0.0)
+    said = CacheControl.of(head.fields)
+    grace = said.stale_while_revalidate if may_be_stale(head.fields) else None
+    return head.date, Lifetimes(lifetime(head.status, head.fields, head.date), grace or 0.0)
 
 
 def serves_stale(entry: Entry, policy: Policy) -> bool:

@@ -104,7 +104,7 @@ async def relay(source: Source, asked: Asked) -> tuple[Relayed, Reply]:
 
 def relayed(reply: Reply, asked: Asked) -> Relayed:
     """Make of a reply what is passed on; one that has no body is given up."""
-    fields = without(reply.fields, "set-cookie", "set-cookie2")
+    fields = reply.fields
     bodiless = reply.status in _BODILESS
     if bodiless:
         # It would speak of another response than this (RFC 9110 section 8.6).

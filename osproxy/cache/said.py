@@ -1,8 +1,8 @@
 """
 What is asked of generic backends, and kept of what they say (RFC 9111).
 
-`AsSaid` is the rule of fills beside `osproxy.cache.heads.ByKind`; `Travelling` the source that takes
-a client's fields along.
+`AsSaid` is the rule of fills beside `osproxy.cache.heads.ByKind`, `Travelling` the source that
+takes a client's fields along.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, storing, vary
 from osproxy.http.fields import end_to_end, first, format_date, without
+from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
 _OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
-# What the client has, and the part it wants: a matter between it and us when we fetch for ourselves.
+# What the client has, and the part it wants: a matter between it and us.
 _OF_THIS_CLIENT = (
     "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
 )  # fmt: skip
@@ -96,7 +97,7 @@ class AsSaid:
         """See `osproxy.cache.heads.Rule`."""
         if reply.status == 304 and stored is not None:
             # One that speaks of another response cannot confirm this one (RFC 9111 section 4.3.4).
-            confirms = storing.confirms(_with_tag(stored.head), reply.fields)
+            confirms = storing.matches_stored(reply.fields, [_with_tag(stored.head)])
             return Take.CONFIRMED if confirms else Take.NOTHING
         stores = storing.may_store(reply.status, self.request, reply.fields)
         return Take.KEEP if stores else Take.PASS
@@ -123,6 +124,11 @@ class AsSaid:
         return evolve(target, variant=vary.variant_key(head.selecting))
 
 
+def stored_of(head: Head) -> Stored:
+    """Give what freshness is judged by."""
+    return Stored(head.status, head.fields, head.date)
+
+
 def renewed(head: Head, reply: Reply) -> Head:
     """Bring a stored head up to date with a 304 that confirms it (RFC 9111 section 3.2)."""
     return _updated(head, storing.updated(_with_tag(head), reply.fields), _born(reply))
@@ -144,9 +150,7 @@ def _with_tag(head: Head) -> Fields:
 
 def _updated(head: Head, fields: Fields, born: float) -> Head:
     etag = first(fields, "etag")
-    return evolve(
-        head, fields=without(fields, "etag"), etag=etag, upstream_etag=etag, date=born
-    )
+    return evolve(head, fields=without(fields, "etag"), etag=etag, upstream_etag=etag, date=born)
 
 
 def last_hop(fields: Fields) -> bool:
@@ -183,15 +187,14 @@ def localised(answer: Answer, backend: Backend) -> Answer:
 
     A redirect that names the authority would lead clients past this proxy.
     """
-    match answer.content:
-        case Relayed() as content:
-            here = evolve(content, fields=_pointing_here(content.fields, backend))
-        case Representation() as content:
-            fields = _pointing_here(content.head.fields, backend)
-            here = evolve(content, head=evolve(content.head, fields=fields))
-        case _:
-            return answer
-    return evolve(answer, content=here)
+    content = answer.content
+    if isinstance(content, Relayed):
+        fields = _pointing_here(content.fields, backend)
+        return evolve(answer, content=evolve(content, fields=fields))
+    if isinstance(content, Representation):
+        fields = _pointing_here(content.head.fields, backend)
+        return evolve(answer, content=evolve(content, head=evolve(content.head, fields=fields)))
+    return answer
 
 
 def _pointing_here(fields: Fields, backend: Backend) -> Fields:

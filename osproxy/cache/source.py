@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
-    from osproxy.model import Asked, PassingBody
+    from osproxy.model import PassingBody
     from osproxy.upstream.origin import Reply, Upstream
 
 
@@ -21,19 +21,19 @@ class Source(Protocol):
         """Ask; raises `UpstreamError`."""
 
 
-def source_of(upstream: Upstream, url: str, asked: Asked, *, https_only: bool) -> Source:
+def source_of(upstream: Upstream, url: str, *, https_only: bool, via: str = "") -> Source:
     """
     Make the source that a fill and the passages beside it share.
 
-    Of the request that it is asked for only the way it has come goes along, so that a loop is seen.
+    :param via: the way that the first request for it has come, so that a loop is seen.
     """
-    via = ("Via", asked.via)
+    way = (("Via", via),) if via else ()
 
     async def ask(
         *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
     ) -> Reply:
         return await upstream.ask(
-            url, method=method, fields=(*fields, via), body=body, https_only=https_only
+            url, method=method, fields=(*fields, *way), body=body, https_only=https_only
         )
 
     return ask

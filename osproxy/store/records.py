@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import asdict, evolve, frozen
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from osproxy.http.fields import Fields
+_T = TypeVar("_T")
 
 BLOCK = 4096
 MAGIC = b"osproxy\n"
@@ -118,13 +118,13 @@ def head_to(head: Head) -> dict[str, Any]:
 def head_from(said: dict[str, Any]) -> Head:
     """Read a head from what JSON has of it."""
     # What an earlier version did not write down has its default.
-    fields, selecting = (_pairs(said.pop(name, ())) for name in ("fields", "selecting"))
-    return Head(fields=fields, selecting=selecting, **said)
+    fields, selecting = said.pop("fields"), said.pop("selecting", ())
+    return Head(fields=_pairs(fields), selecting=_pairs(selecting), **said)
 
 
-def _pairs(listed: Iterable[list[str]]) -> Fields:
+def _pairs(listed: Iterable[list[_T]]) -> tuple[tuple[str, _T], ...]:
     """JSON has lists for pairs."""
-    return tuple((name, value) for name, value in listed)
+    return tuple((str(name), value) for name, value in listed)
 
 
 def _text(record: Record) -> bytes:

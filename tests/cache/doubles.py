@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.cache.cache import Cache
@@ -45,6 +46,8 @@ class Told:
     url: str = ""
     hops: int = 0
     redirect: str | None = None
+    requested_at: float = 0.0
+    received_at: float = 0.0
     abandoned: bool = False
     paused: bool = False
     _sink: Callable[[bytes], None] | None = None
@@ -131,7 +134,9 @@ class Question:
     https_only: bool
     body: PassingBody | None = None
     verbatim: bool = False
+    _clock: Clock = field(factory=Clock)
     _answer: Deferred[Reply] = field(factory=Deferred)
+    asked_at: float = field(init=False, default=0.0)
 
     @property
     def head(self) -> bool:
@@ -147,8 +152,13 @@ class Question:
         """Return a field of the request."""
         return first(self.fields, name)
 
+    def __attrs_post_init__(self) -> None:
+        """Note when it was asked."""
+        self.asked_at = self._clock.seconds()
+
     def answer(self, told: Told) -> Told:
         """Let the reply's head come."""
+        told.requested_at, told.received_at = self.asked_at, self._clock.seconds()
         self._answer.callback(cast("Reply", told))
         return told
 
@@ -176,6 +186,7 @@ class Origin:
     files: dict[str, bytes | None] = field(factory=dict)
     log: list[str] = field(factory=list)
     down: bool = False
+    clock: Clock = field(factory=Clock)
 
     async def ask(
         self,
@@ -188,7 +199,7 @@ class Origin:
         verbatim: bool = False,
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
-        question = Question(url, method, fields, https_only, body, verbatim)
+        question = Question(url, method, fields, https_only, body, verbatim, self.clock)
         self.log.append(f"{method} {question.path}")
         if self.down:
             raise unreachable()
@@ -221,6 +232,7 @@ class Bench:
         """Wire the parts as the server does, and start."""
         self.place = Place(self.path, cache_size=self.cache_size)
         self.place.clock.advance(36_000)
+        self.origin.clock = self.place.clock
         self.start()
 
     def start(self) -> None:

@@ -77,9 +77,9 @@ class PolicyOfTests(SynchronousTestCase):
                 self.assertIs(policy_of(kind, path, freshness={}).https_only, expected)
 
     def test_heeds_response(self) -> None:
-        """Only of what no rule knows is the response's own word heeded."""
+        """Only of what no rule knows, or that is no repository's, is the response heeded."""
         heeding = {kind for kind in Kind if policy_of(kind, "/a", freshness={}).heeds_response}
-        self.assertEqual(heeding, {Kind.UNKNOWN})
+        self.assertEqual(heeding, {Kind.UNKNOWN, Kind.GENERIC})
 
     def test_gone(self) -> None:
         """What an older index may still name outlives its removal."""

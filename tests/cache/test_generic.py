@@ -1,0 +1,598 @@
+"""Tests of `osproxy.cache.generic`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+
+from osproxy.http.fields import first, format_date
+from osproxy.model import Answer, Asked, Backend, Notice, Relayed, Representation, Target
+from tests.cache.doubles import (
+    CacheTestCase,
+    Question,
+    Told,
+    close,
+    octets,
+    passed,
+    read,
+    unreachable,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from osproxy.http.fields import Fields
+
+PLACE = Backend("/api", "https://origin.example/base", generic=True)
+URL = "https://origin.example/base"
+HOUR = ("Cache-Control", "max-age=3600")
+
+
+class GenericCase(CacheTestCase):
+    """A generic backend in front of an origin that is played."""
+
+    def ask(
+        self, path: str = "/x", *fields: tuple[str, str], method: str = "GET", query: str = ""
+    ) -> Deferred[Answer]:
+        """Ask for something."""
+        asked = Asked(method, query, fields, "192.0.2.1", via="1.1 osproxy-1")
+        target = Target(PLACE.prefix, path)
+        return Deferred.fromCoroutine(self.bench.cache.obtain(PLACE, target, asked))
+
+    def now(self) -> str:
+        """Give the time as a field has it."""
+        return format_date(self.bench.place.clock.seconds())
+
+    def told(self, body: bytes, *fields: tuple[str, str], status: int = 200) -> Told:
+        """Make a whole reply with a Date."""
+        return whole(body, ("Date", self.now()), *fields, status=status)
+
+    def get(self, told: Told | None, path: str = "/x", *fields: tuple[str, str]) -> str:
+        """Ask, answer upstream's question if there should be one, and tell what came of it."""
+        asking = self.ask(path, *fields)
+        if told is None:
+            self.assertEqual(self.origin.asked, [], "the upstream was asked")
+        else:
+            self.origin.next().answer(told)
+        return self.outcome(self.successResultOf(asking))
+
+    def outcome(self, answer: Answer) -> str:
+        """Tell status, body and cache status of an answer."""
+        content = answer.content
+        said = answer.cache_status.serialise().removeprefix("osproxy; ")
+        said = said.replace('; detail="authority.example"', "")
+        if isinstance(content, Notice):
+            return f"{content.status} | {said}"
+        if isinstance(content, Relayed):
+            body = b"" if content.body is None else self.successResultOf(passed(answer))
+            return f"{content.status} {body.decode()} | {said}"
+        return f"{content.head.status} {octets(answer).decode()} | {said}"
+
+    def kept(self, *fields: tuple[str, str], body: bytes = b"one", path: str = "/x") -> None:
+        """Have something stored that may be used for an hour, unless the fields say more."""
+        self.get(self.told(body, *(fields or (HOUR,))), path)
+
+
+class FreshnessTests(GenericCase):
+    """The response says for how long it may be used, the request what will do."""
+
+    def test_fresh(self) -> None:
+        """What is fresh is served from the store, with the time that is left."""
+        self.assertEqual(
+            self.get(self.told(b"one", HOUR)), "200 one | fwd=uri-miss; fwd-status=200; stored"
+        )
+        self.bench.advance(60)
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3540")
+
+    def test_query(self) -> None:
+        """The query belongs to the name."""
+        for query, body in (("a=1", b"1"), ("a=2", b"2"), ("", b"0")):
+            asking = self.ask(query=query)
+            question = self.origin.next()
+            self.assertEqual(question.url, f"{URL}/x?{query}".rstrip("?"))
+            question.answer(self.told(body, HOUR))
+            octets(self.successResultOf(asking))
+        asking = self.ask(query="a=2")
+        self.assertEqual(octets(self.successResultOf(asking)), b"2")
+
+    def test_revalidated(self) -> None:
+        """What is stale is asked about with its validators, and a 304 renews it and its fields."""
+        tag, modified = ("ETag", 'W/"1"'), ("Last-Modified", "Thu, 01 Jan 1970 01:00:00 GMT")
+        self.kept(HOUR, tag, modified, ("X-Said", "before"))
+        self.bench.advance(3600)
+        asking = self.ask()
+        question = self.origin.next()
+        self.assertEqual(question.field("if-none-match"), 'W/"1"')
+        self.assertEqual(question.field("if-modified-since"), modified[1])
+        question.answer(self.told(b"", HOUR, tag, ("X-Said", "after"), status=304))
+        answer = self.successResultOf(asking)
+        assert isinstance(answer.content, Representation)
+        self.assertEqual(first(answer.content.head.fields, "x-said"), "after")
+        self.assertEqual(answer.content.head.etag, 'W/"1"')
+        self.assertEqual(answer.age, 0)
+        self.assertEqual(self.outcome(answer), "200 one | fwd=stale; fwd-status=304")
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+
+    def test_replaced(self) -> None:
+        """What has changed takes the place of what was stored."""
+        self.kept()
+        self.bench.advance(3600)
+        self.assertEqual(
+            self.get(self.told(b"two", HOUR)), "200 two | fwd=stale; fwd-status=200; stored"
+        )
+        self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
+
+    def test_304_of_another(self) -> None:
+        """A 304 about something that is not stored confirms nothing; the file is fetched anew."""
+        self.kept(HOUR, ("ETag", '"1"'))
+        self.bench.advance(3600)
+        asking = self.ask()
+        self.origin.next().answer(self.told(b"", ("ETag", '"2"'), status=304))
+        question = self.origin.next()
+        self.assertIsNone(question.field("if-none-match"))
+        question.answer(self.told(b"two", HOUR, ("ETag", '"2"')))
+        self.assertEqual(octets(self.successResultOf(asking)), b"two")
+
+    def test_304_takes_it_back(self) -> None:
+        """A 304 may say that what it confirms is not to be stored any more."""
+        self.kept(HOUR, ("ETag", '"1"'))
+        self.bench.advance(3600)
+        asking = self.ask()
+        no_store = ("Cache-Control", "no-store")
+        self.origin.next().answer(self.told(b"", ("ETag", '"1"'), no_store, status=304))
+        self.origin.next().answer(self.told(b"two", no_store))
+        self.assertEqual(self.outcome(self.successResultOf(asking)).partition(" |")[0], "200 two")
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_requests(self) -> None:
+        """What a request says of caching is heeded, be it stricter or more lenient."""
+        for number, (field, fwd) in enumerate(
+            (
+                (("Cache-Control", "max-age=599"), "request"),
+                (("Cache-Control", "max-age=601"), None),
+                (("Cache-Control", "min-fresh=3001"), "request"),
+                (("Cache-Control", "min-fresh=2999"), None),
+                (("Cache-Control", "no-cache"), "request"),
+                (("Pragma", "no-cache"), "request"),
+                (("Cache-Control", "max-stale"), None),
+            )
+        ):
+            with self.subTest(field=field):
+                path = f"/{number}"
+                self.kept(path=path)
+                self.bench.advance(600)
+                told = None if fwd is None else self.told(b"two", HOUR)
+                said = "200 one | hit" if fwd is None else f"200 two | fwd={fwd}"
+                self.assertIn(said, self.get(told, path, field))
+
+    def test_max_stale(self) -> None:
+        """Who has nothing against stale answers gets them, up to what it says."""
+        self.kept()
+        self.bench.advance(3660)
+        for said, hit in (("max-stale=61", True), ("max-stale", True), ("max-stale=59", False)):
+            told = None if hit else self.told(b"two", HOUR)
+            found = self.get(told, "/x", ("Cache-Control", said))
+            self.assertIn("200 one | hit; ttl=-60" if hit else "200 two | fwd=stale", found)
+
+    def test_only_if_cached(self) -> None:
+        """Who wants nothing fetched is told 504 where something would have to be."""
+        only = ("Cache-Control", "only-if-cached")
+        self.assertEqual(self.get(None, "/x", only), '504 | detail="only-if-cached"')
+        self.kept()
+        self.assertEqual(self.get(None, "/x", only), "200 one | hit; ttl=3600")
+        self.bench.advance(3600)
+        self.assertEqual(self.get(None, "/x", only), '504 | detail="only-if-cached"')
+
+    def test_no_store(self) -> None:
+        """What a client does not want stored is not, but what is stored may be used for it."""
+        private = ("Cache-Control", "no-store")
+        self.assertEqual(
+            self.get(self.told(b"one", HOUR), "/x", private), "200 one | fwd=bypass; fwd-status=200"
+        )
+        self.assertEqual(self.bench.store.entries, 0)
+        self.kept()
+        self.assertEqual(self.get(None, "/x", private), "200 one | hit; ttl=3600")
+
+    def test_stale_while_revalidate(self) -> None:
+        """What is a little stale is served while it is asked about, once."""
+        self.kept(("Cache-Control", "max-age=10, stale-while-revalidate=60"))
+        self.bench.advance(20)
+        for _ in range(2):
+            answer = self.successResultOf(self.ask())
+            self.assertEqual(
+                self.outcome(answer), '200 one | hit; ttl=-10; detail="stale-while-revalidate"'
+            )
+        self.assertEqual(len(self.origin.asked), 1)
+        self.origin.next().answer(self.told(b"two", HOUR))
+        self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
+
+    def test_errors(self) -> None:
+        """An upstream that fails does not cost what may be served stale."""
+        for number, (said, status, expected) in enumerate(
+            (
+                ("max-age=10", None, "200 one"),
+                ("max-age=10", 503, "200 one"),
+                ("max-age=10, must-revalidate", None, "502"),
+                ("max-age=10, must-revalidate", 503, "503 busy"),
+                ("max-age=10, stale-if-error=60", 500, "200 one"),
+                ("max-age=10, stale-if-error=60", 404, "404 busy"),
+                ("max-age=10, stale-if-error=5", 500, "500 busy"),
+                ("s-maxage=10", None, "502"),
+            )
+        ):
+            with self.subTest(said=said, status=status):
+                path = f"/{number}"
+                self.kept(("Cache-Control", said), path=path)
+                self.bench.advance(30)
+                asking = self.ask(path)
+                question = self.origin.next()
+                if status is None:
+                    question.fail()
+                else:
+                    question.answer(self.told(b"busy", status=status))
+                found = self.outcome(self.successResultOf(asking))
+                self.assertEqual(found.partition(" |")[0], expected)
+
+    def test_left_alone(self) -> None:
+        """An upstream that has just failed is not asked again while there is something to serve."""
+        self.kept(("Cache-Control", "max-age=10"))
+        self.bench.advance(30)
+        asking = self.ask()
+        self.origin.next().fail()
+        octets(self.successResultOf(asking))
+        self.assertIn("200 one | fwd=stale", self.get(None))
+        self.bench.advance(5)
+        self.assertIn("200 two", self.get(self.told(b"two", HOUR)))
+
+    def test_age(self) -> None:
+        """What a cache before us has had for a while is no younger here."""
+        age = ("Age", "100")
+        asking = self.ask()
+        question = self.origin.next()
+        self.bench.advance(2)
+        question.answer(self.told(b"one", HOUR, age))
+        answer = self.successResultOf(asking)
+        self.assertEqual(answer.age, 102)
+        octets(answer)
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3498")
+
+    def test_date(self) -> None:
+        """The origin's Date is replayed; where there is none it is when the response came."""
+        for date in (("Date", "Thu, 01 Jan 1970 09:00:00 GMT"), ("X-Date", "none")):
+            asking = self.ask(f"/{date[0]}")
+            self.origin.next().answer(whole(b"one", HOUR, date))
+            answer = self.successResultOf(asking)
+            assert isinstance(answer.content, Representation)
+            found = first(answer.content.head.fields, "date")
+            self.assertEqual(found, date[1] if date[0] == "Date" else self.now())
+            close(answer)
+
+
+class StoringTests(GenericCase):
+    """What is stored is for all whom the response is for."""
+
+    def test_not_for_all(self) -> None:
+        """What is somebody's own passes, and the next one asks for itself."""
+        for number, fields in enumerate(
+            (
+                (("Cache-Control", "private, max-age=60"),),
+                (("Cache-Control", "no-store"),),
+                (HOUR, ("Vary", "*")),
+                (HOUR, ("Set-Cookie", "a=b")),
+            )
+        ):
+            with self.subTest(fields=fields):
+                for _ in range(2):
+                    asking = self.ask(f"/{number}")
+                    self.origin.next().answer(self.told(b"mine", *fields))
+                    answer = self.successResultOf(asking)
+                    assert isinstance(answer.content, Relayed)
+                    self.assertLessEqual(set(fields), set(answer.content.fields))
+                    self.assertEqual(
+                        self.outcome(answer), "200 mine | fwd=uri-miss; fwd-status=200"
+                    )
+
+    def test_collapsed(self) -> None:
+        """Those who ask at once share a response that is for all, and no other."""
+        asking = [self.ask() for _ in range(3)]
+        self.origin.next().answer(self.told(b"one", HOUR))
+        said = [self.outcome(self.successResultOf(one)) for one in asking]
+        self.assertEqual(
+            said,
+            [
+                "200 one | fwd=uri-miss; fwd-status=200; stored",
+                *["200 one | fwd=uri-miss; fwd-status=200; stored; collapsed"] * 2,
+            ],
+        )
+        asking = [self.ask("/mine", ("Cookie", name)) for name in "ab"]
+        self.origin.next().answer(self.told(b"a", ("Cache-Control", "private")))
+        other = self.origin.next()
+        self.assertEqual(other.field("cookie"), "b")
+        other.answer(self.told(b"b", ("Cache-Control", "private")))
+        self.assertEqual(
+            [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
+        )
+
+    def test_authorization(self) -> None:
+        """What was asked for with credentials is kept only if it says that it is for all."""
+        credentials = ("Authorization", "Basic eDp5")
+        self.get(self.told(b"one", HOUR), "/x", credentials)
+        self.assertEqual(self.bench.store.entries, 0)
+        self.get(self.told(b"one", ("Cache-Control", "public, max-age=60")), "/x", credentials)
+        self.assertEqual(self.get(None), "200 one | hit; ttl=60")
+
+    def test_statuses(self) -> None:
+        """Any final status is kept and replayed where the response says for how long."""
+        for status in (203, 301, 302, 404, 410, 503):
+            with self.subTest(status=status):
+                path = f"/{status}"
+                self.get(self.told(b"said", HOUR, status=status), path)
+                self.assertEqual(self.get(None, path), f"{status} said | hit; ttl=3600")
+
+    def test_statuses_that_say_nothing(self) -> None:
+        """An error without a word on caching passes."""
+        for status in (302, 403, 500, 503):
+            self.get(self.told(b"said", status=status))
+            self.assertEqual(self.bench.store.entries, 0)
+
+    def test_vary(self) -> None:
+        """What varies is stored once for each kind of request, and found again."""
+        vary = ("Vary", "Accept-Encoding, Accept-Language")
+        for language in ("de", "en"):
+            asked = ("Accept-Language", language)
+            self.get(self.told(language.encode(), HOUR, vary), "/x", asked)
+        self.assertEqual(self.bench.store.entries, 2)
+        for language in ("de", "en"):
+            found = self.get(None, "/x", ("accept-language", f" {language} "))
+            self.assertEqual(found, f"200 {language} | hit; ttl=3600")
+        self.assertEqual(
+            self.get(self.told(b"fr", HOUR, vary), "/x", ("Accept-Language", "fr")),
+            "200 fr | fwd=vary-miss; fwd-status=200; stored",
+        )
+
+    def test_vary_at_once(self) -> None:
+        """Those who ask at once for different variants get each their own."""
+        vary = ("Vary", "Accept-Language")
+        asking = [self.ask("/x", ("Accept-Language", name)) for name in ("de", "en")]
+        self.origin.next().answer(self.told(b"de", HOUR, vary))
+        self.origin.next().answer(self.told(b"en", HOUR, vary))
+        found = [self.outcome(self.successResultOf(one))[:6] for one in asking]
+        self.assertEqual(found, ["200 de", "200 en"])
+
+    def test_vary_survives(self) -> None:
+        """Variants are told apart after a restart."""
+        vary = ("Vary", "Accept-Language")
+        for language in ("de", "en"):
+            asked = ("Accept-Language", language)
+            self.get(self.told(language.encode(), HOUR, vary), "/x", asked)
+        self.bench.stop()
+        self.bench.start()
+        found = self.get(None, "/x", ("Accept-Language", "en"))
+        self.assertEqual(found, "200 en | hit; ttl=3600")
+
+    def test_ranges(self) -> None:
+        """A part of what is not stored is cut from the whole, which is fetched for all."""
+        asking = self.ask("/x", ("Range", "bytes=1-2"), ("If-None-Match", '"z"'))
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        self.assertIsNone(question.field("if-none-match"))
+        question.answer(self.told(b"0123", HOUR))
+        self.assertEqual(self.successResultOf(read(self.successResultOf(asking), 1, 3)), b"12")
+
+    def test_ranges_of_what_passes(self) -> None:
+        """A part of what is not kept is asked for as it was asked of us."""
+        asking = self.ask("/x", ("Range", "bytes=1-2"))
+        self.origin.next().answer(first_reply := self.told(b"0123", ("Cache-Control", "private")))
+        self.assertTrue(first_reply.abandoned)
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), "bytes=1-2")
+        part = ("Content-Range", "bytes 1-2/4")
+        question.answer(self.told(b"12", ("Cache-Control", "private"), part, status=206))
+        self.assertEqual(
+            self.outcome(self.successResultOf(asking)), "206 12 | fwd=uri-miss; fwd-status=206"
+        )
+
+
+class FieldTests(GenericCase):
+    """Clients' fields travel, but those that are meant for us."""
+
+    def question(self, *fields: tuple[str, str]) -> Question:
+        """Ask with these fields, and return what the origin is asked."""
+        asking = self.ask("/x", *fields)
+        asking.addErrback(lambda _: None)
+        self.addCleanup(asking.cancel)
+        return self.origin.next()
+
+    def test_travel(self) -> None:
+        """End-to-end fields go along, in their order and number."""
+        given: Fields = (
+            ("User-Agent", "curl/8"),
+            ("Cookie", "a=b"),
+            ("X-Twice", "1"),
+            ("x-twice", "2"),
+            ("Accept-Encoding", "gzip"),
+        )
+        question = self.question(("Host", "proxy"), *given)
+        self.assertTrue(question.verbatim)
+        self.assertEqual(
+            question.fields[:-2],
+            given,
+        )
+
+    def test_stay(self) -> None:
+        """What is for the next hop ends here."""
+        question = self.question(
+            ("Host", "proxy"),
+            ("Connection", "close, X-Mine"),
+            ("X-Mine", "1"),
+            ("Proxy-Authorization", "secret"),
+            ("TE", "trailers"),
+            ("Upgrade", "h2c"),
+            ("Keep-Alive", "5"),
+            ("Expect", "100-continue"),
+        )
+        self.assertEqual([name for name, _ in question.fields], ["Via", "Forwarded"])
+
+    def test_way(self) -> None:
+        """The origin is told by which way the request has come, and from whom."""
+        question = self.question(
+            ("Host", "proxy:8080"), ("Via", "1.0 before"), ("Forwarded", "for=10.0.0.1")
+        )
+        self.assertEqual(question.field("via"), "1.1 osproxy-1")
+        self.assertEqual(
+            question.field("forwarded"),
+            'for=10.0.0.1, for=192.0.2.1;host="proxy:8080";proto=http',
+        )
+
+    def test_location(self) -> None:
+        """A redirect to the authority leads to us; one to elsewhere stays as it is."""
+        for location, expected in (
+            (f"{URL}/y?z", "/api/y?z"),
+            (URL, "/api/"),
+            ("/base/y", "/api/y"),
+            ("/basement", "/basement"),
+            ("//origin.example/base/y", "//origin.example/base/y"),
+            ("https://other.example/base/y", "https://other.example/base/y"),
+            ("y", "y"),
+        ):
+            with self.subTest(location=location):
+                asking = self.ask()
+                self.origin.next().answer(self.told(b"", ("Location", location), status=302))
+                answer = self.successResultOf(asking)
+                assert isinstance(answer.content, Relayed)
+                self.assertEqual(first(answer.content.fields, "location"), expected)
+                close(answer)
+
+
+class HeadTests(GenericCase):
+    """HEAD is answered from what is stored, or passed on."""
+
+    def head(self, told: Told | None) -> str:
+        """Ask by HEAD."""
+        asking = self.ask(method="HEAD")
+        if told is not None:
+            question = self.origin.next()
+            self.assertEqual(question.method, "HEAD")
+            question.answer(told)
+        answer = self.successResultOf(asking)
+        content = answer.content
+        assert isinstance(content, Representation | Relayed)
+        self.assertIsNone(content.body)
+        return answer.cache_status.serialise()
+
+    def test_unknown(self) -> None:
+        """What is not stored is asked for by HEAD, and still not stored."""
+        self.assertIn("fwd=uri-miss", self.head(Told(200, (HOUR,), 3)))
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_stored(self) -> None:
+        """What is fresh is told of from the store."""
+        self.kept()
+        self.assertEqual(self.head(None), "osproxy; hit; ttl=3600")
+
+    def test_renews(self) -> None:
+        """The answer to HEAD renews what is stored if it is about the same."""
+        tag = ("ETag", '"1"')
+        self.kept(HOUR, tag)
+        self.bench.advance(3600)
+        told = Told(200, (("Date", self.now()), HOUR, tag, ("Content-Length", "3")), 3)
+        self.assertIn("fwd=stale", self.head(told))
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+
+    def test_invalidates(self) -> None:
+        """The answer to HEAD takes away what it shows to be out of date."""
+        self.kept(HOUR, ("ETag", '"1"'))
+        self.bench.advance(3600)
+        self.head(Told(200, (("Date", self.now()), HOUR, ("ETag", '"2"')), 3))
+        self.assertEqual(self.bench.store.entries, 0)
+
+
+class MethodTests(GenericCase):
+    """Other methods are passed on, and take away what they may have changed."""
+
+    def send(self, method: str, told: Told | None, path: str = "/x") -> str:
+        """Send a request of this method."""
+        asking = self.ask(path, method=method)
+        question = self.origin.next()
+        self.assertEqual(question.method, method)
+        if told is None:
+            question.fail()
+        else:
+            question.answer(told)
+        return self.outcome(self.successResultOf(asking))
+
+    def test_passed(self) -> None:
+        """The answer goes to who asked, and is not stored."""
+        self.assertEqual(
+            self.send("POST", self.told(b"done", HOUR)), "200 done | fwd=method; fwd-status=200"
+        )
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_invalidates(self) -> None:
+        """What was stored of the URL goes, unless the request has failed or is a safe one."""
+        for number, (method, told, stays) in enumerate(
+            (
+                ("POST", self.told(b"", status=201), False),
+                ("DELETE", self.told(b"", status=204), False),
+                ("FROB", self.told(b"", status=303), False),
+                ("PUT", self.told(b"", status=403), True),
+                ("PUT", self.told(b"", status=500), True),
+                ("PUT", None, False),
+                ("OPTIONS", self.told(b"", status=200), True),
+            )
+        ):
+            with self.subTest(method=method):
+                path = f"/{number}"
+                self.kept(path=path)
+                self.send(method, told, path)
+                found = self.bench.store.find(Target(PLACE.prefix, path))
+                self.assertIs(found is not None, stays)
+
+    def test_invalidates_all_variants(self) -> None:
+        """No variant of what was changed is left."""
+        for language in ("de", "en"):
+            told = self.told(b"x", HOUR, ("Vary", "Accept-Language"))
+            self.get(told, "/x", ("Accept-Language", language))
+        self.send("POST", self.told(b""))
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_invalidates_elsewhere(self) -> None:
+        """What Location names goes, too, if it is the same origin's and ours."""
+        for path in ("/y", "/z", "/w"):
+            self.kept(path=path)
+        self.send(
+            "POST",
+            self.told(b"", ("Location", "/base/y"), ("Content-Location", f"{URL}/z"), status=201),
+        )
+        self.assertEqual(
+            [self.bench.store.find(Target("/api", path)) is None for path in ("/y", "/z", "/w")],
+            [True, True, False],
+        )
+
+    def test_overtaken(self) -> None:
+        """A fetch that was begun before a change does not bring back what was before it."""
+        asking = self.ask()
+        before = self.origin.next()
+        self.bench.advance(1)
+        self.send("POST", self.told(b""))
+        before.answer(self.told(b"old", HOUR))
+        self.assertEqual(octets(self.successResultOf(asking)), b"old")
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_last_hop(self) -> None:
+        """OPTIONS goes no further than it is meant to."""
+        answer = self.successResultOf(self.ask("/x", ("Max-Forwards", "0"), method="OPTIONS"))
+        assert isinstance(answer.content, Notice)
+        self.assertEqual(answer.content.status, 204)
+        self.assertIn("OPTIONS", answer.content.allow or "")
+        asking = self.ask("/x", ("Max-Forwards", "7"), method="OPTIONS")
+        question = self.origin.next()
+        self.assertEqual(question.field("max-forwards"), "6")
+        question.answer(self.told(b""))
+        close(self.successResultOf(asking))
+
+    def test_unreachable(self) -> None:
+        """Where nobody answers there is no answer."""
+        asking = self.ask(method="POST")
+        self.origin.next().fail(unreachable())
+        self.assertEqual(self.status_of(self.successResultOf(asking)), 502)
