@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from twisted.internet.defer import Deferred
 
 from osproxy.model import BodyBroken, Notice, Target
@@ -52,6 +54,49 @@ class FreshnessTests(CacheTestCase):
             self.assertEqual((octets(answer), answer.age), (b"package", 0))
             self.assertEqual(answer.cache_status.fwd_status, 304)
         self.assertEqual(self.served(RPM), (b"package", "osproxy; hit; ttl=900"))
+
+    def test_no_cache(self) -> None:
+        """Who says no-cache has it checked, unless that was done ten seconds ago or less."""
+        wants = ("Cache-Control", "no-cache")
+        self.store(RPM, b"package", ("ETag", '"e1"'), MODIFIED)
+        self.bench.advance(9)
+        self.assertEqual(self.served(RPM, wants), (b"package", "osproxy; hit; ttl=891"))
+        self.bench.advance(1)
+        for field in (wants, ("Pragma", "no-cache")):
+            asked = self.bench.get(RPM, field)
+            self.origin.next().answer(Told(304, (), 0))
+            answer = self.successResultOf(asked)
+            self.assertEqual(octets(answer), b"package")
+            self.assertIn("fwd=request; fwd-status=304", answer.cache_status.serialise())
+            self.assertEqual(self.served(RPM, field), (b"package", "osproxy; hit; ttl=900"))
+            self.bench.advance(10)
+
+    def test_no_cache_upstream_down(self) -> None:
+        """Who says no-cache gets what is fresh where it cannot be checked."""
+        wants = ("Cache-Control", "no-cache")
+        self.store(RPM, b"package")
+        self.bench.advance(10)
+        asked = self.bench.get(RPM, wants)
+        self.origin.next().fail()
+        self.assertEqual(octets(self.successResultOf(asked)), b"package")
+        self.assertEqual(self.served(RPM, wants), (b"package", "osproxy; hit; ttl=890"))
+
+    def test_other_directives(self) -> None:
+        """What else a request says of caching means nothing for files of repositories."""
+        self.store(RPM, b"package")
+        self.bench.advance(100)
+        for said in ("no-store", "max-age=0", "min-fresh=10000", "only-if-cached"):
+            found = self.served(RPM, ("Cache-Control", said))
+            self.assertEqual(found, (b"package", "osproxy; hit; ttl=800"))
+
+    def test_no_cache_of_addressed(self) -> None:
+        """What is named by its content cannot have changed, whatever a client says."""
+        path = f"/oss/repodata/{hashlib.sha256(b'x').hexdigest()}-primary.xml.gz"
+        asked = self.bench.get(path)
+        self.origin.next().answer(whole(b"x"))
+        octets(self.successResultOf(asked))
+        self.bench.advance(HOUR)
+        self.assertEqual(self.served(path, ("Cache-Control", "no-cache")), (b"x", "osproxy; hit"))
 
     def test_other_mirror(self) -> None:
         """A 200 with the same length and an old Last-Modified counts as a 304."""

@@ -64,6 +64,41 @@ class GenerationsTests(GenerationsTestCase):
         octets(answer)
         self.assertEqual((answer.age, answer.cache_status.hit), (0, True))
 
+    def test_no_cache(self) -> None:
+        """Dnf's no-cache brings a look at the authority, but at most one in ten seconds."""
+        wants = ("Cache-Control", "no-cache")
+        self.poll()
+        self.origin.log.clear()
+        for seconds, said, looks in (
+            (9, "osproxy; hit; ttl=591", 0),
+            (1, "osproxy; fwd=request; fwd-status=200", 1),
+            (9, "osproxy; hit; ttl=591", 1),
+        ):
+            self.bench.advance(seconds)
+            answer = self.successResultOf(self.bench.get(REPOMD, wants))
+            self.assertEqual(octets(answer), self.content(REPOMD, 1))
+            self.assertEqual(answer.cache_status.serialise(), said)
+            self.assertEqual(self.origin.log.count(f"GET {REPOMD}"), looks)
+
+    def test_no_cache_finds_the_new(self) -> None:
+        """What was published meanwhile is shown to who insists."""
+        self.poll()
+        self.publish(2)
+        self.bench.advance(10)
+        answer = self.successResultOf(self.bench.get(REPOMD, ("Pragma", "no-cache")))
+        self.assertEqual(octets(answer), self.content(REPOMD, 2))
+
+    def test_no_cache_authority_down(self) -> None:
+        """What is fresh is a hit for who insists, too, when the authority is away."""
+        wants = ("Cache-Control", "no-cache")
+        self.poll()
+        self.origin.down = True
+        self.bench.advance(10)
+        for _ in range(2):
+            answer = self.successResultOf(self.bench.get(REPOMD, wants))
+            self.assertEqual(octets(answer), self.content(REPOMD, 1))
+            self.assertEqual(answer.cache_status.serialise(), "osproxy; hit; ttl=590")
+
     def test_obs(self) -> None:
         """Below /repositories/ the clock runs for a minute only."""
         path = "/repositories/home:/x/repodata/repomd.xml"

@@ -1,0 +1,83 @@
+"""Tests of `osproxy.cache.serving`."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from osproxy.cache.fillstate import FillState
+from osproxy.cache.follow import FillReader
+from osproxy.cache.serving import Lost, from_fill, from_store
+from osproxy.http.cachestatus import CacheStatus
+from osproxy.model import Asked, Representation, Target
+from osproxy.repo.kinds import Kind
+from tests.cache.doubles import CacheTestCase, Told, close, octets
+
+PATH = "/a.rpm"
+
+
+class FromStoreTests(CacheTestCase):
+    """What is stored is handed out with all that is known of it."""
+
+    def test_whole(self) -> None:
+        """The answer has the file, its age and where it came from; HEAD has no body."""
+        self.store(PATH, b"package")
+        entry = self.bench.store.find(Target("/", PATH))
+        assert entry is not None
+        now = entry.head.date + 7.5
+        for method in ("GET", "HEAD"):
+            serving = from_store(self.bench.store, entry, Asked(method), CacheStatus(hit=True), now)
+            answer = self.successResultOf(Deferred.fromCoroutine(serving))
+            assert isinstance(answer.content, Representation)
+            self.assertEqual((answer.age, answer.kind), (7, Kind.PACKAGE))
+            self.assertEqual(answer.source, "authority.example")
+            self.assertEqual(answer.content.length, 7)
+            if method == "GET":
+                self.assertEqual(octets(answer), b"package")
+            else:
+                self.assertIsNone(answer.content.body)
+
+    def test_lost(self) -> None:
+        """A file that is gone from the disk is lost, and not in the store any more."""
+        self.store(PATH, b"package")
+        entry = self.bench.store.find(Target("/", PATH))
+        assert entry is not None
+        entry.blob.path.unlink()
+        serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
+        self.failureResultOf(Deferred.fromCoroutine(serving), Lost)
+        self.assertIsNone(self.bench.store.find(entry.target))
+
+
+class FromFillTests(CacheTestCase):
+    """A fill is answered from while it runs."""
+
+    def test_growing(self) -> None:
+        """The answer has the status of the file, and a body that follows the fill."""
+        asking = self.bench.get(PATH)
+        self.origin.next().answer(told := Told(200, (), 4))
+        close(self.successResultOf(asking))
+        fill = self.bench.fills.find(Target("/", PATH))
+        assert fill is not None and fill.head is not None
+        self.assertIs(fill.state, FillState.STREAMING)
+        fill.head = evolve(fill.head, status=404)
+        answer = from_fill(fill, FillReader(fill), Asked(), CacheStatus(fwd="stale"), 36_001.0)
+        self.assertEqual((answer.age, answer.cache_status.fwd_status), (1, 404))
+        self.assertTrue(answer.cache_status.stored)
+        told.send(b"0123")
+        self.assertEqual(octets(answer), b"0123")
+        told.finish()
+
+    def test_head(self) -> None:
+        """HEAD gives its place among the readers up."""
+        asking = self.bench.get(PATH)
+        self.origin.next().answer(told := Told(200, (), 4))
+        got = self.successResultOf(asking)
+        fill = self.bench.fills.find(Target("/", PATH))
+        assert fill is not None
+        answer = from_fill(fill, FillReader(fill), Asked("HEAD"), CacheStatus(fwd="stale"), 0.0)
+        assert isinstance(answer.content, Representation)
+        self.assertIsNone(answer.content.body)
+        self.assertEqual(fill.readers, 1)
+        close(got)
+        told.send(b"0123")
+        told.finish()
