@@ -21,6 +21,7 @@ from osproxy.config.values import (
     one_of,
     path,
     share,
+    size,
     size_of_at_least,
     timeout,
     url,
@@ -154,6 +155,12 @@ CLIENTS: Option[tuple[Network, ...]] = Option(
 CLIENT_CONNECTIONS = Option(
     "client-connections", count, "connections that one client may have", "512"
 )
+CLIENT_BODY_SIZE = Option(
+    "client-body-size",
+    size,
+    "how much a client may send with a request to a generic backend",
+    "1GiB",
+)
 CONNECT_TIMEOUT = Option(
     "connect-timeout", timeout, "how long an upstream may take to connect", "10s"
 )
@@ -194,6 +201,7 @@ OPTIONS: tuple[Option[Any], ...] = (
     UPSTREAM_CA,
     CLIENTS,
     CLIENT_CONNECTIONS,
+    CLIENT_BODY_SIZE,
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
     STALL_TIMEOUT,

@@ -45,6 +45,7 @@ class Settings:
     :ivar backends: the longest prefix first; the last is that of ``/``.
     :ivar clients: networks that may connect.
     :ivar client_connections: how many one client may have.
+    :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
     :ivar connect_timeout: seconds, as the other time-outs.
     :ivar access_log: an absolute path, ``-`` for standard output, or ``off``.
@@ -60,6 +61,7 @@ class Settings:
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
     client_connections: int
+    client_body_size: int
     upstream_ca: Path | None
     connect_timeout: float
     head_timeout: float
@@ -98,6 +100,7 @@ def load(
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
+        client_body_size=sources.value(options.CLIENT_BODY_SIZE),
         upstream_ca=trusted(sources),
         connect_timeout=sources.value(options.CONNECT_TIMEOUT),
         head_timeout=sources.value(options.HEAD_TIMEOUT),

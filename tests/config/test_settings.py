@@ -136,6 +136,7 @@ class LoadTests(SynchronousTestCase):
             "upstream-ca": "/proc/missing",
             "clients": "lan",
             "client-connections": "0",
+            "client-body-size": "some",
             "connect-timeout": "0",
             "head-timeout": "soon",
             "stall-timeout": "-1",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from attrs import frozen
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @frozen
 class Question:
-    """A request as it came: the first line's parts, and the fields with lower-case names."""
+    """A request as it came: the first line's parts, fields with lower-case names, and content."""
 
     method: str
     target: str
     fields: dict[str, str]
+    content: bytes = b""
 
 
 class ScriptedUpstream:
@@ -79,12 +80,23 @@ class ScriptedUpstream:
                 while (line := file.readline(65536).decode("latin-1").strip()) != "":
                     name, _, value = line.partition(":")
                     fields[name.lower()] = value.strip()
-                question = Question(first[0], first[1], fields)
+                question = Question(first[0], first[1], fields, _content(file, fields))
                 self.asked.append(question)
                 self._answer(question, connection)
             except OSError:
                 # The asker has left; tests look at what it made of the answer.
                 return
+
+
+def _content(file: BinaryIO, fields: dict[str, str]) -> bytes:
+    if fields.get("transfer-encoding") != "chunked":
+        return file.read(int(fields.get("content-length", "0")))
+    parts = []
+    while size := int(file.readline(1024), 16):
+        parts.append(file.read(size))
+        file.readline(1024)
+    file.readline(1024)
+    return b"".join(parts)
 
 
 def response(status: str, body: bytes = b"", **fields: str) -> bytes:
