@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply, Upstream
 
 _POLICY = policy_of(Kind.GENERIC, "/", freshness={})
+_LOOKED_UP = frozenset({"GET", "HEAD"})
 # A fill that was begun before an upload must not bring back what that has changed.
 _LONGEST_FILL = 24 * 3600.0
 _NAMES = 10_000
@@ -91,7 +92,7 @@ class Generic:
 
     async def _answer(self, source: Travelling) -> Answer:
         asked = source.asked
-        if asked.method not in ("GET", "HEAD") or asked.body is not None:
+        if asked.method not in _LOOKED_UP or asked.body is not None:
             return await self._forward(source)
         entry = self._select(source.target, asked)
         if entry is None:
@@ -310,7 +311,7 @@ class Generic:
         self._forget(
             source.backend, invalidated(asked.method, reply.status, source.url, reply.fields)
         )
-        return _relayed(reply, asked, Fwd.METHOD)
+        return _relayed(reply, asked, Fwd.BYPASS if asked.method in _LOOKED_UP else Fwd.METHOD)
 
     def _forget(self, backend: Backend, urls: Iterable[str]) -> None:
         for url in urls:
