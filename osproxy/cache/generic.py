@@ -42,7 +42,7 @@ from osproxy.http.storing import may_store
 from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
-from osproxy.upstream.origin import Unreachable, UpstreamError
+from osproxy.upstream.origin import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -304,8 +304,8 @@ class Generic:
             return Answer(Notice(204, allow=METHODS), CacheStatus(), Kind.GENERIC)
         try:
             reply = await source.as_asked()
-        except UpstreamError:
-            # It may have been carried out all the same.
+        except BaseException:
+            # Whether there was no answer or nobody waited for it: it may have been carried out.
             self._forget(source.backend, invalidated(asked.method, 200, source.url, ()))
             raise
         self._forget(

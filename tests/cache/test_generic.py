@@ -569,6 +569,14 @@ class MethodTests(GenericCase):
             [True, True, False],
         )
 
+    def test_given_up(self) -> None:
+        """A client that leaves does not undo what it has asked for."""
+        self.kept()
+        asking = self.ask(method="POST")
+        asking.addErrback(lambda _: None)
+        asking.cancel()
+        self.assertEqual(self.bench.store.entries, 0)
+
     def test_overtaken(self) -> None:
         """A fetch that was begun before a change does not bring back what was before it."""
         asking = self.ask()
