@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve
 
-from osproxy.http.conditions import Outcome, evaluate, range_applies
+from osproxy.http.conditions import Outcome, applicable_range, evaluate
 from osproxy.http.fields import end_to_end, every, first, format_date, without
 from osproxy.http.ranges import (
     Span,
@@ -60,8 +60,8 @@ def plan(content: Representation, asked: Fields) -> Response:
         return Response(200, fields, (0, None))
     fields = (*fields, ("Accept-Ranges", "bytes"))
     whole = Response(200, (*fields, ("Content-Length", str(length))), (0, length))
-    wanted = first(asked, "range")
-    if wanted is None or not range_applies(asked, validators):
+    wanted = applicable_range(asked, validators)
+    if wanted is None:
         return whole
     try:
         spans = parse_range(wanted, length)
@@ -134,7 +134,9 @@ class Responder:
             # HEAD has no ranges (RFC 9110 section 14.2).
             known = without(asked, "range") if request.method == b"HEAD" else asked
             response = plan(content, known)
-            self._head(request, answer, response.status, response.fields, content.head.date)
+            # A refusal is of now, and our own (RFC 9110 section 6.6.1, RFC 9111 section 5.1).
+            date = content.head.date if response.status < 400 else None
+            self._head(request, answer, response.status, response.fields, date)
             if body is None or response.span is None:
                 return
             start, stop = response.span
@@ -200,7 +202,7 @@ class Responder:
             say(name, *every(fields, name))
         if first(fields, "date") is None:
             say("Date", format_date(self._now() if date is None else date))
-        if answer.age is not None and status != 412:
+        if answer.age is not None and date is not None:
             say("Age", str(answer.age))
         say("Server", "osproxy")
         say("Via", ", ".join([*every(fields, "via"), "1.1 osproxy"]))
