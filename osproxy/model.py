@@ -153,7 +153,7 @@ class Head:
     def validators(self) -> Validators:
         """What a client's conditions are compared with."""
         sent = self.last_modified
-        return Validators(self.etag, None if sent is None else parse_date(sent))
+        return Validators(self.etag, None if sent is None else parse_date(sent), self.date)
 
 
 class PassingBody(Protocol):

@@ -39,16 +39,14 @@ class HeadTests(SynchronousTestCase):
 
     def head(self, *fields: tuple[str, str]) -> Head:
         """Make a head with these fields."""
-        return Head('"ours"', fields, '"theirs"', "mirror.example", 0.0)
+        return Head('"ours"', fields, '"theirs"', "mirror.example", 500.0)
 
     def test_validators(self) -> None:
-        """They are our own entity tag and the source's date."""
+        """They are our own entity tag and the source's date, and when it was asked."""
         head = self.head(("Last-Modified", "Thu, 01 Jan 1970 00:01:00 GMT"))
-        self.assertEqual(head.validators, Validators('"ours"', 60.0))
+        self.assertEqual(head.validators, Validators('"ours"', 60.0, 500.0))
 
     def test_no_date(self) -> None:
         """A date that is missing, or is none, is no validator."""
-        self.assertEqual(self.head().validators, Validators('"ours"', None))
-        self.assertEqual(
-            self.head(("Last-Modified", "yesterday")).validators, Validators('"ours"', None)
-        )
+        for fields in ((), (("Last-Modified", "yesterday"),)):
+            self.assertEqual(self.head(*fields).validators, Validators('"ours"', None, 500.0))

@@ -23,16 +23,11 @@ if TYPE_CHECKING:
     from osproxy.model import Asked, Head, PassingBody
     from osproxy.upstream.origin import Reply
 
-# What a client may ask of a file that we do not keep: its part of the file, and whether it has
-# changed. The validators it compares with came from the same upstream.
-_FORWARDED = (
-    "Range",
-    "If-Range",
-    "If-Match",
-    "If-None-Match",
-    "If-Modified-Since",
-    "If-Unmodified-Since",
-)
+# What a client may ask of a file that we do not keep: whether it has changed, and its part of the
+# file. The validators it compares with came from the same upstream.
+_CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+# Of HEAD there is no part (RFC 9110 section 14.2), though there are servers that send a 206.
+_PARTS = ("Range", "If-Range")
 _BODILESS = frozenset({204, 304})
 
 
@@ -98,7 +93,8 @@ async def relay(source: Source, asked: Asked) -> tuple[Relayed, Reply]:
 
     :raises UpstreamError: when there is no answer.
     """
-    fields = tuple((name, value) for name in _FORWARDED for value in every(asked.fields, name))
+    forwarded = _CONDITIONS if asked.head else (*_PARTS, *_CONDITIONS)
+    fields = tuple((name, value) for name in forwarded for value in every(asked.fields, name))
     return relayed(reply := await source(method=asked.method, fields=fields), asked), reply
 
 
@@ -165,7 +161,8 @@ async def continued(
 
 def _same(reply: Reply, head: Head) -> bool:
     etag = first(reply.fields, "etag")
-    if etag is not None and etag == head.upstream_etag:
+    # Parts are joined by strong validators only (RFC 9110 section 15.3.7.3).
+    if etag is not None and etag == head.upstream_etag and not etag.startswith("W/"):
         return True
     # Mirrors make entity tags of their own; the date of the file travels with it.
     modified = first(reply.fields, "last-modified")

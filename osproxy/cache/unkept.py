@@ -14,7 +14,7 @@ from osproxy.cache.answers import MISSING, conditional, missing_file, unavailabl
 from osproxy.cache.passage import ahead, relay, relayed
 from osproxy.cache.verified import Verified
 from osproxy.http.cachestatus import CacheStatus
-from osproxy.http.conditions import range_applies
+from osproxy.http.conditions import applicable_range
 from osproxy.http.fields import first
 from osproxy.http.ranges import Unsatisfiable, parse_content_range, parse_range
 from osproxy.model import Answer
@@ -108,14 +108,19 @@ def _whole(content: Relayed) -> bool:
 
 
 def far_ahead(fill: Fill, asked: Asked) -> bool:
-    """Whether the range that is asked for begins so far ahead that waiting makes no sense."""
-    wanted = first(asked.fields, "range")
-    if wanted is None or asked.head or conditional(asked) or fill.length is None:
+    """
+    Whether the range that is asked for begins so far ahead that waiting makes no sense.
+
+    Many ranges are waited for, wherever they lie: upstreams differ in what they make of them.
+    """
+    if asked.head or conditional(asked) or fill.length is None:
         return False
     assert fill.head is not None
+    wanted = applicable_range(asked.fields, fill.head.validators)
+    if wanted is None:
+        return False
     try:
         spans = parse_range(wanted, fill.length)
     except Unsatisfiable:
         return False
-    ahead_of_it = len(spans) == 1 and spans[0].start > fill.written + AHEAD
-    return ahead_of_it and range_applies(asked.fields, fill.head.validators)
+    return len(spans) == 1 and spans[0].start > fill.written + AHEAD

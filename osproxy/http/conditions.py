@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from osproxy.http.fields import Fields, every, first, parse_date
+from osproxy.http.fields import Fields, every, parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Not the list syntax of other fields: in an entity tag a backslash is an octet like any other.
-_TAG = re.compile(r'(?:W/)?"[^"]*"')
+# Not the list syntax of other fields: in an entity tag a backslash is an octet like any other
+# (RFC 9110 section 8.8.3). What is not quoted is a member, too, see `_equal_weakly`.
+_MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^ \t,]++')
+
+# Seconds by which Date is the later one. RFC 9110 section 8.8.2.2 asks for one if both are of the
+# same clock; the date of a file is not of ours, nor always of the host's that sent it.
+_STRONG = 60
 
 
 @frozen
@@ -29,10 +34,19 @@ class Validators:
 
     :ivar etag: the entity tag with its quotes.
     :ivar last_modified: seconds since the epoch.
+    :ivar date: the Date that was, or would have been, sent with them, in seconds since the epoch.
     """
 
     etag: str | None
     last_modified: float | None
+    date: float | None = None
+
+    @property
+    def dated_strongly(self) -> bool:
+        """Whether no two states can have had this ``last_modified`` (RFC 9110 section 8.8.2.2)."""
+        if self.last_modified is None or self.date is None:
+            return False
+        return self.date - self.last_modified >= _STRONG
 
 
 class Outcome(Enum):
@@ -47,9 +61,11 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
     """
     Judge the conditions of a GET or HEAD in the order of RFC 9110 section 13.2.2.
 
-    A date that cannot be read is no condition, nor is one about a file whose date is unknown.
+    A date that cannot be read, or that is there twice, is no condition, nor is one about a file
+    whose date is unknown (sections 13.1.3 and 13.1.4).
     """
     modified = validators.last_modified
+    # Steps 1 and 2.
     if (wanted := _list(fields, "if-match")) is not None:
         unmet = not _matches(wanted, validators.etag, _equal_strongly)
     else:
@@ -58,6 +74,7 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
     if unmet:
         return Outcome.PRECONDITION_FAILED
 
+    # Steps 3 and 4.
     if (had := _list(fields, "if-none-match")) is not None:
         unchanged = _matches(had, validators.etag, _equal_weakly)
     else:
@@ -66,22 +83,28 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
     return Outcome.NOT_MODIFIED if unchanged else Outcome.PROCEED
 
 
-def range_applies(fields: Fields, validators: Validators) -> bool:
+def applicable_range(fields: Fields, validators: Validators) -> str | None:
     """
-    Say whether a Range may be heeded, since If-Range names what we have (RFC 9110 section 13.1.5).
+    Give the Range of a GET that is to be heeded: step 5 of RFC 9110 section 13.2.2.
 
-    An entity tag must be equal by strong comparison, a date exactly the one we hand out.
+    None where there is none, or two, of which nobody knows which is meant; and where If-Range does
+    not name what we have (section 13.1.5): an entity tag must be equal by strong comparison, a date
+    exactly the one we hand out, and a strong validator.
     """
-    sent = every(fields, "if-range")
-    if not sent:
-        return True
-    if len(sent) > 1:
-        return False
-    value = sent[0].strip(" \t")
-    if '"' in value:
+    ranges, conditions = every(fields, "range"), every(fields, "if-range")
+    if len(ranges) != 1 or len(conditions) > 1:
+        return None
+    if conditions and not _names(conditions[0].strip(" \t"), validators):
+        return None
+    return ranges[0]
+
+
+def _names(value: str, validators: Validators) -> bool:
+    # A quote among the first three characters makes it an entity tag (RFC 9110 section 13.1.5).
+    if '"' in value[:3]:
         return validators.etag is not None and _equal_strongly(value, validators.etag)
     date = parse_date(value)
-    return date is not None and date == validators.last_modified
+    return date is not None and date == validators.last_modified and validators.dated_strongly
 
 
 def _list(fields: Fields, name: str) -> str | None:
@@ -90,14 +113,15 @@ def _list(fields: Fields, name: str) -> str | None:
 
 
 def _date(fields: Fields, name: str) -> float | None:
-    value = first(fields, name)
-    return None if value is None else parse_date(value)
+    values = every(fields, name)
+    return parse_date(values[0]) if len(values) == 1 else None
 
 
 def _matches(listed: str, etag: str | None, equal: Callable[[str, str], bool]) -> bool:
+    # RFC 9110 sections 13.1.1 and 13.1.2: the star stands alone, for any file that exists.
     if listed.strip(" \t") == "*":
         return True
-    return etag is not None and any(equal(tag, etag) for tag in _TAG.findall(listed))
+    return etag is not None and any(equal(tag, etag) for tag in _MEMBER.findall(listed))
 
 
 def _equal_strongly(one: str, other: str) -> bool:
@@ -106,5 +130,15 @@ def _equal_strongly(one: str, other: str) -> bool:
 
 
 def _equal_weakly(one: str, other: str) -> bool:
-    """RFC 9110 section 8.8.3.2: equal but for being weak."""
-    return one.removeprefix("W/") == other.removeprefix("W/")
+    """
+    RFC 9110 section 8.8.3.2: equal but for being weak.
+
+    Or for the quotes, which the RFC demands: MirrorCache leaves them out, and there are clients
+    that take them off before they send a tag back.
+    """
+    return _opaque(one) == _opaque(other)
+
+
+def _opaque(tag: str) -> str:
+    tag = tag.removeprefix("W/")
+    return tag[1:-1] if len(tag) > 1 and tag[0] == tag[-1] == '"' else tag

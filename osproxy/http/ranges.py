@@ -7,8 +7,13 @@ Whether a Range may be heeded at all is If-Range's affair, see `osproxy.http.con
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Possessive, and the numbers bounded where they are read: a hostile value costs linear time.
 _SPEC = re.compile(r"([0-9]*+)-([0-9]*+)")
@@ -16,6 +21,11 @@ _CONTENT = re.compile(r"bytes ([0-9]{1,18}+)-([0-9]{1,18}+)/(?:([0-9]{1,18}+)|\*
 
 # Beyond any file: what has more digits is as good as this.
 _BEYOND = 10**18
+
+#: More spans than this are not read: clients that fetch chunks ask for some 250 at once.
+SPANS_AT_MOST = 1024
+# So many may overlap others, or lie before the one that was asked for before them.
+_DISORDERLY = 16
 
 
 class Unsatisfiable(Exception):
@@ -54,21 +64,22 @@ def parse_range(value: str, length: int) -> tuple[Span, ...]:
     """
     Give the spans that a Range asks of a file, in the order asked (RFC 9110 section 14.1.2).
 
-    Empty where the field is to be ignored: another unit, or not well-formed, or the end of a file
-    that has no octets, of which there is no 206. Spans beyond the end are dropped or cut.
+    Empty where the field is to be ignored: another unit, or not well-formed, or too many spans, or
+    the end of a file that has no octets, of which there is no 206. Spans beyond the end are dropped
+    or cut.
 
     :raises Unsatisfiable: when none is left.
     """
     unit, _, listed = value.strip(" \t").partition("=")
     if unit.lower() != "bytes":
         return ()
-    spans = []
+    spans: list[Span] = []
     for item in listed.split(","):
         item = item.strip(" \t")
         if not item:
             continue
         found = _SPEC.fullmatch(item)
-        if found is None or item == "-":
+        if found is None or item == "-" or len(spans) == SPANS_AT_MOST:
             return ()
         head, tail = found[1], found[2]
         if head:
@@ -87,6 +98,34 @@ def parse_range(value: str, length: int) -> tuple[Span, ...]:
     if spans and not satisfiable:
         raise Unsatisfiable
     return satisfiable
+
+
+def merge(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
+    """
+    Make one span of those that overlap or touch each other (RFC 9110 section 15.3.7.2).
+
+    The order stays that in which they were asked for. A gap is never sent along, however small,
+    though the RFC would allow it: the reader that zchunk has takes every octet for one that it
+    asked for.
+
+    Empty where a Range is to be ignored because nobody who needs it asks so: twice the file, or
+    much overlap, or much disorder (section 14.2).
+    """
+    if sum(span.length for span in spans) > 2 * length:
+        return ()
+    disorderly = sum(later.start < earlier.start for earlier, later in pairwise(spans))
+    # With each span its place among those that were asked for, the first of the merged ones.
+    merged: list[tuple[int, Span]] = []
+    for place, span in sorted(enumerate(spans), key=lambda placed: placed[1].start):
+        if merged and span.start <= merged[-1][1].stop:
+            first, before = merged[-1]
+            merged[-1] = (min(first, place), Span(before.start, max(before.stop, span.stop)))
+            disorderly += span.start < before.stop
+        else:
+            merged.append((place, span))
+    if disorderly > _DISORDERLY:
+        return ()
+    return tuple(span for _, span in sorted(merged, key=lambda placed: placed[0]))
 
 
 def content_range(span: Span, length: int) -> str:

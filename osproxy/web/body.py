@@ -1,10 +1,10 @@
 """
 A body to a client, at the client's pace.
 
-`send` is one loop for stored and growing files alike: wait for octets, move some, go on. What
-moving means depends on the connection: on plain TCP the kernel copies from the file to the socket,
-elsewhere the octets pass through us in small blocks. A body that cannot be finished raises, and
-whoever called breaks the connection.
+`send` is one loop for stored and growing files alike, for all of a file, a part of it or many: wait
+for octets, move some, go on. What moving means depends on the connection: on plain TCP the kernel
+copies from the file to the socket, elsewhere the octets pass through us in small blocks. A body
+that cannot be finished raises, and whoever called breaks the connection.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransport
 from zope.interface import implementer
 
+from osproxy.http.multipart import octets_of
 from osproxy.model import BodyBroken, BodyDiverted
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from twisted.web.http import Request
 
+    from osproxy.http.multipart import Pieces
     from osproxy.model import FileBody, PassingBody
     from osproxy.threads import InThread
 
@@ -33,6 +35,8 @@ TURN = 1 << 20
 BLOCK = 64 << 10
 # Asked of the kernel ahead of the reader.
 _AHEAD = 8 << 20
+# Requests that one response may cost an upstream when its file grows no further.
+_PASSAGES_AT_MOST = 16
 
 
 class ClientGone(Exception):
@@ -56,56 +60,115 @@ class Mover(Protocol):
 async def send(
     request: Request,
     body: FileBody,
-    start: int,
-    stop: int | None,
+    pieces: Pieces | None,
     in_thread: InThread,
     sent: Callable[[int], None],
 ) -> None:
     """
-    Send the octets from ``start`` to ``stop``, or to the end where ``stop`` is None.
+    Send these pieces in order, or all of the body, however much it will be, where they are None.
 
     :param sent: told how many octets were moved, each time.
     :raises BodyBroken: when the body ends before its end.
     :raises ClientGone: when the client does.
     """
-    position = start
-    mover: Mover | None = None
+    sending = _Sending(request, body, pieces, in_thread, sent)
     try:
+        if pieces is None:
+            await sending.span(0, None)
+            return
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                sending.hold(piece)
+            else:
+                await sending.span(piece.start, piece.stop)
+        sending.release()
+    finally:
+        sending.end()
+
+
+class _Sending:
+    """A body on its way to one client."""
+
+    def __init__(
+        self,
+        request: Request,
+        body: FileBody,
+        pieces: Pieces | None,
+        in_thread: InThread,
+        sent: Callable[[int], None],
+    ) -> None:
+        self._request = request
+        self._body = body
+        self._pieces = pieces
+        self._in_thread = in_thread
+        self._sent = sent
+        self._held = b""
+        self._mover: Mover | None = None
+        self._passages = 0
+
+    def hold(self, octets: bytes) -> None:
+        """
+        Send these as they are, but not before the span behind them has begun to be there.
+
+        Until the first octet goes out it can still be said that there will be none.
+        """
+        self._held += octets
+
+    def release(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, b""
+        if held:
+            self._request.write(held)
+            self._sent(len(held))
+
+    async def span(self, start: int, stop: int | None) -> None:
+        """Send the octets of the body from ``start`` to ``stop``, or to its end."""
+        body, position = self._body, start
         while stop is None or position < stop:
-            if body.available <= position and not await body.wait(position):
-                break
+            try:
+                if body.available <= position and not await body.wait(position):
+                    break
+            except BodyDiverted as diverted:
+                await self._onward(diverted, position, stop)
+                return
             limit = body.available if stop is None else min(body.available, stop)
-            if mover is None:
-                small = stop is not None and limit == stop and stop - start <= BLOCK
-                mover = _mover(request, in_thread, stop, small=small)
-            moved = await mover.move(body, position, limit)
+            self.release()
+            if self._mover is None:
+                self._mover = self._choose()
+            moved = await self._mover.move(body, position, limit)
             position += moved
-            sent(moved)
-    except BodyDiverted as diverted:
-        if mover is not None:
-            mover.end()
+            self._sent(moved)
+        if stop is not None and position < stop:
+            raise BodyBroken("the body is shorter than was said")
+
+    async def _onward(self, diverted: BodyDiverted, position: int, stop: int | None) -> None:
+        self._passages += 1
+        if self._passages > _PASSAGES_AT_MOST:
+            raise BodyBroken("too many parts of it would have to be asked for one by one")
+        self.end()
         onward = await diverted.onward(position, stop)
         try:
-            await pass_on(request, onward, sent)
+            self.release()
+            await pass_on(self._request, onward, self._sent)
         finally:
             onward.close()
-        return
-    finally:
+
+    def end(self) -> None:
+        """Give the connection back."""
+        mover, self._mover = self._mover, None
         if mover is not None:
             mover.end()
-    if stop is not None and position < stop:
-        raise BodyBroken("the body is shorter than was said")
 
-
-def _mover(request: Request, in_thread: InThread, stop: int | None, *, small: bool) -> Mover:
-    transport = request.channel.transport
-    # Head and body of a small file go out in one write, which beats a system call more; and a body
-    # of unknown length is chunked, which only the request can do.
-    if small or stop is None or not ITCPTransport.providedBy(transport):
-        return _Writing(request, in_thread)
-    if not hasattr(transport, "startWriting") or request.isSecure():
-        return _Writing(request, in_thread)
-    return _Sendfile(request, in_thread)
+    def _choose(self) -> Mover:
+        request, pieces = self._request, self._pieces
+        transport = request.channel.transport
+        # Head and body of a small file go out in one write, which beats a system call more; and a
+        # body of unknown length is chunked, which only the request can do.
+        if pieces is None or octets_of(pieces) <= BLOCK or not ITCPTransport.providedBy(transport):
+            return _Writing(request, self._in_thread)
+        if not hasattr(transport, "startWriting") or request.isSecure():
+            return _Writing(request, self._in_thread)
+        return _Sendfile(request, self._in_thread)
 
 
 async def pass_on(request: Request, body: PassingBody, sent: Callable[[int], None]) -> None:

@@ -4,16 +4,19 @@ From an answer of the cache to a response: conditions, ranges, fields, body.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import evolve, frozen
 
-from osproxy.http.conditions import Outcome, evaluate, range_applies
+from osproxy.http.conditions import Outcome, applicable_range, evaluate
 from osproxy.http.fields import end_to_end, every, first, format_date, without
+from osproxy.http.multipart import multipart
 from osproxy.http.ranges import (
     Span,
     Unsatisfiable,
     content_range,
+    merge,
     parse_range,
     unsatisfied_range,
 )
@@ -24,71 +27,107 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from osproxy.http.fields import Fields
-    from osproxy.model import Answer
+    from osproxy.http.multipart import Pieces
+    from osproxy.model import Answer, Head
     from osproxy.threads import InThread
     from osproxy.web.request import ClientRequest
 
-# What a 304 carries of a stored head (RFC 9110 section 15.4.5).
-_WITH_304 = frozenset({"cache-control", "content-location", "expires", "vary", "last-modified"})
+# What a 304 carries of a stored head (RFC 9110 section 15.4.5). Last-Modified is there for caches
+# that have no use for an entity tag.
+_WITH_304 = frozenset(
+    {"cache-control", "content-location", "date", "expires", "vary", "last-modified"}
+)
+_IN_PARTS = ("Accept-Ranges", "bytes")
+
+# Digests of what is sent, not of the file: of a part they would be wrong (RFC 9530 section 2).
+_OF_THE_WHOLE = ("Content-Digest", "Content-MD5")
 
 
-@define
+@frozen
 class Response:
     """
     What is to be sent.
 
-    :ivar span: the octets to send, ``stop`` None for as many as there will be; None for no body.
+    :ivar pieces: what the body is made of; empty for no body, None for all that there will be of a
+        file whose length is not known.
     """
 
     status: int
     fields: Fields
-    span: tuple[int, int | None] | None = None
+    pieces: Pieces | None = ()
 
 
-def plan(content: Representation, asked: Fields) -> Response:
-    """Judge the conditions and the range of a request for a file that we hold."""
+def plan(content: Representation, asked: Fields, boundary: str) -> Response:
+    """
+    Judge the conditions and the range of a request for a file that we hold.
+
+    :param boundary: what is to stand between parts, see `osproxy.http.multipart`.
+    """
     head, length = content.head, content.length
-    validators = head.validators
-    outcome = evaluate(asked, validators)
+    # Where there would be no file there is nothing to compare with (RFC 9110 section 13.2.1).
+    outcome = evaluate(asked, head.validators) if head.status < 300 else Outcome.PROCEED
     if outcome is Outcome.NOT_MODIFIED:
         kept = tuple((name, value) for name, value in head.fields if name.lower() in _WITH_304)
         return Response(304, (*kept, *head.tag))
     if outcome is Outcome.PRECONDITION_FAILED:
         return Response(412, (*head.tag, ("Content-Length", "0")))
     fields = (*head.fields, *head.tag)
+    if head.status == 204:
+        return Response(204, fields)
     if length is None:
-        return Response(200, fields, (0, None))
-    fields = (*fields, ("Accept-Ranges", "bytes"))
-    whole = Response(200, (*fields, ("Content-Length", str(length))), (0, length))
-    wanted = first(asked, "range")
-    if wanted is None or not range_applies(asked, validators):
-        return whole
+        return Response(head.status, fields, None)
+    whole = (*fields, ("Content-Length", str(length)))
+    if head.status != 200:
+        # Only of a 200 there are parts (RFC 9110 section 14.2).
+        return Response(head.status, whole, (Span(0, length),))
+    fields = (*fields, _IN_PARTS)
+    wanted = applicable_range(asked, head.validators)
     try:
-        spans = parse_range(wanted, length)
+        spans = () if wanted is None else merge(parse_range(wanted, length), length)
     except Unsatisfiable:
-        return Response(
-            416,
-            (
-                *head.tag,
-                ("Accept-Ranges", "bytes"),
-                ("Content-Range", unsatisfied_range(length)),
-                ("Content-Length", "0"),
-            ),
-        )
-    if len(spans) != 1:
-        return whole
-    return _part(fields, spans[0], length)
+        return _unsatisfied(head, length)
+    if not spans:
+        return Response(200, (*whole, _IN_PARTS), (Span(0, length),))
+    if len(spans) == 1:
+        return _part(fields, spans[0], length)
+    return _parts(fields, spans, length, boundary)
+
+
+def _unsatisfied(head: Head, length: int) -> Response:
+    return Response(
+        416,
+        (
+            *head.tag,
+            _IN_PARTS,
+            ("Content-Range", unsatisfied_range(length)),
+            ("Content-Length", "0"),
+        ),
+    )
 
 
 def _part(fields: Fields, span: Span, length: int) -> Response:
     return Response(
         206,
         (
-            *fields,
+            *without(fields, *_OF_THE_WHOLE),
             ("Content-Range", content_range(span, length)),
             ("Content-Length", str(span.length)),
         ),
-        (span.start, span.stop),
+        (span,),
+    )
+
+
+def _parts(fields: Fields, spans: tuple[Span, ...], length: int, boundary: str) -> Response:
+    body = multipart(spans, length, first(fields, "content-type"), boundary)
+    # No Content-Range of the whole (RFC 9110 section 15.3.7.2).
+    return Response(
+        206,
+        (
+            *without(fields, *_OF_THE_WHOLE, "content-type"),
+            ("Content-Type", body.content_type),
+            ("Content-Length", str(body.length)),
+        ),
+        body.pieces,
     )
 
 
@@ -133,16 +172,18 @@ class Responder:
         try:
             # HEAD has no ranges (RFC 9110 section 14.2).
             known = without(asked, "range") if request.method == b"HEAD" else asked
-            response = plan(content, known)
-            self._head(request, answer, response.status, response.fields, content.head.date)
-            if body is None or response.span is None:
+            response = plan(content, known, secrets.token_hex(12))
+            # A refusal is of now, and our own (RFC 9110 section 6.6.1, RFC 9111 section 5.1).
+            date = content.head.date if response.status < 400 else None
+            self._head(request, answer, response.status, response.fields, date)
+            if body is None or response.pieces == ():
                 return
-            start, stop = response.span
             if isinstance(body, bytes):
-                request.write(body[start:stop])
-                sent(len(body[start:stop]))
+                octets = _cut(body, response.pieces)
+                request.write(octets)
+                sent(len(octets))
                 return
-            await send(request, body, start, stop, self._in_thread, sent)
+            await send(request, body, response.pieces, self._in_thread, sent)
         finally:
             _close(answer)
 
@@ -170,6 +211,8 @@ class Responder:
         fields: Fields = ()
         if content.location is not None:
             fields = (("Location", content.location),)
+        if content.allow is not None:
+            fields = (*fields, ("Allow", content.allow))
         if content.status != 204:
             fields = (
                 *fields,
@@ -200,7 +243,7 @@ class Responder:
             say(name, *every(fields, name))
         if first(fields, "date") is None:
             say("Date", format_date(self._now() if date is None else date))
-        if answer.age is not None and status != 412:
+        if answer.age is not None and date is not None:
             say("Age", str(answer.age))
         say("Server", "osproxy")
         say("Via", ", ".join([*every(fields, "via"), "1.1 osproxy"]))
@@ -213,6 +256,14 @@ def _chained(fields: Fields, answer: Answer) -> str:
     if answer.source and status.detail is None and not status.hit:
         status = evolve(status, detail=answer.source)
     return ", ".join([*every(fields, "cache-status"), status.serialise()])
+
+
+def _cut(body: bytes, pieces: Pieces | None) -> bytes:
+    if pieces is None:
+        return body
+    return b"".join(
+        piece if isinstance(piece, bytes) else body[piece.start : piece.stop] for piece in pieces
+    )
 
 
 def _close(answer: Answer) -> None:

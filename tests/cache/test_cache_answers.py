@@ -163,6 +163,23 @@ class AheadTests(CacheTestCase):
         self.assertEqual(self.successResultOf(reading), b"!")
         close(first)
 
+    def test_many(self) -> None:
+        """Many ranges wait for the fill wherever they lie, and so does what is no range."""
+        first = self.begin(RPM, told := Told(200, (MODIFIED,), 2 * AHEAD))
+        far, last = 2 * AHEAD - 9, 2 * AHEAD - 1
+        for fields in (
+            (("Range", f"bytes={far}-{far},{last}-{last}"),),
+            (("Range", f"bytes=0-0,{last}-{last}"),),
+            (("Range", f"bytes={last}-"), ("Range", f"bytes={last}-")),
+            (("Range", f"bytes={last}-"), ("If-Range", '"other"')),
+        ):
+            answer = self.successResultOf(self.bench.get(RPM, *fields))
+            self.assertIsInstance(answer.content, Representation)
+            close(answer)
+        self.assertEqual(self.origin.asked, [])
+        self.assertFalse(told.abandoned)
+        close(first)
+
     def test_another_version(self) -> None:
         """A range that cannot be had, or is of another version, is waited for like the others."""
         first = self.begin(RPM, filling := Told(200, (MODIFIED,), 2 * AHEAD))

@@ -119,10 +119,12 @@ class RelayTests(SourceTestCase):
             self.assertEqual(self.successResultOf(relaying)[0].fields, ())
 
     def test_head(self) -> None:
-        """HEAD is asked by HEAD, and has no body."""
-        relaying = Deferred.fromCoroutine(relay(self.source, Asked("HEAD")))
+        """HEAD is asked by HEAD, of the whole file, and has no body."""
+        fields = (("Range", "bytes=1-"), ("If-Range", '"x"'), ("If-Match", '"x"'))
+        relaying = Deferred.fromCoroutine(relay(self.source, Asked("HEAD", fields=fields)))
         question = self.origin.next()
         self.assertTrue(question.head)
+        self.assertEqual(question.fields, fields[2:])
         told = question.answer(Told(200, (), 7))
         content, _ = self.successResultOf(relaying)
         self.assertIsNone(content.body)
@@ -221,6 +223,7 @@ class ContinuedTests(SourceTestCase):
         for ours, theirs, same in (
             ('"1"', '"1"', True),
             ('"1"', '"2"', False),
+            ('W/"1"', 'W/"1"', False),
             ('"1"', None, False),
             (None, None, True),
         ):

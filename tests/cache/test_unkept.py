@@ -70,6 +70,23 @@ class UnkeptTests(CacheTestCase):
             else:
                 self.assertEqual(self.successResultOf(passing), b"body")
 
+    def test_parts(self) -> None:
+        """A 206 of many parts goes on as it came; it has no digest to compare with."""
+        said = ("Content-Type", 'multipart/byteranges; boundary="THIS SEPARATES"')
+        asked = Asked(fields=(("Range", "bytes=0-0,2-2"), ("If-Range", '"theirs"')))
+        asking = self.unkept.answer(
+            TARGET, self.source, asked, Kind.IMAGE, None, Digest("sha256", "0" * 64)
+        )
+        answering = Deferred.fromCoroutine(asking)
+        question = self.origin.next()
+        self.assertEqual(question.fields, asked.fields)
+        question.answer(whole(b"parts", said, status=206))
+        answer = self.successResultOf(answering)
+        assert isinstance(answer.content, Relayed)
+        self.assertEqual(answer.content.status, 206)
+        self.assertEqual(answer.content.fields, (said, ("Content-Length", "5")))
+        self.assertEqual(self.successResultOf(passed(answer)), b"parts")
+
     def test_unsatisfied(self) -> None:
         """That a range cannot be satisfied is the upstream's to say."""
         told = Told(416, (("Content-Range", "bytes */9"),), 0)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.ranges import (
+    SPANS_AT_MOST,
     ContentRange,
     Span,
     Unsatisfiable,
     content_range,
+    merge,
     parse_content_range,
     parse_range,
     unsatisfied_range,
@@ -102,9 +104,90 @@ class ParseRangeTests(SynchronousTestCase):
         )
 
     def test_many(self) -> None:
-        """A field of a hundred thousand members is read in one go."""
-        self.assertEqual(len(parse_range("bytes=" + "0-0," * 100_000, 1)), 100_000)
-        self.assertEqual(parse_range("bytes=" + "0" * 400_000 + "x", 1), ())
+        """More than can be meant are none; a hundred thousand members are read in one go."""
+        self.assertEqual(len(parse_range("bytes=" + "0-0," * SPANS_AT_MOST, 1)), SPANS_AT_MOST)
+        self.assertEqual(len(parse_range("bytes=" + ", ," * 100_000 + "0-0", 1)), 1)
+        for value in ("0-0," * (SPANS_AT_MOST + 1), "9-9," * 100_000, "0" * 400_000 + "x"):
+            self.assertEqual(parse_range("bytes=" + value, 1), ())
+
+
+def spans(*pairs: tuple[int, int]) -> list[Span]:
+    """Make spans."""
+    return [Span(*pair) for pair in pairs]
+
+
+class MergeTests(SynchronousTestCase):
+    """Many spans become few (RFC 9110 sections 14.2 and 15.3.7.2)."""
+
+    def check(self, asked: list[Span], *expected: tuple[int, int], length: int = 1000) -> None:
+        """Merge spans of a file of 1000 octets."""
+        found = [(span.start, span.stop) for span in merge(asked, length)]
+        self.assertEqual(found, list(expected), asked)
+
+    def test_merged(self) -> None:
+        """What overlaps or touches becomes one, in whatever order it was asked for."""
+        self.check(spans())
+        self.check(spans((5, 9)), (5, 9))
+        self.check(spans((0, 5), (5, 9)), (0, 9))
+        self.check(spans((5, 9), (0, 5)), (0, 9))
+        self.check(spans((0, 50), (40, 60)), (0, 60))
+        self.check(spans((0, 50), (10, 20)), (0, 50))
+        self.check(spans((3, 4), (3, 4), (3, 4)), (3, 4))
+        self.check(spans((0, 5), (20, 30), (4, 21)), (0, 30))
+
+    def test_apart(self) -> None:
+        """What has a gap between it, be it one octet, stays as it was asked for."""
+        self.check(spans((0, 5), (6, 9)), (0, 5), (6, 9))
+        self.check(spans((900, 1000), (0, 5)), (900, 1000), (0, 5))
+
+    def test_order(self) -> None:
+        """A merged span comes where the first of its spans was asked for."""
+        self.check(
+            spans((500, 600), (0, 5), (800, 900), (590, 650), (5, 9)),
+            (500, 650), (0, 9), (800, 900),
+        )  # fmt: skip
+        self.check(spans((7, 9), (90, 99), (0, 7)), (0, 9), (90, 99))
+
+    def test_chunks(self) -> None:
+        """Those who fetch chunks ask for hundreds of spans, in order, and get them."""
+        for count in (255, 256, 512, SPANS_AT_MOST):
+            asked = [Span(start * 10, start * 10 + 7) for start in range(count)]
+            self.assertEqual(merge(asked, count * 10), tuple(asked))
+
+    def test_twice_the_file(self) -> None:
+        """Nobody needs more than twice the file."""
+        self.check(spans((0, 1000), (0, 1000)), (0, 1000))
+        self.check(spans((0, 1000), (0, 1000), (0, 1)))
+
+    def test_disorderly(self) -> None:
+        """Nor spans that overlap and overlap, or go back and back."""
+        orderly = [Span(start, start + 1) for start in range(0, 1000, 50)]
+        # One step back, and so many that overlap.
+        self.check([*orderly, *orderly[:15]], *((span.start, span.stop) for span in orderly))
+        self.check([*orderly, *orderly[:16]])
+        self.check([Span(0, 3)] * 17, (0, 3))
+        self.check([Span(0, 3)] * 18)
+        backwards = [Span(start, start + 1) for start in range(900, 0, -50)]
+        self.check(backwards[:17], *((span.start, span.stop) for span in backwards[:17]))
+        self.check(backwards[:18])
+
+    @given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 100)), max_size=20))
+    def test_same_octets(self, pairs: list[tuple[int, int]]) -> None:
+        """The merged spans have the octets asked for and no others, each of them once."""
+        asked = [Span(start, min(start + length, 100)) for start, length in pairs]
+        merged = merge(asked, 100)
+        if not merged:
+            self.assertTrue(not asked or sum(span.length for span in asked) > 200 or len(asked) > 9)
+            return
+        octets = [octet for span in merged for octet in range(span.start, span.stop)]
+        self.assertEqual(len(octets), len(set(octets)))
+        wanted = {octet for span in asked for octet in range(span.start, span.stop)}
+        self.assertEqual(set(octets), wanted)
+        # None touches another, and each begins where one began that was asked for.
+        stops = {span.stop for span in merged}
+        starts = {span.start for span in merged}
+        self.assertEqual(starts & stops, set())
+        self.assertLessEqual(starts, {span.start for span in asked})
 
 
 class ContentRangeTests(SynchronousTestCase):

@@ -5,10 +5,15 @@ Two proxies in a row, and two that lead to each other.
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
 from tests.integration.scripted import response, saying
 from tests.integration.tools import threaded, until
+
+if TYPE_CHECKING:
+    from tests.integration.server import Osproxy
 
 _TARGET = "/oss/x86_64/a-1-1.x86_64.rpm"
 
@@ -65,7 +70,8 @@ class ChainTests(IntegrationCase):
                 answer = first.fetch(prefix + _TARGET)
                 self.assertIn(answer.status, (502, 508))
                 self.assertLess(time.monotonic() - begin, 5)
-                until(
-                    lambda server=first: any('" 508 ' in line for line in server.logged()),
-                    "the loop is logged",
-                )
+                until(partial(self.has_seen_a_loop, first), "the loop is logged")
+
+    def has_seen_a_loop(self, server: Osproxy) -> bool:
+        """Whether a request came by that had been there before."""
+        return any('" 508 ' in line for line in server.logged())

@@ -4,13 +4,15 @@ Ranges of a file that is still coming.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
+from tests.byteranges import parts_of
 from tests.integration.cases import IntegrationCase
 from tests.integration.packages import pattern
 from tests.integration.tools import threaded, until
-from tests.integration.wire import download
+from tests.integration.wire import download, fetch
 
 _LENGTH = 200_000_000
 _TARGET = "/tumbleweed/repo/oss/x86_64/large-1.0-1.1.x86_64.rpm"
@@ -94,3 +96,41 @@ class GrowingRangeTests(IntegrationCase):
             )
             self.assertEqual(answer.body, content[start:stop], value)
             server.close()
+
+    @threaded
+    def test_many_ranges(self) -> None:
+        """
+        Three hundred ranges of a file that is still coming are right, over TCP and over TLS, asked
+        for when it begins to come and when it is there; upstream is asked for the file once.
+        """
+        length = 8_000_000
+        content = pattern(length)
+        self.site.write(_TARGET, content)
+        nginx = self.file_server(limit_rate="4000000")
+        server = self.osproxy(nginx.url, certificates=self.certificates)
+        chance = random.Random(1)
+        step = length // 300
+        starts = [number * step + chance.randrange(step // 2) for number in range(300)]
+        spans = [(start, start + chance.choice((1, 100, step // 2))) for start in starts]
+        asked = {"Range": "bytes=" + ",".join(f"{start}-{stop - 1}" for start, stop in spans)}
+        began = time.monotonic()
+        context = self.client_context()
+        for when in ("growing", "stored"):
+            answers = self.at_once(
+                lambda: fetch(server.port, _TARGET, asked),
+                lambda: fetch(server.tls_port, _TARGET, asked, tls=context),
+            )
+            for answer in answers:
+                self.assertEqual((answer.status, answer.complete), (206, True), when)
+                self.assertIsNone(answer.field("Content-Range"))
+                parts = parts_of(answer.field("Content-Type"), answer.body)
+                self.assertEqual([(part.start, part.stop) for part in parts], spans)
+                for part in parts:
+                    self.assertEqual(part.length, length)
+                    self.assertEqual(part.body, content[part.start : part.stop])
+            if when == "growing":
+                self.assertGreater(time.monotonic() - began, 1, "it was to be still coming")
+                server.settle()
+            else:
+                self.assertTrue(all("hit" in answer.cache_status for answer in answers))
+        self.assertEqual([line.range for line in nginx.logged()], [""])

@@ -28,11 +28,16 @@ S = TypeVar("S")
 
 # Which Debian package has the program, where its name is another.
 _PACKAGES = {
+    "apt-get": "apt",
+    "aria2c": "aria2",
     "createrepo_c": "createrepo-c",
+    "dpkg-deb": "dpkg",
     "gpg": "gnupg",
     "mount": "mount",
     "rpmbuild": "rpm",
     "rpmsign": "rpm",
+    "zck": "zchunk",
+    "zckdl": "zchunk",
 }
 
 

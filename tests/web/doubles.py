@@ -160,14 +160,14 @@ class Passing:
 class Onward:
     """Where the rest of a diverted body comes from; remembers which octets were asked for."""
 
-    def __init__(self, body: Passing) -> None:
-        self.body = body
+    def __init__(self, *bodies: Passing) -> None:
+        self.bodies = bodies
         self.asked: list[tuple[int, int | None]] = []
 
     async def __call__(self, position: int, stop: int | None) -> PassingBody:
         """See `osproxy.model.BodyDiverted`."""
         self.asked.append((position, stop))
-        return self.body
+        return self.bodies[len(self.asked) - 1]
 
 
 def answer_of(

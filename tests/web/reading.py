@@ -124,8 +124,9 @@ class Client(Protocol):
         (transport.resumeProducing if on else transport.pauseProducing)()
 
     def leave(self) -> None:
-        """Break the connection."""
-        cast("Any", self.transport).abortConnection()
+        """Break the connection, if it has not ended yet."""
+        if self.reason is None:
+            cast("Any", self.transport).abortConnection()
 
 
 def connect(port: int) -> Deferred[Client]:

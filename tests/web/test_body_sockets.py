@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from osproxy.http.ranges import Span
 from osproxy.model import BodyDiverted, Relayed
 from osproxy.web.body import BLOCK, TURN, send
 from osproxy.web.channel import ClientSite
@@ -236,7 +237,8 @@ class Sending(Resource):
     def render(self, request: Request) -> int:
         """Send."""
         request.setHeader("Content-Length", str(len(LARGE)))
-        sending = send(request, self.body, 0, len(LARGE), at_once, self.moved.append)
+        whole = (Span(0, len(LARGE)),)
+        sending = send(request, self.body, whole, at_once, self.moved.append)
         Deferred.fromCoroutine(sending).addCallback(lambda _: request.finish())
         return NOT_DONE_YET
 

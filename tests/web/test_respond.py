@@ -7,94 +7,25 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.cachestatus import CacheStatus
-from osproxy.http.fields import first
-from osproxy.model import Answer, Head, Notice, Relayed, Representation
+from osproxy.model import Answer, Head, Notice, Relayed
 from osproxy.repo.kinds import Kind
-from osproxy.web.respond import plan
-from tests.web.doubles import HEAD_OF_FILE, NOW, Front, Passing, answer_of, relay_of, stored
+from tests.byteranges import parts_of
+from tests.web.doubles import (
+    HEAD_OF_FILE,
+    MODIFIED,
+    NOW,
+    TYPED,
+    File,
+    Front,
+    Passing,
+    answer_of,
+    relay_of,
+    stored,
+)
 from tests.web.reading import Got, responses
 
 BEFORE = "Thu, 01 Jan 1970 00:59:59 GMT"
 SAME = "Thu, 01 Jan 1970 01:00:00 GMT"
-
-# What a client asks of a file of 10 octets: status, octets, Content-Range.
-TABLE: tuple[tuple[dict[str, str], int, tuple[int, int] | None, str | None], ...] = (
-    ({}, 200, (0, 10), None),
-    ({"Range": "bytes=2-4"}, 206, (2, 5), "bytes 2-4/10"),
-    ({"Range": "bytes=0-0"}, 206, (0, 1), "bytes 0-0/10"),
-    ({"Range": "bytes=4-"}, 206, (4, 10), "bytes 4-9/10"),
-    ({"Range": "bytes=4-99"}, 206, (4, 10), "bytes 4-9/10"),
-    ({"Range": "bytes=-3"}, 206, (7, 10), "bytes 7-9/10"),
-    ({"Range": "bytes=-99"}, 206, (0, 10), "bytes 0-9/10"),
-    ({"Range": "bytes=10-"}, 416, None, "bytes */10"),
-    ({"Range": "bytes=-0"}, 416, None, "bytes */10"),
-    ({"Range": "bytes=0-1,5-6"}, 200, (0, 10), None),
-    ({"Range": "lines=1-2"}, 200, (0, 10), None),
-    ({"Range": "bytes=4-2"}, 200, (0, 10), None),
-    ({"Range": "bytes=2-4", "If-Range": '"ours"'}, 206, (2, 5), "bytes 2-4/10"),
-    ({"Range": "bytes=2-4", "If-Range": '"other"'}, 200, (0, 10), None),
-    ({"Range": "bytes=2-4", "If-Range": 'W/"ours"'}, 200, (0, 10), None),
-    ({"Range": "bytes=2-4", "If-Range": SAME}, 206, (2, 5), "bytes 2-4/10"),
-    ({"Range": "bytes=2-4", "If-Range": BEFORE}, 200, (0, 10), None),
-    ({"Range": "bytes=99-", "If-Range": '"other"'}, 200, (0, 10), None),
-    ({"If-None-Match": '"ours"'}, 304, None, None),
-    ({"If-None-Match": 'W/"ours", "x"'}, 304, None, None),
-    ({"If-None-Match": "*"}, 304, None, None),
-    ({"If-None-Match": '"other"'}, 200, (0, 10), None),
-    ({"If-None-Match": '"other"', "If-Modified-Since": SAME}, 200, (0, 10), None),
-    ({"If-Modified-Since": SAME}, 304, None, None),
-    ({"If-Modified-Since": BEFORE}, 200, (0, 10), None),
-    ({"If-None-Match": '"ours"', "Range": "bytes=2-4"}, 304, None, None),
-    ({"If-Match": '"ours"'}, 200, (0, 10), None),
-    ({"If-Match": '"other"'}, 412, None, None),
-    ({"If-Unmodified-Since": BEFORE}, 412, None, None),
-    ({"If-Unmodified-Since": SAME, "Range": "bytes=-1"}, 206, (9, 10), "bytes 9-9/10"),
-)
-
-
-class PlanTests(SynchronousTestCase):
-    """Tests of `plan`."""
-
-    def content(self, length: int | None) -> Representation:
-        """Make a file of a length."""
-        return Representation(HEAD_OF_FILE, None, length)
-
-    def test_table(self) -> None:
-        """Conditions and ranges come to the status and the octets that RFC 9110 wants."""
-        for asked, status, span, content_range in TABLE:
-            response = plan(self.content(10), tuple(asked.items()))
-            found = (response.status, response.span, first(response.fields, "content-range"))
-            self.assertEqual(found, (status, span, content_range), asked)
-
-    def test_length(self) -> None:
-        """Content-Length is that of what is sent, and a 304 has none."""
-        for asked, status, span, _ in TABLE:
-            response = plan(self.content(10), tuple(asked.items()))
-            length = None if status == 304 else str(span[1] - span[0] if span else 0)
-            self.assertEqual(first(response.fields, "content-length"), length, asked)
-
-    def test_our_entity_tag(self) -> None:
-        """The entity tag is ours, in whatever is said of a file."""
-        for asked, *_ in TABLE:
-            response = plan(self.content(10), tuple(asked.items()))
-            self.assertEqual(first(response.fields, "etag"), '"ours"', asked)
-
-    def test_unknown_length(self) -> None:
-        """Of a file of unknown length all is sent, and no ranges are offered."""
-        response = plan(self.content(None), (("Range", "bytes=2-4"),))
-        self.assertEqual((response.status, response.span), (200, (0, None)))
-        for name in ("accept-ranges", "content-length", "content-range"):
-            self.assertIsNone(first(response.fields, name))
-
-    def test_not_modified_of_unknown_length(self) -> None:
-        """What a client has it is not sent, however long it may be."""
-        self.assertEqual(plan(self.content(None), (("If-None-Match", '"ours"'),)).status, 304)
-
-    def test_nothing(self) -> None:
-        """Of an empty file no range can be had."""
-        response = plan(self.content(0), (("Range", "bytes=0-"),))
-        self.assertEqual(first(response.fields, "content-range"), "bytes */0")
-        self.assertEqual(plan(self.content(0), ()).span, (0, 0))
 
 
 class FieldsTests(SynchronousTestCase):
@@ -134,16 +65,44 @@ class FieldsTests(SynchronousTestCase):
         got = self.get(answer_of(b"0123456789", 10), "Range: bytes=2-4")
         self.assertEqual((got.status, got.body, got["Content-Length"]), (206, b"234", "3"))
 
+    def test_parts(self) -> None:
+        """Many ranges of a file in memory are those parts of it; no two boundaries are the same."""
+        boundaries = set()
+        for _ in range(3):
+            got = self.get(answer_of(b"0123456789", 10), "Range: bytes=2-4,-1")
+            found = parts_of(got["Content-Type"], got.body)
+            self.assertEqual([(part.start, part.body) for part in found], [(2, b"234"), (9, b"9")])
+            self.assertEqual({part.content_type for part in found}, {"application/x-rpm"})
+            self.assertEqual((got.status, got["Content-Length"]), (206, str(len(got.body))))
+            self.assertEqual((got["Age"], got["Content-Range"]), ("100", None))
+            boundaries.add(got["Content-Type"])
+        self.assertEqual(len(boundaries), 3)
+        self.assertEqual(self.front.records[-1].sent, len(got.body))
+
+    def test_repeated_range(self) -> None:
+        """Two Range fields are none."""
+        got = self.get(answer_of(b"0123456789", 10), "Range: bytes=2-4", "Range: bytes=2-4")
+        self.assertEqual((got.status, got.body), (200, b"0123456789"))
+
     def test_unsatisfiable(self) -> None:
         """A range beyond the end is a 416 without body, which says how long the file is."""
         got = self.get(answer_of(b"0123456789", 10), "Range: bytes=10-")
         self.assertEqual((got.status, got.body), (416, b""))
         self.assertEqual((got["Content-Range"], got["Content-Type"]), ("bytes */10", None))
+        self.assertEqual((got["Age"], got["Date"]), (None, "Thu, 01 Jan 1970 10:00:00 GMT"))
+
+    def test_unsatisfiable_growing(self) -> None:
+        """So is one of a file that has not come yet, if its length is known."""
+        body = File(self.mktemp(), 10)
+        got = self.get(answer_of(body, 10), "Range: bytes=10-")
+        self.assertEqual((got.status, got["Content-Range"], body.closed), (416, "bytes */10", 1))
 
     def test_head(self) -> None:
         """HEAD has the length of the whole file, and no range (RFC 9110 section 14.2)."""
-        got = self.get(answer_of(None, 10), "Range: bytes=2-4", method="HEAD")
-        self.assertEqual((got.status, got["Content-Length"]), (200, "10"))
+        for asked in ("bytes=2-4", "bytes=0-1,5-6", "bytes=99-"):
+            got = self.get(answer_of(None, 10), f"Range: {asked}", method="HEAD")
+            self.assertEqual((got.status, got["Content-Length"]), (200, "10"))
+            self.assertEqual(got["Content-Type"], "application/x-rpm")
 
     def test_head_not_modified(self) -> None:
         """HEAD heeds conditions."""
@@ -162,10 +121,25 @@ class FieldsTests(SynchronousTestCase):
         for name in ("Content-Type", "Content-Length", "Transfer-Encoding"):
             self.assertIsNone(got[name])
 
+    def test_not_modified_fields(self) -> None:
+        """It has what RFC 9110 section 15.4.5 asks for, where a 200 would have it, and no more."""
+        told = (
+            ("Cache-Control", "max-age=5"), ("Content-Location", "/a"), ("Expires", BEFORE),
+            ("Vary", "Accept"), MODIFIED,
+        )  # fmt: skip
+        more = (TYPED, ("Content-Language", "en"), ("Content-Disposition", "inline"), ("X-A", "b"))
+        head = evolve(HEAD_OF_FILE, fields=(*more, *told))
+        got = self.get(answer_of(b"0123456789", 10, head), 'If-None-Match: "ours"')
+        ours = {"ETag", "Date", "Age", "Via", "Server", "Cache-Status"}
+        self.assertEqual({name for name, _ in got.fields}, ours | {name for name, _ in told})
+        self.assertEqual([got[name] for name, _ in told], [value for _, value in told])
+        self.assertEqual((got["Date"], got["Age"]), ("Thu, 01 Jan 1970 09:58:20 GMT", "100"))
+
     def test_failed_condition(self) -> None:
         """A 412 has no body and no age."""
         got = self.get(answer_of(b"0123456789", 10), 'If-Match: "other"')
         self.assertEqual((got.status, got["Content-Length"], got["Age"]), (412, "0", None))
+        self.assertEqual(got["Date"], "Thu, 01 Jan 1970 10:00:00 GMT")
 
     def test_unknown_length(self) -> None:
         """A body of unknown length is chunked and offers no ranges."""
@@ -297,6 +271,13 @@ class RelayedTests(SynchronousTestCase):
         got = self.relay(206, body, ("Content-Range", "bytes 0-3/9"))
         self.assertEqual((got.status, got.body, got["Content-Length"]), (206, b"abcd", "4"))
         self.assertEqual((got["Content-Range"], body.closed), ("bytes 0-3/9", 1))
+
+    def test_parts(self) -> None:
+        """A 206 of many parts is passed on as it is, boundary and all."""
+        said = 'multipart/byteranges; charset=x; boundary="THIS SEPARATES"'
+        got = self.relay(206, Passing(4), ("Content-Type", said))
+        self.assertEqual((got.status, got["Content-Type"], got.body), (206, said, b"abcd"))
+        self.assertEqual((got["Content-Length"], got["Content-Range"]), ("4", None))
 
     def test_unknown_length(self) -> None:
         """One whose length is not known is chunked."""
