@@ -15,19 +15,22 @@ from ipaddress import IPv6Address
 
 from attrs import field, frozen
 
-from osproxy.http.fields import Fields, every, without
+from osproxy.http.fields import Fields, every, tokens, without
 from osproxy.http.lines import EMPTY_LINES_AT_MOST, BadMessage, HeadReader
 
 Version = tuple[int, int]
 
 # Possessive throughout: a hostile line costs linear time.
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_VALUE = rb"[\t -~\x80-\xff]*+"
+_TEXT = rb"[\t -~\x80-\xff]*+"
+# RFC 9110 section 5.5: these three are dangerous. Other control octets are no better style, but may
+# be kept, and what is made of a value is up to who reads it.
+_VALUE = rb"[^\0\r\n]*+"
 _REQUEST_LINE = re.compile(
-    rb"(?P<method>%b) (?P<target>[!-~\x80-\xff]++) HTTP/(?P<major>[0-9])\.(?P<minor>[0-9])" % _TOKEN
+    rb"(?P<method>%b) (?P<target>[!-~]++) HTTP/(?P<major>[0-9])\.(?P<minor>[0-9])" % _TOKEN
 )
 # The blank behind the status may be missing, as servers that have no reason to give often do.
-_STATUS_LINE = re.compile(rb"HTTP/1\.(?P<minor>[0-9]) (?P<status>[1-5][0-9]{2})(?: (%b))?" % _VALUE)
+_STATUS_LINE = re.compile(rb"HTTP/1\.(?P<minor>[0-9]) (?P<status>[1-5][0-9]{2})(?: (%b))?" % _TEXT)
 _FIELD_LINE = re.compile(rb"(%b):(%b)" % (_TOKEN, _VALUE))
 # An IPvFuture, of which there is no version yet, is no host here.
 _HOST = re.compile(
@@ -69,6 +72,23 @@ class RequestHead:
     @framing.default
     def _(self) -> Framing:
         return _request_framing(self.version, self.fields)
+
+    @property
+    def expectations(self) -> set[str]:
+        """What it expects, in lower case; before HTTP/1.1 nothing (RFC 9110 section 10.1.1)."""
+        if self.version < (1, 1):
+            return set()
+        return {it.lower() for value in every(self.fields, "expect") for it in tokens(value)}
+
+    @property
+    def persistent(self) -> bool:
+        """
+        Whether further requests may follow over its connection (RFC 9112 section 9.3).
+
+        That a client of HTTP/1.0 may ask for it we do not heed.
+        """
+        options = {it.lower() for value in every(self.fields, "connection") for it in tokens(value)}
+        return self.version >= (1, 1) and "close" not in options
 
 
 @frozen
@@ -194,7 +214,7 @@ def _field(line: bytes) -> tuple[str, str]:
     Take a field line apart (RFC 9112 section 5).
 
     The grammar leaves no room for a folded line (section 5.2), a blank before the colon (section
-    5.1), or a control octet in the value (RFC 9110 section 5.5), CR and NUL among them.
+    5.1), or a bare CR (section 2.2).
     """
     found = _FIELD_LINE.fullmatch(line)
     if found is None:

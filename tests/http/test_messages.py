@@ -16,68 +16,19 @@ from osproxy.http.messages import (
     ResponseHead,
     check_field_line,
     parse_request_head,
-    parse_response_head,
     serialise_request,
     serialise_response,
 )
+from tests.http.support import FIELDS, PIECES, TARGETS, TOKENS
 
 if TYPE_CHECKING:
     from osproxy.http.messages import Framing
-
-TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=12)
-TARGETS = st.binary(min_size=1, max_size=30).map(
-    lambda octets: b"/" + octets.translate(None, bytes(range(33)) + b"\x7f")
-)
-VALUES = st.text(
-    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20
-).map(lambda text: text.strip(" \t"))
-FRAMING = {"host", "content-length", "transfer-encoding"}
-FIELDS = st.lists(
-    st.tuples(TOKENS.filter(lambda name: name.lower() not in FRAMING), VALUES), max_size=6
-)
-PIECES = st.lists(
-    st.sampled_from(
-        (
-            b"GET ",
-            b"/",
-            b" HTTP/1.1",
-            b"HTTP/1.0",
-            b"HTTP/1.1 200 OK",
-            b"\r\n",
-            b"\r",
-            b"\n",
-            b"\0",
-            b"Host: x\r\n",
-            b"Host:",
-            b"Content-Length: 1\r\n",
-            b"Content-Length: ",
-            b"1, 1",
-            b"Transfer-Encoding: chunked\r\n",
-            b"Transfer-Encoding:",
-            b"chunked",
-            b"[::1]",
-            b"[",
-            b"%",
-            b":",
-            b" ",
-            b"\t",
-            b"\xff",
-        )
-    )
-    | st.binary(max_size=3),
-    max_size=12,
-).map(b"".join)
 
 
 def request(*lines: str, first: str = "GET / HTTP/1.1", host: bool = True) -> bytes:
     """Write a request of these lines."""
     hosts = ("Host: x",) if host else ()
     return "\r\n".join((first, *hosts, *lines, "", "")).encode("latin-1")
-
-
-def response(*lines: str, first: str = "HTTP/1.1 200 OK") -> bytes:
-    """Write a response of these lines."""
-    return "\r\n".join((first, *lines, "", "")).encode("latin-1")
 
 
 class RequestTests(SynchronousTestCase):
@@ -93,10 +44,10 @@ class RequestTests(SynchronousTestCase):
     def test_taken_apart(self) -> None:
         """What is well-formed is read as it was sent, blanks around values aside."""
         head = parse_request_head(
-            b"\r\nQUERY /a%20b?\xe9 HTTP/1.0\r\nHost: x:80\r\nA:\t b \xe9\tc \r\na:\r\n\r\n"
+            b"\r\nQUERY /a%20b?%E9 HTTP/1.0\r\nHost: x:80\r\nA:\t b \xe9\t\x1bc \r\na:\r\n\r\n"
         )
-        fields = (("Host", "x:80"), ("A", "b \xe9\tc"), ("a", ""))
-        self.assertEqual(head, RequestHead("QUERY", b"/a%20b?\xe9", (1, 0), fields))
+        fields = (("Host", "x:80"), ("A", "b \xe9\t\x1bc"), ("a", ""))
+        self.assertEqual(head, RequestHead("QUERY", b"/a%20b?%E9", (1, 0), fields))
 
     def test_request_lines(self) -> None:
         """A request line has two single blanks and nothing odd (RFC 9112 section 3)."""
@@ -110,6 +61,7 @@ class RequestTests(SynchronousTestCase):
             "GET /\x0b HTTP/1.1",
             "GET /\0 HTTP/1.1",
             "GET /\r HTTP/1.1",
+            "GET /\xe9 HTTP/1.1",
             "G(T / HTTP/1.1",
             "G\xe9T / HTTP/1.1",
             "GET / HTTP/1.1\r",
@@ -142,7 +94,7 @@ class RequestTests(SynchronousTestCase):
             self.refused(octets)
 
     def test_field_lines(self) -> None:
-        """Names are tokens that the colon follows, values have no control octets."""
+        """Names are tokens that the colon follows, values have no NUL, CR or LF."""
         for line in (
             "X",
             ":",
@@ -160,8 +112,6 @@ class RequestTests(SynchronousTestCase):
             "X: a\rb",
             "X: a\nb",
             "X: a\r\r",
-            "X: \x7f",
-            "X: \x0b",
         ):
             self.refused(request(line))
 
@@ -316,140 +266,6 @@ class RequestTests(SynchronousTestCase):
         """What is written is read as the same."""
         head = RequestHead(method, target, (1, minor), (("Host", "x"), *fields))
         self.assertEqual(parse_request_head(serialise_request(head)), head)
-
-
-class ResponseTests(SynchronousTestCase):
-    """Responses are as RFC 9112 has them, or bad gateways."""
-
-    def refused(self, octets: bytes, method: str = "GET") -> None:
-        """See that a response, or what it says of its body, is refused."""
-        with self.subTest(octets=octets[:80]), self.assertRaises(BadMessage):
-            parse_response_head(octets).framing(method)
-
-    def test_taken_apart(self) -> None:
-        """What is well-formed is read as it was sent, a reason or none."""
-        fields = (("A", "b"), ("a", ""))
-        for first, expected in (
-            ("HTTP/1.1 200 OK", ((1, 1), 200, "OK")),
-            ("HTTP/1.0 404 n\xf6 such file ", ((1, 0), 404, "n\xf6 such file ")),
-            ("HTTP/1.1 599 ", ((1, 1), 599, "")),
-            ("HTTP/1.1 100", ((1, 1), 100, "")),
-        ):
-            with self.subTest(first=first):
-                head = parse_response_head(response("A: b", "a: ", first=first))
-                self.assertEqual(head, ResponseHead(*expected, fields))
-
-    def test_status_lines(self) -> None:
-        """A status line that is no status line is refused (RFC 9112 section 4)."""
-        for first in (
-            "",
-            "HTTP/1.1",
-            "HTTP/1.1 ",
-            "HTTP/1.1 20",
-            "HTTP/1.1 2000",
-            "HTTP/1.1 000 x",
-            "HTTP/1.1 600 x",
-            "HTTP/1.1 +20 x",
-            "HTTP/1.1  200 x",
-            " HTTP/1.1 200 x",
-            "HTTP/2.0 200 x",
-            "HTTP/0.9 200 x",
-            "http/1.1 200 x",
-            "ICY 200 OK",
-            "HTTP/1.1 200 a\0",
-            "HTTP/1.1 200 a\rb",
-            "HTTP/1.1 200 a\nb",
-        ):
-            self.refused(response(first=first))
-
-    def test_field_lines(self) -> None:
-        """Names and values are those of requests."""
-        for line in ("X", "X : x", ": x", "X\0: x", "X: \0", "X: a\rb", "X: a\nb", " X: x"):
-            self.refused(response(line))
-        self.refused(response("A: b").replace(b"\r\n", b"\n"))
-        self.refused(response() + b"x")
-        self.refused(b"\r\n" + response())
-
-    def test_folds(self) -> None:
-        """A blank takes the place of a fold (RFC 9112 section 5.2)."""
-        head = parse_response_head(response("A: b \r\n \t c", "\td", "B:", " ", "C:", " c"))
-        self.assertEqual(head.fields, (("A", "b c d"), ("B", ""), ("C", "c")))
-        self.refused(response("A: b\r\n c\0"))
-        self.refused(response("Content-Length: 1\r\n 2"))
-
-    def test_framing(self) -> None:
-        """A body has a length, is chunked, or ends with the connection, unless there is none."""
-        length, chunked = "Content-Length: 5", "Transfer-Encoding: Chunked"
-        found: Framing
-        for status, lines, method, found in (
-            (200, (), "GET", End.CLOSE),
-            (200, (length,), "GET", 5),
-            (200, ("Content-Length: 5, 5",), "GET", 5),
-            (200, (length, length), "GET", 5),
-            (200, (chunked,), "GET", End.CHUNKED),
-            (200, (length,), "HEAD", End.NO_BODY),
-            (200, (chunked,), "HEAD", End.NO_BODY),
-            (404, (), "HEAD", End.NO_BODY),
-            (304, (length,), "GET", End.NO_BODY),
-            (304, (chunked,), "GET", End.NO_BODY),
-            (204, (), "GET", End.NO_BODY),
-            (204, ("Content-Length: 0",), "GET", End.NO_BODY),
-            (100, (), "GET", End.NO_BODY),
-            (200, (), "CONNECT", End.NO_BODY),
-            (403, (length,), "CONNECT", 5),
-        ):
-            with self.subTest(status=status, lines=lines, method=method):
-                head = parse_response_head(response(*lines, first=f"HTTP/1.1 {status} x"))
-                self.assertEqual(head.framing(method), found)
-
-    def test_one_length(self) -> None:
-        """A length that is said several times is said once from here on (RFC 9110 section 8.6)."""
-        head = parse_response_head(response("Content-Length: 5,5", "A: b", "Content-Length: 5"))
-        self.assertEqual(head.fields, (("A", "b"), ("Content-Length", "5")))
-
-    def test_odd_framing(self) -> None:
-        """What could be read in two ways is not read at all."""
-        for lines in (
-            ("Content-Length: 1", "Content-Length: 2"),
-            ("Content-Length: 1, 2",),
-            ("Content-Length: 1, 01",),
-            ("Content-Length: 1,",),
-            ("Content-Length: +1",),
-            ("Content-Length:",),
-            ("Content-Length: " + "1" * 19,),
-            ("Content-Length: 1", "Transfer-Encoding: chunked"),
-            ("Content-Length: 1", "Transfer-Encoding: identity"),
-            ("Transfer-Encoding: identity",),
-            ("Transfer-Encoding: gzip, chunked",),
-            ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"),
-            ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
-            ("Transfer-Encoding: chunked, chunked",),
-            ("Transfer-Encoding: chunked, identity",),
-            ("Transfer-Encoding:",),
-        ):
-            for method in ("GET", "HEAD"):
-                self.refused(response(*lines), method)
-        self.refused(response("Transfer-Encoding: chunked", first="HTTP/1.0 200 OK"))
-        for line in ("Content-Length: 1", "Transfer-Encoding: chunked"):
-            for status in (100, 103, 204):
-                self.refused(response(line, first=f"HTTP/1.1 {status} x"))
-
-    @given(PIECES)
-    def test_one_error(self, octets: bytes) -> None:
-        """Whatever comes is read or refused; what is read is written and read again."""
-        try:
-            head = parse_response_head(octets)
-        except BadMessage:
-            return
-        self.assertEqual(parse_response_head(serialise_response(head)), head)
-
-    @given(st.integers(0, 9), st.integers(100, 599), VALUES, FIELDS)
-    def test_round_trip(
-        self, minor: int, status: int, reason: str, fields: list[tuple[str, str]]
-    ) -> None:
-        """What is written is read as the same."""
-        head = ResponseHead((1, minor), status, reason, tuple(fields))
-        self.assertEqual(parse_response_head(serialise_response(head)), head)
 
 
 class WritingTests(SynchronousTestCase):
