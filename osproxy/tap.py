@@ -34,13 +34,12 @@ from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
-from osproxy.web.channel import ClientSite
 from osproxy.web.connections import Connections
 from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
 from osproxy.web.pages.own import OwnPages, Status
-from osproxy.web.request import ClientRequest
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
+from osproxy.web.site import ClientSite
 from osproxy.web.tls import context_factory, wrap
 
 if TYPE_CHECKING:
@@ -218,7 +217,6 @@ def assemble(
         root,
         connections,
         reactor,
-        requestFactory=ClientRequest,
         client_timeout=settings.client_timeout,
     )
     listeners = Listeners(

@@ -21,11 +21,12 @@ from twisted.web.server import NOT_DONE_YET
 
 from osproxy.config.clients import allows
 from osproxy.http.cachestatus import CacheStatus
-from osproxy.http.fields import every, first
+from osproxy.http.fields import first
 from osproxy.http.paths import BadTarget, below, canonical_path, parse_target
 from osproxy.model import Answer, Asked, BodyBroken, Notice, Target
 from osproxy.web.accesslog import Record
 from osproxy.web.body import ClientGone
+from osproxy.web.content import BadContent
 from osproxy.web.sockets import UNIX, address_text
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Root(Resource):
         """Answer, sooner or later; a client that leaves cancels what is done for it alone."""
         exchange = Exchange(
             request,
-            _fields_of(request),
+            request.head.fields,
             request.channel.peer,
             self._clock.seconds(),
         )
@@ -153,6 +154,8 @@ class Root(Resource):
             # What was under way for a client ends in one way or another when it leaves.
             exchange.ended = _CLIENT_LEFT
             self._log.debug("{uri} was given up: {error!r}", uri=request.uri, error=error)
+        elif isinstance(error, BadContent):
+            self._fail(exchange, 400, f"{error}.")
         elif isinstance(error, BodyBroken):
             self._log.warn("{uri} is cut: {error}", uri=request.uri, error=error)
             self._fail(exchange, 502, f"{error}.")
@@ -178,7 +181,7 @@ class Root(Resource):
             backend,
             target,
             Asked(
-                head=request.method == b"HEAD",
+                head=request.head.method == "HEAD",
                 query=asked.query,
                 fields=exchange.fields,
                 client=exchange.client,
@@ -189,16 +192,18 @@ class Root(Resource):
     def _admit(self, exchange: Exchange) -> None:
         if exchange.client != UNIX and not allows(self._clients, exchange.client):
             raise Refused(403, f"{exchange.client} may not use this proxy.")
-        if exchange.request.method == b"CONNECT":
+        request = exchange.request
+        if request.refusal is not None:
+            raise Refused(request.refusal.status, f"{request.refusal}.")
+        if request.head.method == "CONNECT":
             raise Refused(
                 405, "No tunnels here: use http:// URLs with this proxy, or name it in baseurl."
             )
-        if exchange.request.method not in (b"GET", b"HEAD"):
+        if request.head.method not in ("GET", "HEAD"):
             raise Refused(405, f"Only {_ALLOWED} are answered.")
-        # RFC 9112 section 3.2.
-        hosts = every(exchange.fields, "host")
-        if len(hosts) > 1 or (not hosts and exchange.request.clientproto == b"HTTP/1.1"):
-            raise Refused(400, f"A request has one Host field, not {len(hosts)}.")
+        if request.head.expectations - {"100-continue"}:
+            # RFC 9110 section 10.1.1.
+            raise Refused(417, "No expectation but 100-continue is met.")
 
     def _find(self, host: str | None, path: str) -> tuple[Backend, Target]:
         if host is not None:
@@ -249,13 +254,14 @@ class Root(Resource):
         self._metrics.requests.labels(outcome, kind).inc()
         self._metrics.sent.labels(outcome, kind).inc(exchange.octets)
         request = exchange.request
+        head = request.head
         self._access_log.add(
             Record(
                 client=exchange.client,
                 at=exchange.began,
-                method=request.method.decode("latin-1"),
-                target=request.uri.decode("latin-1"),
-                protocol=request.clientproto.decode("latin-1"),
+                method=head.method,
+                target=head.target.decode("latin-1"),
+                protocol="HTTP/{}.{}".format(*head.version),
                 status=exchange.ended or request.code,
                 sent=exchange.octets,
                 referrer=first(exchange.fields, "referer"),
@@ -271,7 +277,7 @@ class Root(Resource):
 
 def _asked_for(request: ClientRequest) -> tuple[RequestTarget, str]:
     try:
-        asked = parse_target(request.uri)
+        asked = parse_target(request.head.target)
         return asked, canonical_path(asked.path)
     except BadTarget as error:
         raise Refused(400, f"{error}.") from error
@@ -279,14 +285,6 @@ def _asked_for(request: ClientRequest) -> tuple[RequestTarget, str]:
 
 def _own(notice: Notice) -> Answer:
     return Answer(notice, CacheStatus(), None)
-
-
-def _fields_of(request: ClientRequest) -> Fields:
-    return tuple(
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-    )
 
 
 def _is_ourselves(request: ClientRequest, host: str | None) -> bool:

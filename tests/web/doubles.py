@@ -18,12 +18,12 @@ from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
-from osproxy.web.channel import Channel, ClientSite
+from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.pages.own import OwnPages, Status
-from osproxy.web.request import ClientRequest
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
+from osproxy.web.site import ClientSite
 from tests.store.doubles import at_once
 from tests.web.clients import Wire
 from tests.web.reading import Got, request, responses
@@ -245,7 +245,7 @@ class Front:
             clock,
         )
         self.connections = Connections(100)
-        self.site = ClientSite(root, self.connections, clock, requestFactory=ClientRequest)
+        self.site = ClientSite(root, self.connections, clock)
 
     def add(self, record: Record) -> None:
         """See `osproxy.web.accesslog.AccessLog.add`."""
