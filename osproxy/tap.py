@@ -8,6 +8,7 @@ line on standard error and exit status 1, before anything is started.
 from __future__ import annotations
 
 import os
+import secrets
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,13 +35,13 @@ from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
-from osproxy.web.channel import ClientSite
 from osproxy.web.connections import Connections
 from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
 from osproxy.web.pages.own import OwnPages, Status
-from osproxy.web.request import ClientRequest
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
+from osproxy.web.routing import Routes
+from osproxy.web.site import ClientSite
 from osproxy.web.tls import context_factory, wrap
 
 if TYPE_CHECKING:
@@ -203,22 +204,25 @@ def assemble(
             connections=len(connections),
         )
 
+    # Of no other process, be it on the same host: two of us may well be in a row.
+    pseudonym = f"osproxy-{secrets.token_hex(4)}"
     access_log = AccessLog(_writer(open_log(settings.access_log)), reactor)
     root = Root(
         cache,
-        settings.backends,
+        Routes(settings.backends),
         settings.clients,
         OwnPages(lambda: cache.ready, status, metrics),
-        Responder(in_thread, reactor.seconds),
+        Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
         reactor,
+        pseudonym=pseudonym,
+        body_size=settings.client_body_size,
     )
     site = ClientSite(
         root,
         connections,
         reactor,
-        requestFactory=ClientRequest,
         client_timeout=settings.client_timeout,
     )
     listeners = Listeners(

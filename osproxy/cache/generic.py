@@ -21,7 +21,6 @@ from osproxy.cache.follow import FillReader
 from osproxy.cache.memory import Memory
 from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
-    METHODS,
     AsSaid,
     Travelling,
     last_hop,
@@ -33,7 +32,7 @@ from osproxy.cache.said import (
 )
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.unkept import far_ahead
-from osproxy.http import freshness, vary
+from osproxy.http import freshness, methods, vary
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.freshness import Verdict
@@ -301,7 +300,8 @@ class Generic:
         """Pass on what may change something, and forget what it may have changed."""
         asked = source.asked
         if asked.method == "OPTIONS" and last_hop(asked.fields):
-            return Answer(Notice(204, allow=METHODS), CacheStatus(), Kind.GENERIC)
+            allowed = Notice(204, allow=methods.allow(reading=False))
+            return Answer(allowed, CacheStatus(), Kind.GENERIC)
         try:
             reply = await source.as_asked()
         except BaseException:

@@ -32,9 +32,6 @@ _OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
 _OF_THIS_CLIENT = (
     "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
 )  # fmt: skip
-#: Methods that are passed on; TRACE would show clients' fields to scripts, CONNECT is no request
-#: to an origin.
-METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 # Fields that may name the authority.
 _POINTING = frozenset({"location", "content-location"})
 
@@ -105,7 +102,7 @@ class AsSaid:
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `osproxy.cache.heads.Rule`."""
         etag = first(reply.fields, "etag")
-        fields = without(storing.kept_fields(reply.fields), "etag")
+        fields = without(storing.kept_fields(reply.fields), "etag", "cache-status")
         if first(fields, "date") is None:
             # RFC 9110 section 6.6.1: whoever stores it says when it came.
             fields = (*fields, ("Date", format_date(reply.received_at)))

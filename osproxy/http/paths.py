@@ -14,8 +14,7 @@ from attrs import frozen
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-# Octets beyond ASCII have no place in a target, but clients send them: their escape is meant.
-_NON_ASCII = re.compile(rb"[\x80-\xff]")
+_VISIBLE = re.compile(rb"[!-~]*+")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"(https?)://([^/?]*+)(.*+)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(r"([A-Za-z0-9._~-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]*+))?")
@@ -56,13 +55,12 @@ def parse_target(raw: bytes) -> RequestTarget:
 
     A fragment, which no client should send, is dropped.
 
-    :raises BadTarget: for other forms, other schemes, control octets, user names in the authority
-        (RFC 9110 section 4.2.4).
+    :raises BadTarget: for other forms, other schemes, octets that are no visible character, user
+        names in the authority (RFC 9110 section 4.2.4).
     """
-    if _CONTROL.search(raw):
-        raise BadTarget("a control octet in the request target")
-    text = _NON_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw).decode("ascii")
-    text = text.partition("#")[0]
+    if not _VISIBLE.fullmatch(raw):
+        raise BadTarget("an octet in the request target that is no visible character")
+    text = raw.decode("ascii").partition("#")[0]
     host = None
     if not text.startswith("/"):
         found = _ABSOLUTE.fullmatch(text)

@@ -1,48 +1,52 @@
 """
-Connections of clients: HTTP/1 with limits on all that a client could make us wait for.
+Connections of clients: strict HTTP/1 in, and limits on all a client could make us wait for.
 
-Twisted's channel parses and keeps responses in order; here is when to lose patience. There is no
-timer per connection or request: each keeps a stamp, and one sweep looks at all of them. What is
-asked is answered in `osproxy.web.resource`.
+What a client sends is taken apart by `osproxy.web.incoming`, one request at a time. Twisted's
+channel, which is there for the response, is handed each head in one form that leaves nothing to be
+read differently, and never sees a body. Here is when a request has its turn, when a connection is
+read from, how it ends, and when to lose patience. What is asked is answered in
+`osproxy.web.resource`.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
-from twisted.web.server import Site
+from zope.interface import implementer
 
-from osproxy.web.sockets import Outflow, address_text, socket_beneath, tune
+from osproxy.http.lines import FIELD_LINE_AT_MOST, HEAD_AT_MOST, BadMessage
+from osproxy.http.messages import RequestHead, serialise_request
+from osproxy.web.incoming import Incoming, unframed
+from osproxy.web.sockets import Outflow, address_text, keep_alive, socket_beneath, tune
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IReactorTime, ITCPTransport
+    from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
     from twisted.web.http import Request
+    from twisted.web.http_headers import Headers
     from twisted.web.resource import IResource
 
-    from osproxy.web.connections import Connections
 
 HEAD_TIMEOUT = 30.0
 IDLE_TIMEOUT = 60.0
 CLIENT_TIMEOUT = 120.0
 
 LINGER = 2.0
-"""Seconds that a client has to end its side once it has taken all: TLS waits for its word."""
+"""Seconds that a client has to end its side once it has taken all, and sends no more."""
 
-REQUEST_AT_MOST = 64 * 1024
-"""Octets of a request, its body too: a GET has none, and another method is refused anyway."""
+READ_AHEAD = 64 * 1024
+"""Octets that may wait for their turn, or for who takes them; a read more can come on top."""
 
-_TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\n"
-_NOT_ALLOWED = b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"
-_SWEEP_EVERY = 1.0
-_MEASURE_EVERY = 5.0
-_COMPLAIN_EVERY = 60.0
+DROPPED_AT_MOST = 64 * 1024
+"""Octets of a body that are read although nobody wants them, to keep the connection."""
+
+# What stands for a head that could not be read: in the access log, and before Twisted.
+_UNREADABLE = RequestHead("-", b"-", (1, 1), ())
 
 _log = Logger()
 
@@ -51,11 +55,29 @@ class Phase(Enum):
     """What a connection is at."""
 
     IDLE = "between requests"
-    RECEIVING = "a request has begun to come"
+    RECEIVING = "a request has begun to come, or the rest of one is dropped"
     ANSWERING = "a response is under way"
-    CLOSING = "what is queued is sent, nothing is read"
+    CLOSING = "what is queued is sent, what comes is dropped"
 
 
+class Watch(Protocol):
+    """What a connection is told by who watches over all of them, see `osproxy.web.site`."""
+
+    reactor: IReactorTime
+    resource: IResource
+    head_timeout: float
+    idle_timeout: float
+    client_timeout: float
+    draining: bool
+
+    def admit(self, channel: Channel) -> bool:
+        """Register a new connection, or refuse it."""
+
+    def forget(self, channel: Channel) -> None:
+        """Give up the place of one that has ended."""
+
+
+@implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
     """
     One client's connection.
@@ -63,10 +85,18 @@ class Channel(HTTPChannel):
     :ivar number: tells connections apart, and the requests of one connection together.
     :ivar origin: the address it counts against: the client's, or that of the balancer before us.
     :ivar phase: what it is at.
+    :ivar half_closed: whether the client has ended its side.
     """
 
-    site: ClientSite
-    transport: ITCPTransport
+    site: Watch
+    # A connection of the reactor's, or one wrapped around it.
+    transport: Any
+    # Each an `osproxy.web.request.ClientRequest`, of which there is one at a time.
+    requests: list[Any]
+
+    # Twisted's own limits lie beyond ours, which count what came and not what is handed on.
+    MAX_LENGTH = 2 * FIELD_LINE_AT_MOST
+    totalHeadersSize = 2 * HEAD_AT_MOST
 
     def __init__(self) -> None:
         HTTPChannel.__init__(self)
@@ -75,14 +105,26 @@ class Channel(HTTPChannel):
         self.phase = Phase.IDLE
         self._since = 0.0
         self._patience = HEAD_TIMEOUT
-        self._received = 0
-        self._method = b""
+        self._linger_until = 0.0
+        self._fed_at = 0.0
         self._outflow: Outflow | None = None
+        self._incoming = Incoming(self._invite, self._flow)
+        self._head = _UNREADABLE
+        self._refusal: BadMessage | None = None
+        self._advancing = False
+        self._waits = False
+        self._full = False
+        self.half_closed = False
 
     @property
     def busy(self) -> bool:
         """Whether a response is under way."""
         return self.phase is Phase.ANSWERING
+
+    @property
+    def held(self) -> int:
+        """Octets that have come and wait."""
+        return self._incoming.held
 
     @property
     def peer(self) -> str:
@@ -109,44 +151,170 @@ class Channel(HTTPChannel):
         HTTPChannel.connectionLost(self, reason)
         self.site.forget(self)
 
+    # What comes.
+
     def dataReceived(self, data: bytes) -> None:
-        """Take what a client sends, until it is more than a request can need."""
+        """Take what a client sends."""
+        now = self.site.reactor.seconds()
         if self.phase is Phase.CLOSING:
+            self._since = min(now, self._linger_until)
             return
-        if self.phase is Phase.IDLE:
-            self._begin()
-            self._method = data.partition(b" ")[0]
-        self._received += len(data)
-        HTTPChannel.dataReceived(self, data)
-        if self.phase is Phase.IDLE and self.requests:
-            # The last of several requests in one piece, and not yet whole.
-            self._begin()
-        elif self.phase is Phase.RECEIVING and self._received > REQUEST_AT_MOST:
-            # A body belongs to a method that is refused; with GET it is the body that is too much.
-            refusal = _TOO_LARGE if self._method in (b"GET", b"HEAD") else _NOT_ALLOWED
-            self.transport.write(refusal + b"Connection: close\r\n\r\n")
+        self._fed_at = now
+        self._incoming.receive(data)
+        self._advance()
+
+    def readConnectionLost(self) -> None:
+        """Answer what a client asked before it ended its side (RFC 9293 section 3.6), no more."""
+        if self.half_closed:
+            # Where Twisted has the transport go on reading, it is told again.
+            return
+        self.half_closed = True
+        if self.phase is Phase.CLOSING:
+            self.transport.loseConnection()
+        else:
+            if self._outflow is not None:
+                keep_alive(self._outflow.socket)
+            self._incoming.end()
+            self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """Wait for the client to end its side, too."""
+
+    def _advance(self) -> None:
+        """Have requests that have come answered, as far as it is their turn."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._next():
+                pass
+        finally:
+            self._advancing = False
+        self._regulate()
+
+    def _next(self) -> bool:
+        """Have the next request answered if it has come and may be; say whether it was."""
+        # Responses that the client does not take are not added to.
+        if self.phase in (Phase.ANSWERING, Phase.CLOSING) or self._full:
+            return False
+        incoming = self._incoming
+        if incoming.unfinished:
+            if incoming.broken:
+                self.loseConnection()
+            return False
+        try:
+            head = incoming.next()
+            if head is None and incoming.begun and self.half_closed:
+                raise BadMessage("an end within the head")
+        except BadMessage as error:
+            self._ask(_UNREADABLE, error)
+            return True
+        if head is not None:
+            self._ask(head)
+            return True
+        if self.half_closed:
             self.loseConnection()
+        elif incoming.begun != (self.phase is Phase.RECEIVING):
+            self._enter(Phase.RECEIVING if incoming.begun else Phase.IDLE)
+        return False
+
+    def _ask(self, head: RequestHead, refusal: BadMessage | None = None) -> None:
+        self._head, self._refusal = head, refusal
+        HTTPChannel.dataReceived(self, serialise_request(unframed(head)))
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Tell whether the connection outlives this response."""
+        return self._head.persistent and self._refusal is None and not self.site.draining
 
     def allContentReceived(self) -> None:
         """Have the request answered; its answer may take as long as the client takes octets."""
         now = self._enter(Phase.ANSWERING)
         if self._outflow is not None:
             self._outflow.moved_at = now
-        if self.site.draining:
-            self.drain()
+        content = None if self._refusal is not None else self._incoming.content
+        self.requests[-1].begin(self._head, content, self._refusal)
         HTTPChannel.allContentReceived(self)
+
+    # When to read.
+
+    def pauseProducing(self) -> None:
+        """Note that the client takes less than there is for it."""
+        self._full = True
+        HTTPChannel.pauseProducing(self)
+
+    def resumeProducing(self) -> None:
+        """Go on, with the next request as well."""
+        self._full = False
+        HTTPChannel.resumeProducing(self)
+        self._advance()
+
+    def _flow(self) -> None:
+        self._fed_at = self.site.reactor.seconds()
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Read no more while enough waits; what Twisted has us pause for is its own affair."""
+        if self.phase is Phase.CLOSING or self.half_closed:
+            return
+        if self.held > READ_AHEAD:
+            self._waits = True
+            self.transport.pauseProducing()
+        elif self._waits:
+            self._waits = False
+            if self.busy or not self._full:
+                self.transport.resumeProducing()
+
+    def _invite(self) -> None:
+        """Tell a client that it may send its content (RFC 9110 section 10.1.1)."""
+        if self.requests and not self.requests[0].startedWriting:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # How responses begin and end.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Say that the connection ends where it will, be it for content that nobody takes."""
+        content = self._incoming.content
+        if content is not None and (not content.taken or content.trouble is not None):
+            self.persistent = self.persistent and content.ends_within(DROPPED_AT_MOST)
+        if not self.persistent:
+            headers.setRawHeaders(b"Connection", [b"close"])
+        HTTPChannel.writeHeaders(self, version, code, reason, headers)
 
     def requestDone(self, request: Request) -> None:
         """Wait for the next request, or go on with it if it is here."""
+        content = self._incoming.content
+        if content is not None:
+            content.close()
+            self.persistent = self.persistent and content.ends_within(DROPPED_AT_MOST)
         if self.phase is Phase.ANSWERING:
-            self._enter(Phase.IDLE)
+            self._enter(Phase.RECEIVING if self._incoming.unfinished else Phase.IDLE)
             self._patience = self.site.idle_timeout
         HTTPChannel.requestDone(self, request)
+        self._advance()
 
     def loseConnection(self) -> None:
-        """Close, once what is queued has been taken."""
-        self._enter(Phase.CLOSING)
-        HTTPChannel.loseConnection(self)
+        """Close, once what is queued has been taken; slowly where the client may still send."""
+        incoming = self._incoming
+        sending = incoming.unfinished or self.held > 0 or self._refusal is not None
+        self._close(lingering=sending)
+
+    def _close(self, *, lingering: bool) -> None:
+        """
+        Close; in stages where there is something to be read first.
+
+        What comes to a closed socket makes the kernel throw away what the client has yet to read,
+        so that our side is closed first, and the client's read from (RFC 9112 section 9.6).
+        """
+        self._linger_until = self._enter(Phase.CLOSING) + self.site.head_timeout
+        if not self.half_closed:
+            # The end of TLS has to be read in any case.
+            self.transport.resumeProducing()
+        by_halves = ITCPTransport.providedBy(self.transport) and not self.isSecure()
+        if lingering and by_halves and not self.half_closed:
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+        else:
+            HTTPChannel.loseConnection(self)
 
     def abort(self) -> None:
         """Break the connection now: what is not sent is lost, and the client can tell."""
@@ -154,11 +322,12 @@ class Channel(HTTPChannel):
 
     def drain(self) -> None:
         """Take no further request; close once nothing is under way."""
-        if self.phase is Phase.IDLE:
-            self.loseConnection()
-        elif self.phase is Phase.ANSWERING:
+        if self.phase is Phase.ANSWERING:
             self.persistent = False
-            self.requests[0].responseHeaders.setRawHeaders(b"connection", [b"close"])
+        elif self.phase is Phase.IDLE or self._incoming.unfinished:
+            self.loseConnection()
+
+    # When to lose patience.
 
     def sweep(self, now: float, measure: bool) -> None:
         """Close the connection if something is overdue; ``measure`` whether its client stalls."""
@@ -166,134 +335,39 @@ class Channel(HTTPChannel):
         if self.phase is Phase.RECEIVING:
             if waited >= self.site.head_timeout:
                 _log.debug("{peer} did not finish its request", peer=self.peer)
-                self.loseConnection()
+                self._close(lingering=False)
         elif self.phase is Phase.IDLE and waited >= self._patience and not self._queued:
             self.loseConnection()
         elif self.phase is Phase.CLOSING and waited >= LINGER and not self._queued:
             self.abort()
+        elif (silent := self._silent(now)) >= self.site.client_timeout:
+            self._cut("has sent nothing", silent)
         elif measure and self._outflow is not None:
             stalled = self._outflow.stalled(now)
             if stalled >= self.site.client_timeout:
-                _log.info(
-                    "{peer} has taken nothing for {seconds:.0f} s and is cut",
-                    peer=self.peer,
-                    seconds=stalled,
-                )
+                self._cut("has taken nothing", stalled)
+            elif self.half_closed and self._outflow.gone:
                 self.abort()
+
+    def _silent(self, now: float) -> float:
+        """Say for how many seconds content is waited for of which none comes."""
+        content = self._incoming.content
+        return now - self._fed_at if content is not None and content.wanted else 0.0
+
+    def _cut(self, what: str, seconds: float) -> None:
+        _log.info(
+            "{peer} {what} for {seconds:.0f} s and is cut",
+            peer=self.peer,
+            what=what,
+            seconds=seconds,
+        )
+        self.abort()
 
     @property
     def _queued(self) -> int:
         return 0 if self._outflow is None else self._outflow.queued
 
-    def _begin(self) -> None:
-        self._enter(Phase.RECEIVING)
-        self._received = 0
-
     def _enter(self, phase: Phase) -> float:
         self.phase = phase
         self._since = self.site.reactor.seconds()
         return self._since
-
-
-class ClientSite(Site):
-    """
-    Makes the channels of all listeners, plain and TLS, and keeps watch over them.
-
-    :ivar draining: whether connections end with the response that is under way.
-    """
-
-    protocol = Channel  # type: ignore[assignment]
-    noisy = False
-
-    def __init__(
-        self,
-        resource: IResource,
-        connections: Connections,
-        reactor: IReactorTime,
-        *,
-        requestFactory: type[Request] | None = None,
-        head_timeout: float = HEAD_TIMEOUT,
-        idle_timeout: float = IDLE_TIMEOUT,
-        client_timeout: float = CLIENT_TIMEOUT,
-    ) -> None:
-        # No timeout of Twisted's: each octet of a head would put it off.
-        Site.__init__(self, resource, requestFactory, timeout=None, reactor=reactor)
-        self.connections = connections
-        self.head_timeout = head_timeout
-        self.idle_timeout = idle_timeout
-        self.client_timeout = client_timeout
-        self.draining = False
-        self._made = 0
-        self._complain_at = 0.0
-        self._measure_at = 0.0
-        self._sweeping = LoopingCall(self._sweep)
-        self._sweeping.clock = reactor
-
-    def admit(self, channel: Channel) -> bool:
-        """Register a new connection, or refuse it; say so once a minute at most."""
-        if self.draining:
-            return False
-        if not self.connections.add(channel):
-            now = self.reactor.seconds()
-            if now >= self._complain_at:
-                self._complain_at = now + _COMPLAIN_EVERY
-                _log.warn(
-                    "{origin} has {limit} connections and got no more ({refused} refused so far)",
-                    origin=channel.origin,
-                    limit=self.connections.limit,
-                    refused=self.connections.refused,
-                )
-            return False
-        self._made += 1
-        channel.number = self._made
-        if not self._sweeping.running:
-            self._sweeping.start(_SWEEP_EVERY, now=False)
-        return True
-
-    def forget(self, channel: Channel) -> None:
-        """Give up the place of a connection that has ended."""
-        self.connections.remove(channel)
-        if not len(self.connections) and self._sweeping.running:
-            self._sweeping.stop()
-
-    def drain(self) -> None:
-        """Close what is idle; let what is under way be the last of its connection."""
-        self.draining = True
-        for connection in self.connections:
-            connection.drain()
-
-    def cut(self) -> int:
-        """Break the connections that are left, and say how many."""
-        left = len(self.connections)
-        for connection in self.connections:
-            connection.abort()
-        return left
-
-    def when_idle(self) -> Deferred[None]:
-        """Fire once no connection is left."""
-        return self.connections.when_empty()
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """Offer HTTP/1.1 alone: HTTP/2 costs several times the CPU for bodies."""
-        return [b"http/1.1"]
-
-    def startFactory(self) -> None:
-        """Need nothing of Twisted's access log."""
-
-    def stopFactory(self) -> None:
-        """Keep watching: connections outlive the listeners while they drain."""
-
-    def log(self, request: Request) -> None:
-        """Leave the access log to `osproxy.web.accesslog`."""
-
-    def _sweep(self) -> None:
-        now = self.reactor.seconds()
-        measure = now >= self._measure_at
-        if measure:
-            self._measure_at = now + _MEASURE_EVERY
-        for connection in self.connections:
-            try:
-                connection.sweep(now, measure)
-            except Exception:
-                # One connection that cannot be judged must not end the watch over the others.
-                _log.failure("cannot judge a connection")

@@ -4,38 +4,54 @@ A request as the listeners hand it on.
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from twisted.web.server import Request
 
 if TYPE_CHECKING:
+    from osproxy.http.lines import BadMessage
+    from osproxy.http.messages import RequestHead
     from osproxy.web.channel import Channel
+    from osproxy.web.content import RequestContent
 
 
 class ClientRequest(Request):
     """
-    A request whose body, if it has one, is read and forgotten: no method of ours takes one.
+    A request as `osproxy.web.channel` read it; Twisted's part is to write the response.
 
     A response has the Content-Type that it was given, or none.
+
+    :ivar head: what counts: of method, target and fields Twisted has a copy.
+    :ivar content: its content, which may be taken; None if it has none. It is closed when the
+        request ends.
+    :ivar refusal: what is wrong with it, for one that could not be read; its head is made up.
     """
 
     channel: Channel
+    head: RequestHead
+    content: RequestContent | None
+    refusal: BadMessage | None
     defaultContentType = None
+
+    def begin(
+        self, head: RequestHead, content: RequestContent | None, refusal: BadMessage | None
+    ) -> None:
+        """Take what was read."""
+        self.head, self.content, self.refusal = head, content, refusal
 
     @property
     def gone(self) -> bool:
         """Whether the connection was lost: from then on nothing can be said, or finished."""
         return self._disconnected
 
+    def gotLength(self, length: int | None) -> None:
+        """Have no content of Twisted's."""
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Have it answered without looking for arguments, in the target or in a form."""
+        self.method, self.uri, self.clientproto = command, path, version
+        self.process()
+
     def process(self) -> None:
         """Give every request to the one resource, ``*`` too, which Twisted would answer itself."""
-        self.site = self.channel.site
-        self.render(self.site.resource)
-
-    def gotLength(self, length: int | None) -> None:  # noqa: N802
-        """Keep no place for the body: Twisted would make a file of a large one."""
-        self.content = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        """Forget a piece of the body."""
+        self.render(self.channel.site.resource)

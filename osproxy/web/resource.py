@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -20,12 +20,14 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from osproxy.config.clients import allows
+from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
-from osproxy.http.fields import every, first
-from osproxy.http.paths import BadTarget, below, canonical_path, parse_target
-from osproxy.model import Answer, Asked, BodyBroken, Notice, Target
+from osproxy.http.fields import first
+from osproxy.model import Answer, Asked, BodyBroken, Notice
 from osproxy.web.accesslog import Record
 from osproxy.web.body import ClientGone
+from osproxy.web.content import BadContent
+from osproxy.web.routing import Refused, permit, place_of
 from osproxy.web.sockets import UNIX, address_text
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from osproxy.cache.cache import Cache
     from osproxy.http.fields import Fields
-    from osproxy.http.paths import RequestTarget
     from osproxy.metrics import Metrics
     from osproxy.model import Backend
     from osproxy.repo.kinds import Kind
@@ -44,18 +45,10 @@ if TYPE_CHECKING:
     from osproxy.web.pages.own import OwnPages
     from osproxy.web.request import ClientRequest
     from osproxy.web.respond import Responder
+    from osproxy.web.routing import Place, Routes
 
-_ALLOWED = "GET, HEAD"
 # nginx's word in its log for a client that left before its answer was complete.
 _CLIENT_LEFT = 499
-
-
-class Refused(Exception):
-    """A request that is answered without the cache, with a status and a line that says why."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 @define(eq=False)
@@ -91,29 +84,40 @@ class Root(Resource):
     def __init__(
         self,
         cache: Cache,
-        backends: Sequence[Backend],
+        routes: Routes,
         clients: Sequence[IPv4Network | IPv6Network],
         pages: OwnPages,
         responder: Responder,
         access_log: AccessLog,
         metrics: Metrics,
         clock: IReactorTime,
+        *,
+        pseudonym: str,
+        body_size: int,
     ) -> None:
+        """
+        Make it.
+
+        :param pseudonym: our own, of which there is no second one (RFC 9110 section 7.6.3).
+        :param body_size: octets that one request to a generic backend may bring.
+        """
         super().__init__()
         self._cache = cache
-        self._backends = sorted(backends, key=lambda backend: -len(backend.prefix))
+        self._routes = routes
         self._clients = clients
         self._pages = pages
         self._responder = responder
         self._access_log = access_log
         self._metrics = metrics
         self._clock = clock
+        self._pseudonym = pseudonym
+        self._body_size = body_size
 
     def render(self, request: ClientRequest) -> int:
         """Answer, sooner or later; a client that leaves cancels what is done for it alone."""
         exchange = Exchange(
             request,
-            _fields_of(request),
+            request.head.fields,
             request.channel.peer,
             self._clock.seconds(),
         )
@@ -153,6 +157,8 @@ class Root(Resource):
             # What was under way for a client ends in one way or another when it leaves.
             exchange.ended = _CLIENT_LEFT
             self._log.debug("{uri} was given up: {error!r}", uri=request.uri, error=error)
+        elif (trouble := _trouble_with(request, error)) is not None:
+            self._fail(exchange, trouble.status, f"{trouble}.")
         elif isinstance(error, BodyBroken):
             self._log.warn("{uri} is cut: {error}", uri=request.uri, error=error)
             self._fail(exchange, 502, f"{error}.")
@@ -164,53 +170,57 @@ class Root(Resource):
         request = exchange.request
         try:
             self._admit(exchange)
-            asked, path = _asked_for(request)
-            host = None if _is_ourselves(request, asked.host) else asked.host
-            page = None if host is not None else self._pages.own_page(path)
+            if request.head.method == "OPTIONS" and request.head.target == b"*":
+                # About the proxy as a whole (RFC 9110 section 9.3.7).
+                return _own(Notice(204, allow=methods.allow(reading=False)))
+            if request.head.method == "CONNECT":
+                permit("CONNECT", None)
+            place = place_of(request.head.target)
+            if _is_ourselves(request, place.host):
+                place = evolve(place, host=None)
+            page = None if place.host is not None else self._pages.own_page(place.path)
             if page is not None:
+                permit(request.head.method, None)
                 return _own(Notice(page.status, page.body, page.content_type))
-            backend, target = self._find(host, path)
+            backend, target = self._routes.find(place)
+            permit(request.head.method, backend)
+            asked = self._asked(exchange, place, backend)
         except Refused as refused:
-            if refused.status == 405:
-                request.setHeader("Allow", _ALLOWED)
-            return _own(Notice(refused.status, f"{refused}\n".encode()))
-        return await self._cache.obtain(
-            backend,
-            target,
-            Asked(
-                method=request.method.decode("latin-1"),
-                query=asked.query,
-                fields=exchange.fields,
-                client=exchange.client,
-                connection=request.channel.number,
-            ),
-        )
+            return _own(Notice(refused.status, f"{refused}\n".encode(), allow=refused.allowed))
+        return await self._cache.obtain(backend, target, asked)
 
     def _admit(self, exchange: Exchange) -> None:
         if exchange.client != UNIX and not allows(self._clients, exchange.client):
             raise Refused(403, f"{exchange.client} may not use this proxy.")
-        if exchange.request.method == b"CONNECT":
-            raise Refused(
-                405, "No tunnels here: use http:// URLs with this proxy, or name it in baseurl."
-            )
-        if exchange.request.method not in (b"GET", b"HEAD"):
-            raise Refused(405, f"Only {_ALLOWED} are answered.")
-        # RFC 9112 section 3.2.
-        hosts = every(exchange.fields, "host")
-        if len(hosts) > 1 or (not hosts and exchange.request.clientproto == b"HTTP/1.1"):
-            raise Refused(400, f"A request has one Host field, not {len(hosts)}.")
+        request = exchange.request
+        if request.refusal is not None:
+            raise Refused(request.refusal.status, f"{request.refusal}.")
+        if request.head.expectations - {"100-continue"}:
+            # RFC 9110 section 10.1.1.
+            raise Refused(417, "No expectation but 100-continue is met.")
+        if via.seen(exchange.fields, self._pseudonym):
+            raise Refused(508, "This request has come by here before.")
 
-    def _find(self, host: str | None, path: str) -> tuple[Backend, Target]:
-        if host is not None:
-            for backend in self._backends:
-                if host in backend.hosts:
-                    return backend, Target(backend.prefix, path)
-            raise Refused(403, f"{host} is not served by this proxy.")
-        for backend in self._backends:
-            rest = below(backend.prefix, path)
-            if rest is not None:
-                return backend, Target(backend.prefix, rest)
-        raise Refused(404, "No backend serves this path.")
+    def _asked(self, exchange: Exchange, place: Place, backend: Backend) -> Asked:
+        head, content = exchange.request.head, exchange.request.content
+        if not backend.generic:
+            # What is sent along with a GET of a file means nothing (RFC 9110 section 9.3.1).
+            content = None
+        elif content is not None:
+            if (content.length or 0) > self._body_size:
+                raise Refused(413, f"More than {self._body_size} octets are not taken.")
+            content.limit(self._body_size)
+        return Asked(
+            method=head.method,
+            query=place.query,
+            fields=exchange.fields,
+            client=exchange.client,
+            connection=exchange.request.channel.number,
+            body=content,
+            scheme="https" if exchange.request.isSecure() else "http",
+            absolute=place.host is not None,
+            via=via.add(exchange.fields, "{}.{}".format(*head.version), self._pseudonym),
+        )
 
     def _counter(self, exchange: Exchange) -> Callable[[int], None]:
         def sent(octets: int) -> None:
@@ -249,13 +259,14 @@ class Root(Resource):
         self._metrics.requests.labels(outcome, kind).inc()
         self._metrics.sent.labels(outcome, kind).inc(exchange.octets)
         request = exchange.request
+        head = request.head
         self._access_log.add(
             Record(
                 client=exchange.client,
                 at=exchange.began,
-                method=request.method.decode("latin-1"),
-                target=request.uri.decode("latin-1"),
-                protocol=request.clientproto.decode("latin-1"),
+                method=head.method,
+                target=head.target.decode("latin-1"),
+                protocol="HTTP/{}.{}".format(*head.version),
                 status=exchange.ended or request.code,
                 sent=exchange.octets,
                 referrer=first(exchange.fields, "referer"),
@@ -269,24 +280,16 @@ class Root(Resource):
         )
 
 
-def _asked_for(request: ClientRequest) -> tuple[RequestTarget, str]:
-    try:
-        asked = parse_target(request.uri)
-        return asked, canonical_path(asked.path)
-    except BadTarget as error:
-        raise Refused(400, f"{error}.") from error
+def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None:
+    """Find out whether it is the content of the request that an answer has failed for."""
+    if isinstance(error, BadContent):
+        return error
+    trouble = None if request.content is None else request.content.trouble
+    return trouble if isinstance(error, BodyBroken) and isinstance(trouble, BadContent) else None
 
 
 def _own(notice: Notice) -> Answer:
     return Answer(notice, CacheStatus(), None)
-
-
-def _fields_of(request: ClientRequest) -> Fields:
-    return tuple(
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-    )
 
 
 def _is_ourselves(request: ClientRequest, host: str | None) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from osproxy.http import via
 from osproxy.http.conditions import Outcome, applicable_range, evaluate
 from osproxy.http.fields import end_to_end, every, first, format_date, without
 from osproxy.http.multipart import multipart
@@ -134,9 +135,10 @@ def _parts(fields: Fields, spans: tuple[Span, ...], length: int, boundary: str) 
 class Responder:
     """Sends answers; knows the fields that all of them carry."""
 
-    def __init__(self, in_thread: InThread, now: Callable[[], float]) -> None:
+    def __init__(self, in_thread: InThread, now: Callable[[], float], pseudonym: str) -> None:
         self._in_thread = in_thread
         self._now = now
+        self._pseudonym = pseudonym
 
     async def respond(
         self, request: ClientRequest, answer: Answer, asked: Fields, sent: Callable[[int], None]
@@ -245,8 +247,9 @@ class Responder:
             say("Date", format_date(self._now() if date is None else date))
         if answer.age is not None and date is not None:
             say("Age", str(answer.age))
-        say("Server", "osproxy")
-        say("Via", ", ".join([*every(fields, "via"), "1.1 osproxy"]))
+        if first(fields, "server") is None:
+            say("Server", "osproxy")
+        say("Via", via.add(fields, "1.1", self._pseudonym))
         say("Cache-Status", _chained(fields, answer))
 
 

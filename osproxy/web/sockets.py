@@ -7,6 +7,7 @@ It is looked for below TLS too. In tests that run in memory there is none, and a
 from __future__ import annotations
 
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -56,6 +57,15 @@ def tune(connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_AT_MOST)
 
 
+def keep_alive(connected: socket.socket) -> None:
+    """Have the kernel find out within about a minute and a quarter that a peer is gone."""
+    if connected.family != socket.AF_UNIX:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+
 @define(eq=False)
 class Outflow:
     """
@@ -64,15 +74,23 @@ class Outflow:
     :ivar moved_at: when it was last seen to take something, or had nothing to take.
     """
 
-    _socket: socket.socket
+    socket: socket.socket
     moved_at: float
     _taken: int = 0
 
     @property
     def queued(self) -> int:
         """Octets in the kernel that the peer has not acknowledged."""
-        answer = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(_INT.size))
+        answer = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(_INT.size))
         return int(_INT.unpack(answer)[0])
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is at the other end any more, which ending one's side alone is not."""
+        poll = select.poll()
+        # These two are told without being asked for.
+        poll.register(self.socket, 0)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
     def stalled(self, now: float) -> float:
         """Say for how many seconds octets wait of which the peer takes none."""
@@ -85,7 +103,7 @@ class Outflow:
     def _acknowledged(self, queued: int) -> int:
         # The queue alone can look unmoved, since it is filled up as fast as it is taken from.
         # What was acknowledged cannot: it only grows. A Unix socket has nothing of the kind.
-        if self._socket.family == socket.AF_UNIX:
+        if self.socket.family == socket.AF_UNIX:
             return queued
-        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
         return int(_BYTES_ACKED.unpack(info)[0])

@@ -11,12 +11,15 @@ from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from osproxy.web.channel import Channel, ClientSite
+from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
+from osproxy.web.site import ClientSite
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
     from twisted.web.http import Request
+
+    from osproxy.web.request import ClientRequest
 
 HEAD = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -28,10 +31,10 @@ class Answers(Resource):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Request] = []
-        self.waiting: list[Deferred[Request]] = []
+        self.asked: list[ClientRequest] = []
+        self.waiting: list[Deferred[ClientRequest]] = []
 
-    def render(self, request: Request) -> int:
+    def render(self, request: ClientRequest) -> int:
         """Keep the request."""
         self.asked.append(request)
         waiting, self.waiting = self.waiting, []
@@ -39,9 +42,9 @@ class Answers(Resource):
             waiter.callback(request)
         return NOT_DONE_YET
 
-    def when_asked(self) -> Deferred[Request]:
+    def when_asked(self) -> Deferred[ClientRequest]:
         """Fire with the next request."""
-        waiter: Deferred[Request] = Deferred()
+        waiter: Deferred[ClientRequest] = Deferred()
         self.waiting.append(waiter)
         return waiter
 

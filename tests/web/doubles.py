@@ -18,12 +18,13 @@ from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
-from osproxy.web.channel import Channel, ClientSite
+from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.pages.own import OwnPages, Status
-from osproxy.web.request import ClientRequest
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
+from osproxy.web.routing import Routes
+from osproxy.web.site import ClientSite
 from tests.store.doubles import at_once
 from tests.web.clients import Wire
 from tests.web.reading import Got, request, responses
@@ -236,16 +237,18 @@ class Front:
         status = Status("1", 0.0, 0, 0, 0, 0, 0)
         root = Root(
             cast("Cache", self.cache),
-            backends,
+            Routes(backends),
             networks(clients),
             OwnPages(lambda: True, lambda: status, self.metrics),
-            Responder(in_thread, clock.seconds),
+            Responder(in_thread, clock.seconds, "osproxy-1"),
             cast("AccessLog", self),
             self.metrics,
             clock,
+            pseudonym="osproxy-1",
+            body_size=100,
         )
         self.connections = Connections(100)
-        self.site = ClientSite(root, self.connections, clock, requestFactory=ClientRequest)
+        self.site = ClientSite(root, self.connections, clock)
 
     def add(self, record: Record) -> None:
         """See `osproxy.web.accesslog.AccessLog.add`."""

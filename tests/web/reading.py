@@ -123,6 +123,10 @@ class Client(Protocol):
         transport = cast("Any", self.transport)
         (transport.resumeProducing if on else transport.pauseProducing)()
 
+    def half_close(self) -> None:
+        """Send no more, and go on reading."""
+        cast("Any", self.transport).loseWriteConnection()
+
     def leave(self) -> None:
         """Break the connection, if it has not ended yet."""
         if self.reason is None:

@@ -15,8 +15,8 @@ from twisted.web.server import NOT_DONE_YET
 from osproxy.http.ranges import Span
 from osproxy.model import BodyDiverted, Relayed
 from osproxy.web.body import BLOCK, TURN, send
-from osproxy.web.channel import ClientSite
 from osproxy.web.connections import Connections
+from osproxy.web.site import ClientSite
 from tests.store.doubles import at_once
 from tests.web.cases import LARGE, MB, SocketsTestCase
 from tests.web.doubles import File, Onward, Passing, answer_of, broken, relay_of, stored
@@ -254,7 +254,7 @@ class TurnsTests(TestCase):
         site = ClientSite(sending, Connections(1), real_reactor)
         client = await connect(listen(self, site))
         client.send(request("/a"))
-        await client.received(len(LARGE) + 100)
+        await client.received(len(LARGE) + 40)
         self.assertGreater(max(sending.moved), BLOCK)
         self.assertLessEqual(max(sending.moved), TURN)
         self.assertEqual(sum(sending.moved), len(LARGE))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Backend, Target
-from tests.web.doubles import NOW, Front, notice
+from tests.web.doubles import BACKENDS, NOW, Front, notice
 from tests.web.reading import request, responses
 
 
@@ -51,9 +52,11 @@ class MethodsTests(RootTestCase):
         self.assertEqual(self.front.ask("/-/healthy", method="POST").status, 405)
 
     def test_all_of_the_server(self) -> None:
-        """OPTIONS of the server as a whole is no exception, and is logged."""
-        self.assertEqual(self.front.ask("*", method="OPTIONS").status, 405)
-        self.assertEqual([record.status for record in self.front.records], [405])
+        """OPTIONS of the server as a whole is told what goes anywhere, and is logged."""
+        got = self.front.ask("*", method="OPTIONS")
+        self.assertEqual((got.status, got.body), (204, b""))
+        self.assertIn("OPTIONS", got["Allow"])
+        self.assertEqual([record.status for record in self.front.records], [204])
 
     def test_tunnel(self) -> None:
         """A client that wants a tunnel is told what to do instead."""
@@ -186,6 +189,74 @@ class TargetsTests(RootTestCase):
         self.assertEqual((asked.query, asked.client, asked.connection), ("b=c%20d", "192.0.2.1", 1))
         self.assertEqual(dict(asked.fields)["Range"], "bytes=0-1")
         self.assertIn(("X-A", "\xe9"), [(name, value) for name, value in asked.fields])
+
+
+class GenericTests(RootTestCase):
+    """What goes on to a generic backend."""
+
+    def setUp(self) -> None:
+        """Have one."""
+        super().setUp()
+        self.front = Front(
+            self.clock, backends=(Backend("/api", "https://api.example", generic=True), BACKENDS[0])
+        )
+        self.front.cache.put("/api/x", notice)
+
+    def test_methods(self) -> None:
+        """Methods go on, but for those that are no request to an origin."""
+        for method in ("POST", "PATCH", "FROB", "OPTIONS"):
+            self.assertEqual(self.front.ask("/api/x", method=method).status, 200)
+            self.assertEqual(self.front.cache.asked[-1][2].method, method)
+        got = self.front.ask("/api/x", method="TRACE")
+        self.assertEqual(got.status, 405)
+        self.assertIn("POST", got["Allow"])
+
+    def test_way(self) -> None:
+        """The cache is told which way a request has come, and to which kind of address."""
+        self.front.ask("/api/x?q", "Via: 1.0 before")
+        asked = self.front.cache.asked[0][2]
+        self.assertEqual(asked.via, "1.0 before, 1.1 osproxy-1")
+        self.assertEqual((asked.scheme, asked.absolute, asked.query), ("http", False, "q"))
+
+    def test_loop(self) -> None:
+        """A request that has been here before goes no further (RFC 9110 section 7.6.3)."""
+        for target in ("/api/x", "/a.rpm"):
+            got = self.front.ask(target, "Via: 1.1 other, 1.1 osproxy-1 (x)")
+            self.assertEqual(got.status, 508)
+        self.assertEqual(self.front.cache.asked, [])
+        self.assertEqual(self.front.ask("/api/x", "Via: 1.1 osproxy-10").status, 200)
+
+    def test_content(self) -> None:
+        """Content goes on to a generic backend, and is no part of a question for a file."""
+        self.front.cache.put("/a", notice)
+        for target, expected in (("/api/x", 3), ("/a", None)):
+            channel, _ = self.front.connect()
+            channel.dataReceived(request(target, "Content-Length: 3") + b"abc")
+            body = self.front.cache.asked[-1][2].body
+            self.assertEqual(body and body.length, expected)
+
+    def test_too_much_content(self) -> None:
+        """Content that is said to be too long is not asked for at all."""
+        got = self.front.ask("/api/x", "Content-Length: 101", method="POST")
+        self.assertEqual(got.status, 413)
+        self.assertEqual(self.front.cache.asked, [])
+
+    def test_too_much_comes(self) -> None:
+        """Content that turns out to be too long is refused when it does."""
+        channel, wire = self.front.connect()
+        channel.dataReceived(request("/api/y", "Transfer-Encoding: chunked", method="POST"))
+        ((_, _, asked),) = self.front.cache.asked
+        assert asked.body is not None
+        taken: list[bytes] = []
+        taking = Deferred.fromCoroutine(asked.body.deliver(taken.append))
+        taking.addErrback(lambda failure: self.front.cache.waiting[0].errback(failure))
+        for piece in (b"64\r\n" + bytes(100) + b"\r\n", b"1\r\n"):
+            channel.dataReceived(piece)
+            self.assertEqual(wire.value(), b"")
+        channel.dataReceived(b"x\r\n")
+        (got,) = responses(wire.value())
+        self.assertEqual((got.status, got["Connection"]), (413, "close"))
+        self.assertEqual(b"".join(taken), bytes(100))
 
 
 class ClientsTests(RootTestCase):

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Answer, Relayed
 from osproxy.repo.kinds import Kind
+from osproxy.web.content import BadContent
 from tests.web.doubles import NOW, File, Front, Passing, answer_of, broken, notice, relay_of
 from tests.web.reading import request, responses
 from tests.web.support import logged
@@ -305,3 +306,26 @@ class AccountTests(RootTestCase):
         for target in ("/..", "http://evil.example/", "/-/nothing"):
             self.front.ask(target)
         self.assertEqual([record.status for record in self.front.records], [400, 403, 404])
+
+    def test_unreadable(self) -> None:
+        """So is what could not be read, with nothing of what it said; its client is told why."""
+        channel, wire = self.front.connect()
+        channel.dataReceived(request("/a", "X : y"))
+        (got,) = responses(wire.value())
+        self.assertEqual(
+            (got.status, got["Connection"], got.body), (400, "close", b"a malformed field line.\n")
+        )
+        (record,) = self.front.records
+        self.assertEqual(
+            (record.method, record.target, record.status, record.agent), ("-", "-", 400, None)
+        )
+        self.assertEqual(self.front.cache.asked, [])
+
+    def test_bad_content(self) -> None:
+        """Content of a request that breaks off is its client's fault."""
+        channel, wire = self.front.connect()
+        channel.dataReceived(request("/a", "Content-Length: 9"))
+        self.front.cache.waiting[0].errback(BadContent("the client ended its side"))
+        (got,) = responses(wire.value())
+        self.assertEqual((got.status, got.body), (400, b"the client ended its side.\n"))
+        self.assertEqual(self.flushLoggedErrors(), [])

@@ -54,7 +54,7 @@ class FieldsTests(SynchronousTestCase):
             "Accept-Ranges": "bytes",
             "Age": "100",
             "Date": "Thu, 01 Jan 1970 09:58:20 GMT",
-            "Via": "1.1 osproxy",
+            "Via": "1.1 osproxy-1",
             "Cache-Status": "osproxy; hit; ttl=30",
             "Server": "osproxy",
         }
@@ -229,7 +229,7 @@ class RelayedTests(SynchronousTestCase):
         got = self.relay(
             200, Passing(4), ("Via", "1.1 cdn"), ("Cache-Status", "cdn; hit"), ("Age", "7")
         )
-        self.assertEqual((got["Via"], got["Age"]), ("1.1 cdn, 1.1 osproxy", "7"))
+        self.assertEqual((got["Via"], got["Age"]), ("1.1 cdn, 1.1 osproxy-1", "7"))
         self.assertEqual(
             got["Cache-Status"],
             'cdn; hit, osproxy; fwd=bypass; fwd-status=200; detail="mirror.example"',
@@ -244,7 +244,7 @@ class RelayedTests(SynchronousTestCase):
     def test_octets(self) -> None:
         """Via and Cache-Status, too, keep octets that are not ASCII."""
         got = self.relay(200, Passing(4), ("Via", "1.1 caf\xe9"), ("Cache-Status", "\xe9; hit"))
-        self.assertEqual(got["Via"], "1.1 caf\xe9, 1.1 osproxy")
+        self.assertEqual(got["Via"], "1.1 caf\xe9, 1.1 osproxy-1")
         self.assertTrue(str(got["Cache-Status"]).startswith("\xe9; hit, osproxy; "))
 
     def test_hop_by_hop(self) -> None:

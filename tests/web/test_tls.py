@@ -15,8 +15,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from osproxy.web.channel import ClientSite
 from osproxy.web.connections import Connections
+from osproxy.web.site import ClientSite
 from osproxy.web.tls import context_factory, wrap
 from tests.web.certificates import certificate_files
 from tests.web.support import listen
@@ -32,7 +32,7 @@ class Files(Resource):
 
     def render(self, request: Request) -> bytes | int:
         """Answer."""
-        if request.path == b"/small":
+        if request.uri == b"/small":
             return b"small"
         request.write(b"x" * 16_000_000)
         return NOT_DONE_YET

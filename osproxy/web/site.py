@@ -1,0 +1,134 @@
+"""
+All connections of clients, of all listeners: who may have one, and the watch over them.
+
+There is no timer per connection or request: each keeps a stamp, and one sweep looks at all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from osproxy.web.channel import CLIENT_TIMEOUT, HEAD_TIMEOUT, IDLE_TIMEOUT, Channel
+from osproxy.web.request import ClientRequest
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.web.http import Request
+    from twisted.web.resource import IResource
+
+    from osproxy.web.connections import Connections
+
+_SWEEP_EVERY = 1.0
+_MEASURE_EVERY = 5.0
+_COMPLAIN_EVERY = 60.0
+
+_log = Logger()
+
+
+class ClientSite(Site):
+    """
+    Makes the channels of all listeners, plain and TLS, and keeps watch over them.
+
+    :ivar draining: whether connections end with the response that is under way.
+    """
+
+    protocol = Channel  # type: ignore[assignment]
+    requestFactory = ClientRequest
+    noisy = False
+
+    def __init__(
+        self,
+        resource: IResource,
+        connections: Connections,
+        reactor: IReactorTime,
+        *,
+        head_timeout: float = HEAD_TIMEOUT,
+        idle_timeout: float = IDLE_TIMEOUT,
+        client_timeout: float = CLIENT_TIMEOUT,
+    ) -> None:
+        # No timeout of Twisted's: each octet of a head would put it off.
+        Site.__init__(self, resource, timeout=None, reactor=reactor)
+        self.connections = connections
+        self.head_timeout = head_timeout
+        self.idle_timeout = idle_timeout
+        self.client_timeout = client_timeout
+        self.draining = False
+        self._made = 0
+        self._complain_at = 0.0
+        self._measure_at = 0.0
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = reactor
+
+    def admit(self, channel: Channel) -> bool:
+        """Register a new connection, or refuse it; say so once a minute at most."""
+        if self.draining:
+            return False
+        if not self.connections.add(channel):
+            now = self.reactor.seconds()
+            if now >= self._complain_at:
+                self._complain_at = now + _COMPLAIN_EVERY
+                _log.warn(
+                    "{origin} has {limit} connections and got no more ({refused} refused so far)",
+                    origin=channel.origin,
+                    limit=self.connections.limit,
+                    refused=self.connections.refused,
+                )
+            return False
+        self._made += 1
+        channel.number = self._made
+        if not self._sweeping.running:
+            self._sweeping.start(_SWEEP_EVERY, now=False)
+        return True
+
+    def forget(self, channel: Channel) -> None:
+        """Give up the place of a connection that has ended."""
+        self.connections.remove(channel)
+        if not len(self.connections) and self._sweeping.running:
+            self._sweeping.stop()
+
+    def drain(self) -> None:
+        """Close what is idle; let what is under way be the last of its connection."""
+        self.draining = True
+        for connection in self.connections:
+            connection.drain()
+
+    def cut(self) -> int:
+        """Break the connections that are left, and say how many."""
+        left = len(self.connections)
+        for connection in self.connections:
+            connection.abort()
+        return left
+
+    def when_idle(self) -> Deferred[None]:
+        """Fire once no connection is left."""
+        return self.connections.when_empty()
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 alone: HTTP/2 costs several times the CPU for bodies."""
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """Need nothing of Twisted's access log."""
+
+    def stopFactory(self) -> None:
+        """Keep watching: connections outlive the listeners while they drain."""
+
+    def log(self, request: Request) -> None:
+        """Leave the access log to `osproxy.web.accesslog`."""
+
+    def _sweep(self) -> None:
+        now = self.reactor.seconds()
+        measure = now >= self._measure_at
+        if measure:
+            self._measure_at = now + _MEASURE_EVERY
+        for connection in self.connections:
+            try:
+                connection.sweep(now, measure)
+            except Exception:
+                # One connection that cannot be judged must not end the watch over the others.
+                _log.failure("cannot judge a connection")
