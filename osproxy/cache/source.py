@@ -22,6 +22,8 @@ def source_of(upstream: Upstream, url: str, *, https_only: bool) -> Source:
     """Make the source that a fill and the passages beside it share."""
 
     async def ask(*, head: bool = False, fields: Fields = ()) -> Reply:
-        return await upstream.ask(url, head=head, fields=fields, https_only=https_only)
+        return await upstream.ask(
+            url, method="HEAD" if head else "GET", fields=fields, https_only=https_only
+        )
 
     return ask

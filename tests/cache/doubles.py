@@ -171,11 +171,11 @@ class Origin:
     down: bool = False
 
     async def ask(
-        self, url: str, *, head: bool = False, fields: Fields = (), https_only: bool = False
+        self, url: str, *, method: str = "GET", fields: Fields = (), https_only: bool = False
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
-        question = Question(url, head, fields, https_only)
-        self.log.append(f"{'HEAD' if head else 'GET'} {question.path}")
+        question = Question(url, method == "HEAD", fields, https_only)
+        self.log.append(f"{method} {question.path}")
         if self.down:
             raise unreachable()
         if question.path in self.files:
