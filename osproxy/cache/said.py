@@ -54,12 +54,10 @@ class Travelling:
         """Where the authority has it."""
         return self.backend.url_of(self.target.path)
 
-    async def __call__(
-        self, *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
-    ) -> Reply:
+    async def __call__(self, *, method: str = "GET", fields: Fields = ()) -> Reply:
         """Ask for ourselves: neither the client's conditions go along nor its range."""
         kept = without(self._travelling(), *_OF_THIS_CLIENT)
-        return await self._ask(method, (*kept, *fields), body)
+        return await self._ask(method, (*kept, *fields), None)
 
     async def as_asked(self) -> Reply:
         """Ask what the client asks, its content included."""

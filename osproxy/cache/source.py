@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
-    from osproxy.model import PassingBody
     from osproxy.upstream.origin import Reply, Upstream
 
 
 class Source(Protocol):
     """Where one file can be asked for again, in part or in whole."""
 
-    async def __call__(
-        self, *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
-    ) -> Reply:
+    async def __call__(self, *, method: str = "GET", fields: Fields = ()) -> Reply:
         """Ask; raises `UpstreamError`."""
 
 
@@ -29,11 +26,7 @@ def source_of(upstream: Upstream, url: str, *, https_only: bool, via: str = "") 
     """
     way = (("Via", via),) if via else ()
 
-    async def ask(
-        *, method: str = "GET", fields: Fields = (), body: PassingBody | None = None
-    ) -> Reply:
-        return await upstream.ask(
-            url, method=method, fields=(*fields, *way), body=body, https_only=https_only
-        )
+    async def ask(*, method: str = "GET", fields: Fields = ()) -> Reply:
+        return await upstream.ask(url, method=method, fields=(*fields, *way), https_only=https_only)
 
     return ask

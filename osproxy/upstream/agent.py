@@ -1,10 +1,10 @@
 """
 Exact octets over the wire.
 
-treq asks for gzip and unpacks it behind one's back, and keeps cookies; a cache of signed files can
-have neither. `ExactAgent` lies below it and lets nothing of that through. It also knows how long
-an upstream may take to connect and to answer. What it has to know of the connection itself is in
-`osproxy.upstream.line`.
+`ExactAgent` adds nothing to what it is told to ask, and changes nothing of what is answered. It
+keeps connections, and knows how long an upstream may take to connect and to answer. What lies
+between it and the wire: `osproxy.upstream.request` goes out by a `osproxy.upstream.line`, and what
+comes in is judged by an `osproxy.upstream.exchange`.
 """
 
 from __future__ import annotations
@@ -14,41 +14,45 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.components import proxyForInterface
+from twisted.python.failure import Failure
+from twisted.web.client import URI, HTTPConnectionPool
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory
+from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
-from osproxy.http.fields import every
-from osproxy.upstream.line import LineFactory, Reading, Unmeasured
+from osproxy.upstream.line import LineFactory
+from osproxy.upstream.request import Request
+from osproxy.upstream.watch import Watch
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IDelayedCall, IProtocol, IStreamClientEndpoint
-    from twisted.python.failure import Failure
-    from twisted.web.client import URI
-    from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS, IResponse
+    from twisted.internet.interfaces import IProtocol
+    from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
-#: Where the upstream's Content-Encoding is put, out of treq's sight.
-HIDDEN_ENCODING = b"X-Osproxy-Content-Encoding"
+    from osproxy.upstream.exchange import Exchange
 
 
-class TookTooLong(Exception):
-    """An upstream did not connect, or did not answer, in time; the text says which."""
+class ExactResponse(proxyForInterface(IResponse)):  # type: ignore[misc]
+    """
+    A response of Twisted's client, which knows of it how the body ends.
 
+    :ivar exchange: what else there is to know.
+    """
 
-class Ambiguous(Exception):
-    """An upstream says in two ways where a body ends (RFC 9112 section 6.1)."""
+    def __init__(self, original: IResponse, exchange: Exchange) -> None:
+        super().__init__(original)
+        self.exchange = exchange
 
 
 @implementer(IAgent)
 class ExactAgent:
     """
-    Asks for a file as it is, and hands it on as it comes.
-
-    Connections are kept and used again.
+    Asks upstreams, by connections that are kept and used again.
 
     :param connect_timeout: seconds until there is a connection.
-    :param head_timeout: seconds from then until the head of the response.
+    :param head_timeout: seconds from then, or from the end of the request's body, until the head
+        of the response.
     """
 
     def __init__(
@@ -63,8 +67,10 @@ class ExactAgent:
         self._policy = policy
         self._connect_timeout = connect_timeout
         self._head_timeout = head_timeout
-        self._pool = _Pool(reactor)
-        self._reading = Reading()
+        self._kept = HTTPConnectionPool(reactor)
+        self._kept.maxPersistentPerHost = 16
+        self._kept.cachedConnectionTimeout = 60
+        self._unkept = HTTPConnectionPool(reactor, persistent=False)
 
     def request(
         self,
@@ -74,140 +80,53 @@ class ExactAgent:
         bodyProducer: IBodyProducer | None = None,  # noqa: N803
     ) -> Deferred[IResponse]:
         """
-        See `twisted.web.iweb.IAgent.request`.
+        See `twisted.web.iweb.IAgent.request`; the response is an `ExactResponse`.
 
-        Fails with `TookTooLong` and `Ambiguous`, too.
+        Fails with `TookTooLong`, with `BadMessage` when the answer makes no sense, and as the body
+        does. No more of the body is sent once there is a response.
         """
-        asked = Headers() if headers is None else headers.copy()
-        asked.setRawHeaders(b"Accept-Encoding", [b"identity"])
-        asked.removeHeader(b"Cookie")
-        watch = _Watch(self._reactor, self._connect_timeout, self._head_timeout)
-        endpoints = _Endpoints(self._reactor, self._policy, watch, self._reading)
-        agent = Agent.usingEndpointFactory(self._reactor, endpoints, self._pool)
-        watch.answered = agent.request(method, uri, asked, bodyProducer)
-        exact: Deferred[IResponse] = Deferred(lambda _: watch.give_up(CancelledError()))
-        watch.answered.addBoth(watch.ended).addCallback(self._exact).chainDeferred(exact)
+        watch = Watch(self._reactor, self._connect_timeout, self._head_timeout)
+        request = Request(
+            method, uri, Headers() if headers is None else headers, bodyProducer, watch
+        )
+        place = URI.fromBytes(uri)
+        pool = self._kept if request.persistent else self._unkept
+        connecting: Deferred[Any] = pool.getConnection(
+            (place.scheme, place.host, place.port), self._endpoint(place, watch)
+        )
+        watch.answered = connecting.addCallback(lambda connection: connection.request(request))
+        exact: Deferred[IResponse] = Deferred(lambda _: watch.give_up(Failure(CancelledError())))
+        watch.answered.addBoth(request.over).addBoth(watch.ended)
+        watch.answered.addCallback(_exact, request).chainDeferred(exact)
         return exact
 
     def close(self) -> Deferred[None]:
         """Close the connections that are kept."""
-        closed: Deferred[None] = self._pool.closeCachedConnections()
+        closed: Deferred[None] = self._kept.closeCachedConnections()
         return closed
 
-    def _exact(self, response: IResponse) -> IResponse:
-        line = self._reading.line
-        assert line is not None, "a response comes with octets"
-        said = line.head.fields()
-        if every(said, "content-length") and every(said, "transfer-encoding"):
-            line.abort()
-            raise Ambiguous
-        headers = response.headers
-        # Twisted keeps it to itself, but it tells which other fields are meant for us alone.
-        headers.setRawHeaders("Connection", every(said, "connection"))
-        encodings = headers.getRawHeaders(b"Content-Encoding")
-        headers.removeHeader(HIDDEN_ENCODING)
-        if encodings is not None:
-            headers.setRawHeaders(HIDDEN_ENCODING, encodings)
-            headers.removeHeader(b"Content-Encoding")
-        headers.removeHeader(b"Set-Cookie")
-        return Unmeasured(response, line) if response.length is UNKNOWN_LENGTH else response
+    def _endpoint(self, place: URI, watch: Watch) -> _Endpoint:
+        endpoint: Any = HostnameEndpoint(self._reactor, place.host.decode("ascii"), place.port)
+        if place.scheme == b"https":
+            creator = self._policy.creatorForNetloc(place.host, place.port)
+            endpoint = wrapClientTLS(creator, endpoint)
+        return _Endpoint(endpoint, watch)
 
 
-class _Watch:
-    """
-    Gives an upstream its time to connect, and then its time to answer.
-
-    :ivar answered: what is cancelled when the time is over.
-    """
-
-    def __init__(self, clock: Any, connect_timeout: float, head_timeout: float) -> None:
-        self._clock = clock
-        self._connect_timeout = connect_timeout
-        self._head_timeout = head_timeout
-        self._why: Exception | None = None
-        self._call: IDelayedCall | None = None
-        self.answered: Deferred[IResponse] | None = None
-
-    def connecting(self) -> None:
-        """Give the time to connect from now, also when it is a second connection."""
-        self._await(self._connect_timeout, "did not connect")
-
-    def connected(self) -> None:
-        """Give the time to answer from now."""
-        self._await(self._head_timeout, "did not answer")
-
-    def ended(self, result: IResponse | Failure) -> IResponse | Failure:
-        """Stop watching; say so if it was we who ended it."""
-        self._cancel()
-        if self._why is not None:
-            raise self._why
-        return result
-
-    def give_up(self, why: Exception) -> None:
-        """End the question; whatever that looks like further down, this is why."""
-        self._cancel()
-        self._why = why
-        assert self.answered is not None
-        self.answered.cancel()
-
-    def _await(self, seconds: float, what: str) -> None:
-        self._cancel()
-        why = TookTooLong(f"{what} within {seconds:g} s")
-        self._call = self._clock.callLater(seconds, self._too_late, why)
-
-    def _too_late(self, why: TookTooLong) -> None:
-        self._call = None
-        self.give_up(why)
-
-    def _cancel(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-        self._call = None
+def _exact(response: IResponse, request: Request) -> IResponse:
+    assert request.exchange is not None, "an answer follows a question"
+    return ExactResponse(response, request.exchange)
 
 
-class _Pool(HTTPConnectionPool):
-    """Keeps connections, and tells the watch of a request that takes one."""
-
-    maxPersistentPerHost = 16
-    cachedConnectionTimeout = 60
-
-    def getConnection(self, key: Any, endpoint: Any) -> Deferred[Any]:
-        """See `HTTPConnectionPool.getConnection`; the endpoint is an `_Endpoint`."""
-        # If none is kept, the endpoint is asked to connect, and says so at once.
-        endpoint.watch.connected()
-        return super().getConnection(key, endpoint)
-
-
+@implementer(IStreamClientEndpoint)
 @define(eq=False)
 class _Endpoint:
     """An endpoint whose connections are lines, and the watch of its request."""
 
     inner: IStreamClientEndpoint
-    watch: _Watch
-    reading: Reading
+    watch: Watch
 
-    def connect(self, factory: Any) -> Deferred[IProtocol]:
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:  # noqa: N803
         self.watch.connecting()
-        connecting: Deferred[Any] = self.inner.connect(LineFactory(factory, self.reading))
-        return connecting.addCallback(self._connected)
-
-    def _connected(self, line: Any) -> IProtocol:
-        self.watch.connected()
-        protocol: IProtocol = line.wrappedProtocol
-        return protocol
-
-
-@implementer(IAgentEndpointFactory)
-@define(eq=False)
-class _Endpoints:
-    reactor: Any
-    policy: IPolicyForHTTPS
-    watch: _Watch
-    reading: Reading
-
-    def endpointForURI(self, uri: URI) -> _Endpoint:
-        endpoint: Any = HostnameEndpoint(self.reactor, uri.host.decode("ascii"), uri.port)
-        if uri.scheme == b"https":
-            creator = self.policy.creatorForNetloc(uri.host, uri.port)
-            endpoint = wrapClientTLS(creator, endpoint)
-        return _Endpoint(endpoint, self.watch, self.reading)
+        connecting: Deferred[Any] = self.inner.connect(LineFactory(protocolFactory))
+        return connecting.addCallback(lambda line: line.wrappedProtocol)

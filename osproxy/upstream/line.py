@@ -1,139 +1,108 @@
 """
-What a connection tells of a response that Twisted's client does not hand on.
+A connection to an upstream, as it lies between the transport and Twisted's client.
 
-Twisted keeps some fields to itself, and takes every end of a connection for the same. A `Line` lies
-between it and the transport and sees both; whoever has a response finds its line by `Reading`.
-Neither changes what is said. They are used in `osproxy.upstream.agent`.
+What comes is judged by the `osproxy.upstream.exchange` of the last request, and what was not asked
+for ends the connection. It is read in large pieces.
 """
 
 from __future__ import annotations
 
-import re
+from socket import MSG_PEEK
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.components import proxyForInterface
-from twisted.python.failure import Failure
-from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import IResponse
+
+from osproxy.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from osproxy.http.fields import Fields
+    from twisted.python.failure import Failure
 
 #: Octets that are read from a socket at once; with Twisted's 64 KiB a fill takes twice the CPU.
 READ_AT_ONCE = 256 << 10
-#: Octets that a head may have; Twisted sets a limit to each line of it, but none to their number.
-LONGEST_HEAD = 128 << 10
-
-# As Twisted sees them, which takes lines without CR as well.
-_END = re.compile(rb"\n\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
-_INTERIM = re.compile(rb"[^ ]* 1[0-9][0-9](?![0-9])")
-
-
-class Head:
-    """
-    The head of a response, gathered from octets; heads of interim responses are passed over.
-
-    :ivar complete: whether it is all there.
-    """
-
-    def __init__(self) -> None:
-        self._octets = bytearray()
-        self.complete = False
-
-    @property
-    def too_long(self) -> bool:
-        """Whether it has no end where it should have."""
-        return not self.complete and len(self._octets) > LONGEST_HEAD
-
-    def take(self, data: bytes) -> None:
-        """Take octets; what follows the head is left out."""
-        if self.complete:
-            return
-        begin = max(0, len(self._octets) - 2)
-        self._octets += data
-        while end := _END.search(self._octets, begin):
-            if not _INTERIM.match(self._octets):
-                del self._octets[end.start() :]
-                self.complete = True
-                return
-            del self._octets[: end.end()]
-            begin = 0
-
-    def fields(self) -> Fields:
-        """Give its fields as they came."""
-        lines = _FOLD.sub(b" ", bytes(self._octets)).decode("latin-1").split("\n")[1:]
-        pairs = (line.partition(":") for line in lines)
-        return tuple((name, value.strip()) for name, _, value in pairs)
-
-
-@define(eq=False)
-class Reading:
-    """The line whose octets are being looked at in this turn of the reactor."""
-
-    line: Line | None = None
 
 
 class Line(ProtocolWrapper):
-    """
-    A connection that is read in large pieces.
-
-    :ivar head: of the response to the last request.
-    :ivar broken: whether it was broken off rather than closed.
-    """
+    """A connection that carries one exchange after the other."""
 
     factory: LineFactory
-    broken = False
 
     def makeConnection(self, transport: Any) -> None:
         """See `twisted.internet.interfaces.IProtocol`."""
-        self.head = Head()
-        socket = transport
+        self._exchange: Exchange | None = None
+        self._bottom = transport
         # Beneath TLS there is another transport, which has the socket.
-        while hasattr(socket, "transport"):
-            socket = socket.transport
-        if hasattr(socket, "bufferSize"):
-            socket.bufferSize = READ_AT_ONCE
+        while hasattr(self._bottom, "transport"):
+            self._bottom = self._bottom.transport
+        if hasattr(self._bottom, "bufferSize"):
+            self._bottom.bufferSize = READ_AT_ONCE
         super().makeConnection(transport)
 
-    def write(self, data: bytes) -> None:
-        """See `twisted.internet.interfaces.ITransport`."""
-        self.writeSequence((data,))
+    def begin(self, method: str, head: bytes) -> Exchange:
+        """
+        Send the head of a request, whose response is then expected.
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """See `twisted.internet.interfaces.ITransport`."""
-        # One request follows the other: what comes after it is said is the answer.
-        self.head = Head()
-        super().writeSequence(data)
+        A connection that was kept and is not silent is ended instead: what lies there already
+        would be taken for the response (RFC 9112 section 9.2). For Twisted's client this is a
+        connection that was closed meanwhile, so that it asks again on a new one.
+        """
+        kept = self._exchange is not None
+        self._exchange = Exchange(method)
+        if kept and not self._silent():
+            self.abortConnection()
+        else:
+            self.write(head)
+        return self._exchange
 
     def dataReceived(self, data: bytes) -> None:
         """See `twisted.internet.interfaces.IProtocol`."""
-        head = self.head
-        head.take(data)
-        reading = self.factory.reading
-        before, reading.line = reading.line, self
-        try:
-            super().dataReceived(data)
-        finally:
-            reading.line = before
-        if head.too_long:
-            self.abort()
+        exchange = self._exchange
+        if exchange is None or exchange.over:
+            # RFC 9112 section 9.2: nobody has asked for it.
+            self.abortConnection()
+            return
+        # Also if there is nothing to hand on: that a response has begun must be known, since only
+        # a request without any is sent again.
+        super().dataReceived(exchange.take(data))
+        if exchange.fault is not None:
+            self.abortConnection()
+
+    def hush(self) -> None:
+        """Send no more of a request: an upstream that has answered may have ceased to read it."""
+        self._bottom.stopWriting()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See `twisted.internet.interfaces.IProtocol`."""
-        self.broken = not reason.check(ConnectionDone)
+        if self._exchange is not None:
+            self._exchange.end(cleanly=bool(reason.check(ConnectionDone)))
         super().connectionLost(reason)
 
-    def abort(self) -> None:
-        """End the connection, whatever is under way on it."""
+    def loseConnection(self) -> None:
+        """See `twisted.internet.interfaces.ITransport`."""
+        if self._exchange is not None and self._exchange.sending:
+            # The response is there, and the rest of the request of no use.
+            self.abortConnection()
+        else:
+            super().loseConnection()
+
+    def stopProducing(self) -> None:
+        """See `twisted.internet.interfaces.IPushProducer`: nobody wants the rest of a response."""
+        self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """See `twisted.internet.interfaces.ITCPTransport`."""
         transport: Any = self.transport
         transport.abortConnection()
+
+    def _silent(self) -> bool:
+        """Whether neither octets nor an end wait to be read."""
+        try:
+            self._bottom.getHandle().recv(1, MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
 
 class LineFactory(WrappingFactory):
@@ -143,32 +112,6 @@ class LineFactory(WrappingFactory):
     # A line in the log at each connection would drown the others.
     noisy = False
 
-    def __init__(self, inner: Any, reading: Reading) -> None:
+    def __init__(self, inner: Any) -> None:
         inner.noisy = False
         super().__init__(inner)
-        self.reading = reading
-
-
-class Unmeasured(proxyForInterface(IResponse)):  # type: ignore[misc]
-    """A response of unknown length, which may end with its connection."""
-
-    def __init__(self, original: IResponse, line: Line) -> None:
-        super().__init__(original)
-        self._line = line
-
-    def deliverBody(self, protocol: IProtocol) -> None:
-        """See `twisted.web.iweb.IResponse`."""
-        self.original.deliverBody(_Ending(protocol, self._line))
-
-
-class _Ending(proxyForInterface(IProtocol)):  # type: ignore[misc]
-    """Tells a connection that was broken off from one that was closed (RFC 9112 section 8)."""
-
-    def __init__(self, original: IProtocol, line: Line) -> None:
-        super().__init__(original)
-        self._line = line
-
-    def connectionLost(self, reason: Failure) -> None:
-        if self._line.broken and reason.check(PotentialDataLoss):
-            reason = Failure(ConnectionLost())
-        self.original.connectionLost(reason)

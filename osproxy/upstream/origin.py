@@ -1,8 +1,8 @@
 """
 Asking an origin, or a mirror, for a file.
 
-`Upstream.ask` follows redirects and returns the reply whose body is still to come
-(`osproxy.upstream.reply`).
+`Upstream.ask` returns the reply whose body is still to come (`osproxy.upstream.reply`). Questions
+of our own follow redirects; those that we ask for another go out, and are answered, as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from attrs import define
 from hyperlink import EncodedURL
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
@@ -24,17 +25,27 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
 
-from osproxy.upstream.agent import TookTooLong
+from osproxy.http.fields import every, without
+from osproxy.http.lines import BadMessage
+from osproxy.model import BodyBroken
 from osproxy.upstream.redirects import MOST, STATUSES, Redirect, judge
 from osproxy.upstream.reply import Reply, TimedOut, Unreachable, UpstreamError
+from osproxy.upstream.upload import Upload
+from osproxy.upstream.watch import TookTooLong
 
 if TYPE_CHECKING:
-    from twisted.web.iweb import IAgent
+    from collections.abc import Awaitable, Callable
+
+    from twisted.internet.defer import Deferred
+    from twisted.web.iweb import IBodyProducer, IResponse
 
     from osproxy.http.fields import Fields
     from osproxy.metrics import Metrics
     from osproxy.model import PassingBody
+    from osproxy.upstream.agent import ExactAgent
 
 __all__ = ["USER_AGENT", "Reply", "TimedOut", "Unreachable", "Upstream", "UpstreamError"]
 
@@ -49,8 +60,11 @@ class Upstream:
     :param stall_timeout: seconds for which a body may pause.
     """
 
-    def __init__(self, agent: IAgent, reactor: Any, stall_timeout: float, metrics: Metrics) -> None:
-        self._client = HTTPClient(agent)
+    def __init__(
+        self, agent: ExactAgent, reactor: Any, stall_timeout: float, metrics: Metrics
+    ) -> None:
+        self._agent = agent
+        self._client = HTTPClient(_Identity(agent))
         self._reactor = reactor
         self._stall_timeout = stall_timeout
         self._metrics = metrics
@@ -63,16 +77,25 @@ class Upstream:
         fields: Fields = (),
         body: PassingBody | None = None,
         https_only: bool = False,
+        verbatim: bool = False,
     ) -> Reply:
         """
-        Ask and return what comes, past redirects.
+        Ask, and return what comes: past redirects, or ``verbatim``, as for another.
 
-        A redirect that only adds a slash is returned as the reply.
+        A question of our own has a few fields of its own; it is for files as they are, without
+        cookies. A redirect that only adds a slash is returned as the reply. What is asked verbatim
+        has the fields that are given and no others but Host and those that frame the body, and
+        whatever is answered is the reply.
 
-        :param fields: what to say besides: conditions, Range.
+        :param fields: what to say, or what to say besides: conditions, Range, Via.
+        :param body: what to send along; only verbatim. It is closed in any case.
         :param https_only: whether a redirect from https to http is refused.
         :raises UpstreamError: when there is no answer.
+        :raises BodyBroken: when there is none because the body was not whole.
         """
+        if verbatim:
+            return await self._for_another(url, method, fields, body)
+        assert body is None, "a redirect could want it a second time"
         begun, hops = url, 0
         while True:
             reply = await self._once(url, method, fields, hops)
@@ -94,33 +117,93 @@ class Upstream:
                 raise Unreachable(reply.host, "redirect", f"{reply.host} redirects too often")
             url = where
 
-    async def _once(self, url: str, method: str, fields: Fields, hops: int) -> Reply:
-        host = urlsplit(url).netloc.rpartition("@")[2]
-        headers = Headers({"Accept": ["*/*"], "User-Agent": [USER_AGENT], "Via": ["1.1 osproxy"]})
-        for name, value in fields:
-            headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
+    async def _for_another(
+        self, url: str, method: str, fields: Fields, body: PassingBody | None
+    ) -> Reply:
+        upload = None if body is None else Upload(body, self._reactor, self._stall_timeout)
+
+        def ask() -> Deferred[IResponse]:
+            # A URL that is ASCII is not touched: not even an empty query gets lost.
+            uri = url if url.isascii() else EncodedURL.from_text(url).to_uri().to_text()
+            return self._agent.request(
+                method.encode("latin-1"), uri.encode("ascii"), _headers(fields), upload
+            )
+
         try:
-            response = await self._client.request(
+            return await self._reply(ask, url, 0, verbatim=True)
+        finally:
+            if upload is not None:
+                upload.stopProducing()
+
+    async def _once(self, url: str, method: str, fields: Fields, hops: int) -> Reply:
+        ours: Fields = (("Accept", "*/*"), ("User-Agent", USER_AGENT))
+        if not every(fields, "via"):
+            ours += (("Via", "1.1 osproxy"),)
+
+        async def ask() -> IResponse:
+            response: Any = await self._client.request(
                 method,
                 _AsIs.from_text(url),
-                headers=headers,
+                headers=_headers((*ours, *without(fields, "cookie"))),
                 allow_redirects=False,
                 unbuffered=True,
                 reactor=self._reactor,
             )
+            exact: IResponse = response.original
+            return exact
+
+        return await self._reply(ask, url, hops, verbatim=False)
+
+    async def _reply(
+        self, ask: Callable[[], Awaitable[IResponse]], url: str, hops: int, *, verbatim: bool
+    ) -> Reply:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        requested_at = self._reactor.seconds()
+        try:
+            response: Any = await ask()
         except TookTooLong as error:
-            raise TimedOut(host, "timeout", f"{host} {error}") from error
-        except CancelledError:
+            raise TimedOut(host, error.reason, f"{host} {error}") from error
+        except (CancelledError, BodyBroken):
             raise
         except Exception as error:
             raise _named(host, error) from error
-        reply = Reply(
-            response.original, url, host, hops, self._reactor, self._stall_timeout, self._metrics
+        return Reply(
+            response,
+            url=url,
+            host=host,
+            hops=hops,
+            requested_at=requested_at,
+            verbatim=verbatim,
+            clock=self._reactor,
+            stall_timeout=self._stall_timeout,
+            metrics=self._metrics,
         )
-        if not 200 <= reply.status <= 599:
-            reply.abandon()
-            raise Unreachable(host, "protocol", f"{host} answers {reply.status}")
-        return reply
+
+
+@implementer(IAgent)
+@define(eq=False)
+class _Identity:
+    """
+    What treq asks by.
+
+    treq asks for gzip besides what it is told, and unpacks it behind one's back; a cache of signed
+    files can have neither. What comes nevertheless it does not see (`osproxy.upstream.exchange`),
+    and cookies neither.
+    """
+
+    inner: ExactAgent
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,  # noqa: N803
+    ) -> Deferred[IResponse]:
+        """See `twisted.web.iweb.IAgent.request`."""
+        plain = Headers() if headers is None else headers.copy()
+        plain.setRawHeaders(b"Accept-Encoding", [b"identity"])
+        return self.inner.request(method, uri, plain, bodyProducer)
 
 
 class _AsIs(EncodedURL):
@@ -128,6 +211,13 @@ class _AsIs(EncodedURL):
 
     def to_uri(self) -> EncodedURL:
         return self if self.host.isascii() else super().to_uri()
+
+
+def _headers(fields: Fields) -> Headers:
+    headers = Headers()
+    for name, value in fields:
+        headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
+    return headers
 
 
 def _named(host: str, error: Exception) -> UpstreamError:
@@ -145,5 +235,7 @@ def _named(host: str, error: Exception) -> UpstreamError:
                 return TimedOut(host, "timeout", f"{host} did not connect in time")
             case ConnectError():
                 return Unreachable(host, "connect", f"{host} cannot be reached")
+            case BadMessage():
+                return Unreachable(host, "protocol", f"{host} sends {cause}")
     last = causes[-1]
     return Unreachable(host, "protocol", f"{host} gave no answer ({type(last).__name__})")

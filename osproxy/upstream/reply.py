@@ -7,7 +7,6 @@ come by a reply is in `osproxy.upstream.origin`.
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from string import punctuation
 from typing import TYPE_CHECKING, Any
@@ -17,22 +16,20 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import UNKNOWN_LENGTH
 
-from osproxy.http.fields import end_to_end
-from osproxy.upstream.agent import HIDDEN_ENCODING
+from osproxy.http.fields import end_to_end, first, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IDelayedCall
     from twisted.python.failure import Failure
-    from twisted.web.iweb import IResponse
 
     from osproxy.http.fields import Fields
     from osproxy.metrics import Metrics
+    from osproxy.upstream.agent import ExactResponse
+    from osproxy.upstream.exchange import Exchange
 
-_LENGTH = re.compile(b"[0-9]{1,18}")
 # What is left of a reply is read rather than its connection dropped, if it is not more than this.
 _WORTH_READING = 64 << 10
 
@@ -63,8 +60,12 @@ class Reply:
     """
     A response whose body is still to come. It is taken by `deliver` or `read`, or by `abandon`.
 
-    :ivar fields: end-to-end fields as they came.
-    :ivar length: octets of the body, None where that is not said.
+    :ivar fields: end-to-end fields in the order in which they came; Content-Length, which `length`
+        tells, only in reply to HEAD, and Set-Cookie only where it is to be passed on.
+    :ivar length: octets of the body, None where that is not said; in reply to HEAD those that GET
+        would bring.
+    :ivar requested_at: when it was asked for, and when its head came, ``received_at``: seconds by
+        the clock, for the arithmetic of RFC 9111 section 4.2.3.
     :ivar url: what was asked in the end, past redirects.
     :ivar host: whom; ``hops`` redirects led there.
     :ivar redirect: for a redirect that only adds a slash, the path with it.
@@ -72,22 +73,28 @@ class Reply:
 
     def __init__(
         self,
-        response: IResponse,
+        response: ExactResponse,
+        *,
         url: str,
         host: str,
         hops: int,
+        requested_at: float,
+        verbatim: bool,
         clock: Any,
         stall_timeout: float,
         metrics: Metrics,
     ) -> None:
-        self.status = response.code
-        self.fields = _fields_of(response)
-        self.length = _length_of(response)
+        exchange = response.exchange
+        assert exchange.head is not None, "a response begins with its head"
+        self.status = exchange.head.status
+        self.fields = _passed_on(exchange, verbatim=verbatim)
+        self.length = exchange.length
+        self.requested_at = requested_at
+        self.received_at: float = clock.seconds()
         self.url = url
         self.host = host
         self.hops = hops
         self.redirect: str | None = None
-        self._response = response
         self._body = _Body(response, host, clock, stall_timeout, metrics)
         self._taken = False
         self._abandoned = False
@@ -95,9 +102,9 @@ class Reply:
     @property
     def location(self) -> str | None:
         """Where it redirects to."""
-        values = self._response.headers.getRawHeaders(b"Location")
+        value = first(self.fields, "location")
         # What is no character of a URL is an octet that was not encoded.
-        return quote(values[0], safe=punctuation) if values else None
+        return None if value is None else quote(value.encode("latin-1"), safe=punctuation)
 
     async def deliver(self, sink: Callable[[bytes], None]) -> None:
         """
@@ -166,36 +173,24 @@ class Reply:
         return self._body.begin(sink)
 
 
-def _length_of(response: IResponse) -> int | None:
-    if response.request.method == b"HEAD":
-        # There is no body, and so no length to Twisted; the field says what GET would bring.
-        stated = response.headers.getRawHeaders(b"Content-Length", [b""])[0]
-        return int(stated) if _LENGTH.fullmatch(stated) else None
-    return None if response.length is UNKNOWN_LENGTH else int(response.length)
-
-
-# RFC 9110 section 5.5: what must not be in a value is rejected or made a space.
-_TO_SPACES = bytes.maketrans(b"\x00\r\n", b"   ")
-
-
-def _fields_of(response: IResponse) -> Fields:
-    found: list[tuple[str, str]] = []
-    for raw, values in response.headers.getAllRawHeaders():
-        name = raw.decode("latin-1")
-        if name == "Content-Encoding":
-            # treq's, and empty: the upstream's own was hidden from it.
-            continue
-        if raw == HIDDEN_ENCODING:
-            name = "Content-Encoding"
-        found.extend((name, value.translate(_TO_SPACES).decode("latin-1")) for value in values)
-    return end_to_end(tuple(found))
+def _passed_on(exchange: Exchange, *, verbatim: bool) -> Fields:
+    assert exchange.head is not None
+    fields = end_to_end(exchange.head.fields)
+    if exchange.method != "HEAD":
+        fields = without(fields, "content-length")
+    return fields if verbatim else without(fields, "set-cookie")
 
 
 class _Body(Protocol):
     """Receives a body, guards it against stalling, and knows whether it was whole."""
 
     def __init__(
-        self, response: IResponse, host: str, clock: Any, stall_timeout: float, metrics: Metrics
+        self,
+        response: ExactResponse,
+        host: str,
+        clock: Any,
+        stall_timeout: float,
+        metrics: Metrics,
     ) -> None:
         self._response = response
         self._host = host
@@ -237,10 +232,12 @@ class _Body(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         dropped, self._over = self._over, True
-        # Where no length is said the end of the connection is the end of the body (RFC 9112
-        # section 6.3, rule 8).
-        if reason.check(ResponseDone, PotentialDataLoss) and not dropped:
+        exchange = self._response.exchange
+        # Twisted's client does not tell every end of a connection from the end of a body.
+        if exchange.complete and not dropped and reason.check(ResponseDone, PotentialDataLoss):
             self._end(None)
+        elif exchange.fault is not None:
+            self._end(Unreachable(self._host, "protocol", f"{self._host} sends {exchange.fault}"))
         else:
             text = f"{self._host} broke off before the end"
             self._end(Unreachable(self._host, "truncated", text))

@@ -51,7 +51,9 @@ class ScriptedUpstream:
         return f"http://{self.port}"
 
     def close(self) -> None:
-        """Stop listening; what is being answered goes on."""
+        """Stop listening, once; what is being answered goes on."""
+        if self._listener.fileno() < 0:
+            return
         # A close alone does not wake the thread that accepts.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply
 
 OPEN = b"HTTP/1.1 200 OK\r\n"
-ABSURD = b"Content-Length: " + b"9" * 5000
 
 
 class AskTests(TestCase):
@@ -68,8 +67,17 @@ class AskTests(TestCase):
         self.assertIn("Range: bytes=1-2", lines)
         names = sorted(line.partition(":")[0].lower() for line in lines)
         expected = ["accept", "accept-encoding", "host", "if-none-match", "range", "user-agent"]
-        self.assertEqual([name for name in names if name not in ("via", "connection")], expected)
+        self.assertEqual([name for name in names if name != "via"], expected)
+        self.assertIn("Via: 1.1 osproxy", lines)
         self.assertIn("\r\nUser-Agent: ZYpp ", head)
+
+    async def test_via(self) -> None:
+        """Whoever asks may know of more hops than ours."""
+        origin = Origin(plain(b""))
+        via = ("via", "1.0 a, 1.1 osproxy")
+        await self.upstream.ask(self.network.serve(origin), fields=(via,))
+        self.assertEqual(origin.heads[0].lower().count("via:"), 1)
+        self.assertIn("Via: 1.0 a, 1.1 osproxy", origin.heads[0])
 
     async def test_only_identity(self) -> None:
         """No encoding but identity is ever asked for."""
@@ -97,7 +105,18 @@ class AskTests(TestCase):
         sent = (b'ETag: "\xe9"', b"Warning: a", b"Keep-Alive: 5", b"Proxy-X: y", b"Warning: b")
         reply = await self.upstream.ask(self.network.serve(Origin(plain(b"", *sent))))
         expected = [("ETag", '"\xe9"'), ("Warning", "a"), ("Warning", "b")]
-        self.assertEqual(sorted(reply.fields), expected)
+        self.assertEqual(list(reply.fields), expected)
+
+    async def test_times(self) -> None:
+        """When a file was asked for, and when it began to come, is known by the clock."""
+        origin = Origin(None)
+        self.network.clock.advance(1000)
+        asking = started(self.upstream.ask(self.network.serve(origin)))
+        connection = await origin.when_asked()
+        self.network.clock.advance(3)
+        connection.say(plain(b""))
+        reply = await asking
+        self.assertEqual((reply.requested_at, reply.received_at), (1000, 1003))
 
     async def test_connection(self) -> None:
         """What Connection names is for the next hop as well, in that reply alone."""
@@ -134,11 +153,9 @@ class AskTests(TestCase):
         self.assertEqual(len(origin.connections), 1)
 
     async def test_head_without_length(self) -> None:
-        """A HEAD may leave open how long a file is, or say it badly."""
-        for field in (b"ETag: a", b"Content-Length: +1", b"Content-Length: \xb2", ABSURD):
-            with self.subTest(field):
-                url = self.network.serve(Origin(OPEN + field + b"\r\n\r\n"))
-                self.assertIsNone((await self.upstream.ask(url, method="HEAD")).length)
+        """A HEAD may leave open how long a file is."""
+        url = self.network.serve(Origin(OPEN + b"ETag: a\r\n\r\n"))
+        self.assertIsNone((await self.upstream.ask(url, method="HEAD")).length)
 
     async def test_not_modified(self) -> None:
         """304 has no body, whatever length it says."""
@@ -158,56 +175,12 @@ class AskTests(TestCase):
             with self.subTest(url), self.assertRaises(Unreachable):
                 await self.upstream.ask(url)
 
-    async def test_odd_framing(self) -> None:
-        """A head that leaves open where the body ends, or is none, is no answer."""
-        for reply in (
-            OPEN + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-            OPEN + b"Content-Length: 3, 4\r\n\r\nabcd",
-            OPEN + b"Content-Length: -1\r\n\r\n",
-            OPEN + b"Content-Length: +3\r\n\r\nabc",
-            OPEN + b"Content-Length: 0x3\r\n\r\nabc",
-            OPEN + b"Content-Length: abc\r\n\r\nabc",
-            OPEN + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            OPEN + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            OPEN + b"Transfer-Encoding:\r\n chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
-            OPEN + ABSURD + b"\r\n\r\n",
-            OPEN + b"Transfer-Encoding: identity\r\n\r\n",
-            OPEN + b"no colon\r\n\r\n",
-            OPEN + b"X-\xe9: y\r\nContent-Length: 0\r\n\r\n",
-            OPEN + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
-            OPEN + b"X: y\r\n" * 30_000,
-            b"HTTP/1.1 OK\r\n\r\n",
-            b"HTTP/x 200 OK\r\n\r\n",
-            b"<html>\r\n\r\n",
-        ):
-            with self.subTest(reply[:60]):
-                origin = Origin(reply)
-                url = self.network.serve(origin)
-                with self.assertRaises(Unreachable) as raised:
-                    await self.upstream.ask(url)
-                self.assertEqual(raised.exception.reason, "protocol")
-                self.assertEqual(raised.exception.host, url.removeprefix("http://"))
-                await origin.connections[0].closed
-
-    async def test_odd_status(self) -> None:
-        """Nobody knows what a status means that HTTP has not."""
-        for status in (b"-1 What", b"0 What", b"99 What", b"600 What", b"999 What"):
-            with self.subTest(status), self.assertRaises(Unreachable) as raised:
-                await self.upstream.ask(self.network.serve(Origin(plain(b"abc", status=status))))
-            self.assertEqual(raised.exception.reason, "protocol")
-
     async def test_hangs_up(self) -> None:
         """An upstream that ends the connection instead of answering is unreachable."""
         for said in (None, OPEN):
             with self.subTest(said), self.assertRaises(Unreachable) as raised:
                 await self.upstream.ask(self.network.serve(Origin(said, close=True)))
             self.assertEqual(raised.exception.reason, "protocol")
-
-    async def test_early_hints(self) -> None:
-        """Interim answers are passed over."""
-        origin = Origin(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + plain(b"abc"))
-        reply = await self.upstream.ask(self.network.serve(origin))
-        self.assertEqual((reply.status, reply.fields), (200, ()))
 
     async def test_too_late(self) -> None:
         """An upstream that does not answer in time has timed out."""

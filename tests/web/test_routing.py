@@ -26,7 +26,8 @@ class RoutesTests(SynchronousTestCase):
 
     def refused(self, raw: bytes) -> int:
         """Say with which status a request is refused."""
-        return self.assertRaises(Refused, self.found, raw).status
+        refused: Refused = self.assertRaises(Refused, self.found, raw)
+        return refused.status
 
     def test_prefixes(self) -> None:
         """The longest prefix counts, and is left out of the target."""
