@@ -216,16 +216,16 @@ def may_serve_stale_on_error(
     if error_status is not None and error_status not in _ERRORS:
         return False
     age = now - stored.born
-    overdue = max(0.0, age - stored.lifetime)
+    overdue = age - stored.lifetime
     said = CacheControl.of(stored.fields)
-    if said.no_cache or (overdue and not may_be_stale(stored.fields)):
-        return False
+    if overdue < 0 and not said.no_cache:
+        return not request.no_cache or request.stale_if_error is not None
     limits = (said.stale_if_error, request.stale_if_error)
-    if any(limit is not None and overdue > limit for limit in limits):
+    if not may_be_stale(stored.fields) or any(
+        limit is not None and overdue > limit for limit in limits
+    ):
         return False
-    if request.stale_if_error is not None:
-        return True
-    return not request.no_cache and (not overdue or _tolerates(request, age, overdue))
+    return request.stale_if_error is not None or _tolerates(request, age, overdue)
 
 
 def ttl_of(stored: Stored, now: float) -> int:
