@@ -10,7 +10,6 @@ the future counts as stale.
 from __future__ import annotations
 
 import math
-import re
 from enum import Enum
 
 from attrs import frozen
@@ -19,6 +18,7 @@ from osproxy.http.cachecontrol import (
     EVER,
     CacheControl,
     RequestControl,
+    delta_seconds,
     explicit_lifetime,
     may_be_stale,
 )
@@ -36,8 +36,6 @@ _HEURISTIC_LIMIT = 24 * 3600.0
 
 # What counts as an error of the upstream (RFC 5861 section 4).
 _ERRORS = frozenset((500, 502, 503, 504))
-
-_AGE = re.compile("[ \\t]*+([0-9]++)[ \\t]*+(?:,.*)?", re.DOTALL)
 
 
 @frozen
@@ -257,8 +255,5 @@ def _tolerates(request: RequestControl, age: float, overdue: float) -> bool:
 
 
 def _age_of(fields: Fields) -> int:
-    found = _AGE.fullmatch(first(fields, "age") or "")
-    if found is None:
-        return 0
-    digits = found[1].lstrip("0")
-    return EVER if len(digits) > 10 else min(int(digits or "0"), EVER)
+    value = (first(fields, "age") or "").partition(",")[0]
+    return delta_seconds(value.strip(" \t")) or 0

@@ -179,6 +179,7 @@ class InitialAgeTests(SynchronousTestCase):
             ((("Age", "\N{ARABIC-INDIC DIGIT ONE}"),), 0.0, 0.0),
             ((("Age", "9" * 9999),), 5.0, EVER_FRESH),
             ((("Age", "4294967296"),), 0.0, EVER_FRESH),
+            ((("Age", "01500000000"),), 0.0, 1.5e9),
         ):
             with self.subTest(fields=fields, delay=delay):
                 self.assertEqual(initial_age(fields, NOW - delay, NOW), expected)
@@ -327,6 +328,7 @@ class DecideHeededTests(SynchronousTestCase):
             ("max-age=60", 70.0, "max-stale, no-cache", STALE),
             ("max-age=60", 70.0, "max-stale, min-fresh=0", STALE),
             ("max-age=60", 70.0, "max-stale, max-age=65", STALE),
+            ("max-age=60", 70.0, "max-stale, max-age=70", SERVED),
             ("max-age=60", 70.0, "max-stale, max-age=75", SERVED),
             ("", 1e9, "max-stale", SERVED),
         )
