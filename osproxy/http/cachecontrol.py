@@ -210,7 +210,8 @@ def _read(values: Iterable[str]) -> _Directives:
         for found in _DIRECTIVE.finditer(value):
             if found["open"] and not found["close"]:
                 # Nobody knows what else was meant to be said behind a quote that is never closed.
-                directives.setdefault("no-store", []).append(None)
+                for name in ("no-store", "private"):
+                    directives.setdefault(name, []).append(None)
             argument = None
             if found["equals"]:
                 quoted = _QUOTED.fullmatch(found["argument"])

@@ -115,7 +115,7 @@ class Stored:
 
     @property
     def lifetime(self) -> float:
-        """See `lifetime`; without a Date it is as old as it was said to be when it came."""
+        """For how many seconds it is fresh; it counts from `born` where there is no Date."""
         return lifetime(self.status, self.fields, date_of(self.fields, self.born))
 
 

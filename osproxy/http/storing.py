@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
+from osproxy.http.conditions import equal_weakly
 from osproxy.http.fields import end_to_end, every, first, parse_date, tokens, without
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
@@ -116,6 +117,7 @@ def matches_stored(new: Fields, stored: Sequence[Fields]) -> tuple[int, ...]:
     :param stored: those that could have been chosen for the request, the latest first.
     """
     etag, modified = _etag(new), first(new, "last-modified")
+    # MirrorCache's tags have no quotes, and are compared as they are.
     if etag is not None and not etag.startswith("W/"):
         return tuple(index for index, fields in enumerate(stored) if _etag(fields) == etag)
     if etag is None and modified is None:
@@ -123,7 +125,7 @@ def matches_stored(new: Fields, stored: Sequence[Fields]) -> tuple[int, ...]:
     for index, fields in enumerate(stored):
         had = _etag(fields)
         if etag is not None and had is not None:
-            found = had.removeprefix("W/") == etag.removeprefix("W/")
+            found = equal_weakly(had, etag)
         else:
             found = modified is not None and _same_date(fields, modified)
         if found:

@@ -181,11 +181,11 @@ class ParseTests(SynchronousTestCase):
             ([r'x="\", no-store", max-age=1'], CacheControl(max_age=1)),
             (['"no-store, private", max-age=1'], CacheControl(max_age=1)),
             (["=no-store, max-age=1"], CacheControl(max_age=1)),
-            (['x="a', "max-age=1"], CacheControl(max_age=1, no_store=True)),
-            (['x="a, max-age=1'], CacheControl(no_store=True)),
-            (['x="a\\'], CacheControl(no_store=True)),
-            (['no-cache="a, no-store'], CacheControl(no_cache=True, no_store=True)),
-            (['"'], CacheControl(no_store=True)),
+            (['x="a', "max-age=1"], CacheControl(max_age=1, no_store=True, private=True)),
+            (['x="a, max-age=1'], CacheControl(no_store=True, private=True)),
+            (['x="a\\'], CacheControl(no_store=True, private=True)),
+            (['no-cache="a'], CacheControl(no_cache=True, no_store=True, private=True)),
+            (['"'], CacheControl(no_store=True, private=True)),
         )
 
     def test_unknown(self) -> None:

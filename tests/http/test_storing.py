@@ -91,6 +91,7 @@ class MayStoreTests(SynchronousTestCase):
             (404, (), both, True),
             (599, (), both, False),
             (299, (), saying("must-understand, max-age=9"), False),
+            (200, (), saying('must-understand, max-age=9, x="'), False),
             (206, (), both, False),
             (429, (), both, False),
             (200, (), saying("must-understand, no-store, private"), False),

@@ -124,6 +124,7 @@ class SelectingTests(SynchronousTestCase):
             ("Accept-Language", "EN_us", "EN_us"),
             ("Accept-Language", "abcdefghi", "abcdefghi"),
             ("Accept", '*/*;q=0.1,A/B;C=X ; d="e, f"', 'a/b;c=X;d="e, f", */*;q=0.100'),
+            ("Accept", "b/*, a/*;q=1", "b/*, a/*"),
             ("Accept", "a/b;q=1;X=1", "a/b;q=1;X=1"),
             ("Accept", "a/b;Q=x", "a/b;Q=x"),
             ("Accept", "a/b;", "a/b;"),
