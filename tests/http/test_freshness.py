@@ -169,20 +169,24 @@ class InitialAgeTests(SynchronousTestCase):
             ((("Age", "30, 40"),), 0.0, 30.0),
             ((("Age", "30 ,x"),), 0.0, 30.0),
             ((("Age", "30"), ("age", "40")), 0.0, 30.0),
-            ((("Age", "x, 40"),), 0.0, 0.0),
-            ((("Age", ""),), 0.0, 0.0),
-            ((("Age", "-30"),), 0.0, 0.0),
-            ((("Age", "+30"),), 0.0, 0.0),
-            ((("Age", "3.5"),), 0.0, 0.0),
-            ((("Age", '"30"'),), 0.0, 0.0),
-            ((("Age", "30 40"),), 0.0, 0.0),
-            ((("Age", "\N{ARABIC-INDIC DIGIT ONE}"),), 0.0, 0.0),
             ((("Age", "9" * 9999),), 5.0, EVER_FRESH),
             ((("Age", "4294967296"),), 0.0, EVER_FRESH),
             ((("Age", "01500000000"),), 0.0, 1.5e9),
         ):
             with self.subTest(fields=fields, delay=delay):
                 self.assertEqual(initial_age(fields, NOW - delay, NOW), expected)
+        for text in (
+            "x, 40",
+            "",
+            "-30",
+            "+30",
+            "3.5",
+            '"30"',
+            "30 40",
+            "\N{ARABIC-INDIC DIGIT ONE}",
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(initial_age((("Age", text),), NOW, NOW), 0.0)
 
     def test_date(self) -> None:
         """One without a Date was made when it was received (RFC 9110 section 6.6.1)."""
