@@ -59,7 +59,7 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
         return Outcome.PRECONDITION_FAILED
 
     if (had := _list(fields, "if-none-match")) is not None:
-        unchanged = _matches(had, validators.etag, equal_weakly)
+        unchanged = _matches(had, validators.etag, _equal_weakly)
     else:
         since = _date(fields, "if-modified-since")
         unchanged = modified is not None and since is not None and modified <= since
@@ -105,6 +105,6 @@ def _equal_strongly(one: str, other: str) -> bool:
     return one == other and one.startswith('"')
 
 
-def equal_weakly(one: str, other: str) -> bool:
+def _equal_weakly(one: str, other: str) -> bool:
     """RFC 9110 section 8.8.3.2: equal but for being weak."""
     return one.removeprefix("W/") == other.removeprefix("W/")

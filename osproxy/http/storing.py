@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
-from osproxy.http.conditions import equal_weakly
 from osproxy.http.fields import end_to_end, every, first, parse_date, tokens, without
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
@@ -125,7 +124,7 @@ def matches_stored(new: Fields, stored: Sequence[Fields]) -> tuple[int, ...]:
     for index, fields in enumerate(stored):
         had = _etag(fields)
         if etag is not None and had is not None:
-            found = equal_weakly(had, etag)
+            found = had.removeprefix("W/") == etag.removeprefix("W/")
         else:
             found = modified is not None and _same_date(fields, modified)
         if found:
