@@ -129,7 +129,7 @@ class RequestControl:
             return cls(no_cache="no-cache" in _read(every(fields, "pragma")))
         directives = _read(values)
         max_stale = [
-            math.inf if argument is None else float(_seconds(argument, 0))
+            math.inf if argument is None else float(delta_seconds(argument) or 0)
             for argument in directives.get("max-stale", [])
         ]
         return cls(
@@ -141,6 +141,14 @@ class RequestControl:
             max_stale=min(max_stale, default=None),
             stale_if_error=_least(directives, "stale-if-error"),
         )
+
+
+def delta_seconds(text: str) -> int | None:
+    """Read a number of seconds (RFC 9111 section 1.2.2), None where it is none."""
+    if not _SECONDS.fullmatch(text):
+        return None
+    digits = text.lstrip("0")
+    return EVER if len(digits) > 10 else min(int(digits or "0"), EVER)
 
 
 def storable(fields: Fields) -> bool:
@@ -202,7 +210,8 @@ def _read(values: Iterable[str]) -> _Directives:
         for found in _DIRECTIVE.finditer(value):
             if found["open"] and not found["close"]:
                 # Nobody knows what else was meant to be said behind a quote that is never closed.
-                directives.setdefault("no-store", []).append(None)
+                for name in ("no-store", "private"):
+                    directives.setdefault(name, []).append(None)
             argument = None
             if found["equals"]:
                 quoted = _QUOTED.fullmatch(found["argument"])
@@ -236,11 +245,5 @@ def _of_all(
     arguments = directives.get(name)
     if arguments is None:
         return None
-    return choose(_seconds(argument or "", unreadable) for argument in arguments)
-
-
-def _seconds(argument: str, unreadable: int) -> int:
-    if not _SECONDS.fullmatch(argument):
-        return unreadable
-    digits = argument.lstrip("0")
-    return EVER if len(digits) > 10 else min(int(digits or "0"), EVER)
+    numbers = (delta_seconds(argument or "") for argument in arguments)
+    return choose(unreadable if number is None else number for number in numbers)

@@ -10,7 +10,6 @@ the future counts as stale.
 from __future__ import annotations
 
 import math
-import re
 from enum import Enum
 
 from attrs import frozen
@@ -19,6 +18,7 @@ from osproxy.http.cachecontrol import (
     EVER,
     CacheControl,
     RequestControl,
+    delta_seconds,
     explicit_lifetime,
     may_be_stale,
 )
@@ -36,8 +36,6 @@ _HEURISTIC_LIMIT = 24 * 3600.0
 
 # What counts as an error of the upstream (RFC 5861 section 4).
 _ERRORS = frozenset((500, 502, 503, 504))
-
-_AGE = re.compile("[ \\t]*+([0-9]++)[ \\t]*+(?:,.*)?", re.DOTALL)
 
 
 @frozen
@@ -117,7 +115,7 @@ class Stored:
 
     @property
     def lifetime(self) -> float:
-        """See `lifetime`; without a Date it is as old as it was said to be when it came."""
+        """For how many seconds it is fresh; it counts from `born` where there is no Date."""
         return lifetime(self.status, self.fields, date_of(self.fields, self.born))
 
 
@@ -216,16 +214,16 @@ def may_serve_stale_on_error(
     if error_status is not None and error_status not in _ERRORS:
         return False
     age = now - stored.born
-    overdue = max(0.0, age - stored.lifetime)
+    overdue = age - stored.lifetime
     said = CacheControl.of(stored.fields)
-    if said.no_cache or (overdue and not may_be_stale(stored.fields)):
-        return False
+    if overdue < 0 and not said.no_cache:
+        return not request.no_cache or request.stale_if_error is not None
     limits = (said.stale_if_error, request.stale_if_error)
-    if any(limit is not None and overdue > limit for limit in limits):
+    if not may_be_stale(stored.fields) or any(
+        limit is not None and overdue > limit for limit in limits
+    ):
         return False
-    if request.stale_if_error is not None:
-        return True
-    return not request.no_cache and (not overdue or _tolerates(request, age, overdue))
+    return request.stale_if_error is not None or _tolerates(request, age, overdue)
 
 
 def ttl_of(stored: Stored, now: float) -> int:
@@ -257,8 +255,5 @@ def _tolerates(request: RequestControl, age: float, overdue: float) -> bool:
 
 
 def _age_of(fields: Fields) -> int:
-    found = _AGE.fullmatch(first(fields, "age") or "")
-    if found is None:
-        return 0
-    digits = found[1].lstrip("0")
-    return EVER if len(digits) > 10 else min(int(digits or "0"), EVER)
+    value = (first(fields, "age") or "").partition(",")[0]
+    return delta_seconds(value.strip(" \t")) or 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from osproxy.http.fields import every
 
@@ -29,7 +29,7 @@ def invalidated(method: str, status: int, target_uri: str, response: Fields) -> 
     """
     if method in _SAFE or not 200 <= status <= 399:
         return ()
-    target = urldefrag(target_uri).url
+    target = target_uri.partition("#")[0]
     found = {target: None}
     for reference in (*every(response, "location"), *every(response, "content-location")):
         uri = _resolved(target, reference.strip(" \t"))
@@ -43,7 +43,7 @@ def _resolved(target: str, reference: str) -> str | None:
     if _NO_URI.search(reference):
         return None
     try:
-        uri = urldefrag(urljoin(target, reference)).url
+        uri = urljoin(target, reference.partition("#")[0])
         return uri if _origin(uri) == _origin(target) else None
     except ValueError:
         return None

@@ -116,6 +116,7 @@ def matches_stored(new: Fields, stored: Sequence[Fields]) -> tuple[int, ...]:
     :param stored: those that could have been chosen for the request, the latest first.
     """
     etag, modified = _etag(new), first(new, "last-modified")
+    # MirrorCache's tags have no quotes, and are compared as they are.
     if etag is not None and not etag.startswith("W/"):
         return tuple(index for index, fields in enumerate(stored) if _etag(fields) == etag)
     if etag is None and modified is None:

@@ -60,11 +60,16 @@ def _select(nominated: set[str], request: Fields) -> Selecting:
     for name, value in request:
         name = name.lower()
         if name in nominated:
-            present.setdefault(name, []).append(value.strip(" \t"))
+            present.setdefault(name, []).append(value)
     return tuple(
-        (name, _normalised(name, ", ".join(present[name])) if name in present else None)
+        (name, _normalised(name, _combined(present[name])) if name in present else None)
         for name in sorted(nominated)
     )
+
+
+def _combined(values: list[str]) -> str:
+    """Make one value of several (RFC 9110 section 5.3)."""
+    return ", ".join(value.strip(" \t") for value in values).strip(" \t")
 
 
 def _normalised(name: str, value: str) -> str:
@@ -110,19 +115,20 @@ def _media(body: str) -> str | None:
     found = _MEDIA.fullmatch(body)
     if found is None:
         return None
-    form, rest, position = found[1].lower(), found[2], 0
+    parts, rest, position = [found[1].lower()], found[2], 0
     while position < len(rest):
         parameter = _PARAMETER.match(rest, position)
         if parameter is None or parameter[1].lower() == "q":
             return None
-        form += f";{parameter[1].lower()}={parameter[2]}"
+        parts.append(f"{parameter[1].lower()}={parameter[2]}")
         position = parameter.end()
-    return form
+    return ";".join(parts)
 
 
 # How a member is read, None where it does not follow the grammar; and whether the order of members
 # of equal weight can make a difference. It does not for codings and charsets (RFC 9110 sections
-# 12.5.2 and 12.5.3); of languages some recipients take the first (section 12.5.4), and of types, too.
+# 12.5.2 and 12.5.3); some recipients take the first of several languages (section 12.5.4), and of
+# several types.
 _GRAMMARS: dict[str, tuple[Callable[[str], str | None], bool]] = {
     "accept": (_media, True),
     "accept-charset": (_coding, False),

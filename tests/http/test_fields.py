@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.http.fields import end_to_end, every, first, format_date, parse_date, tokens, without
+from osproxy.http.fields import (
+    end_to_end,
+    every,
+    first,
+    format_date,
+    is_token,
+    parse_date,
+    tokens,
+    without,
+)
 
 FIELDS = (("Accept", "a"), ("Host", "h"), ("ACCEPT", "b"))
 MOMENT = 784111777.0
@@ -80,6 +89,26 @@ class TokensTests(SynchronousTestCase):
             self.assertEqual("".join(tokens(value)).count(character), value.count(character))
 
 
+class TokenTests(SynchronousTestCase):
+    """Tokens have their octets (RFC 9110 section 5.6.2)."""
+
+    def test_table(self) -> None:
+        """Letters, digits and some marks make a token."""
+        for text, expected in (
+            ("x-one", True),
+            ("!#$%&'*+-.^_`|~09azAZ", True),
+            ("", False),
+            ("a b", False),
+            ("a\n", False),
+            ("a,", False),
+            ('"a"', False),
+            ("a/b", False),
+            ("\xe9", False),
+        ):
+            with self.subTest(text=text):
+                self.assertIs(is_token(text), expected)
+
+
 class DateTests(SynchronousTestCase):
     """Dates are read in three forms and written in one."""
 
@@ -90,6 +119,10 @@ class DateTests(SynchronousTestCase):
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
             " Sun, 06 nov 1994 08:49:37 GMT ",
+            "SUN, 06 NOV 1994 08:49:37 gmt",
+            "sunday, 06-nov-94 08:49:37 Gmt",
+            "Sun Nov 06 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
         ):
             with self.subTest(value=value):
                 self.assertEqual(parse_date(value), MOMENT)
@@ -122,6 +155,22 @@ class DateTests(SynchronousTestCase):
             "Sun, 06 Nov 1994 24:00:00 GMT",
             "Sun, 06 Nov 1994 08:49:61 GMT",
             "Sun, 06 Nov 0000 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 GMT+1",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "Sun, 06 Nov 19940 08:49:37 GMT",
+            "Sun, 06 Nov 1994  08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov  6 08:49:37 1994 GMT",
+            "784111777",
+            "1994-11-06T08:49:37Z",
+            "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+            "\N{LATIN SMALL LETTER LONG S}un, 06 Nov 1994 08:49:37 GMT",
             "Sun, \N{ARABIC-INDIC DIGIT ZERO}6 Nov 1994 08:49:37 GMT",
         ):
             with self.subTest(value=value):
