@@ -15,6 +15,9 @@ class Metrics:
     :ivar sent: octets of bodies handed to clients, by outcome and kind.
     :ivar fills: fills that ended, by how (``complete``, ``answered``, ``failed``, ``diverted``).
     :ivar fills_running: fills under way.
+    :ivar resumed: interrupted bodies whose rest was asked for and came.
+    :ivar resumed_octets: octets that were here then and did not have to come again.
+    :ivar kept: drafts that wait to be completed.
     :ivar upstream_received: octets of bodies received from upstreams.
     :ivar upstream_errors: failed upstream requests, by what failed.
     :ivar evictions: entries removed to make room.
@@ -32,6 +35,11 @@ class Metrics:
         )
         self.fills = Counter("osproxy_fills", "Fills ended", ("result",), registry=registry)
         self.fills_running = Gauge("osproxy_fills_running", "Fills under way", registry=registry)
+        self.resumed = Counter("osproxy_resumed", "Interrupted bodies continued", registry=registry)
+        self.resumed_octets = Counter(
+            "osproxy_resumed_bytes", "Body bytes not received again", registry=registry
+        )
+        self.kept = Gauge("osproxy_kept_drafts", "Drafts to be completed", registry=registry)
         self.upstream_received = Counter(
             "osproxy_upstream_received_bytes", "Body bytes received upstream", registry=registry
         )

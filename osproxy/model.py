@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from osproxy.http.cachestatus import CacheStatus
     from osproxy.http.fields import Fields
-    from osproxy.http.vary import Selecting
     from osproxy.repo.digests import Digest
     from osproxy.repo.kinds import Kind
 
@@ -128,7 +127,6 @@ class Head:
     :ivar date: when the authority made or last confirmed it, in seconds since the epoch; the
         Date and Age that clients see count from here (RFC 9111 section 4.2.3).
     :ivar status: of the response.
-    :ivar selecting: the request's fields that Vary names, normalised (RFC 9111 section 4.1).
     """
 
     etag: str | None
@@ -137,7 +135,6 @@ class Head:
     source: str
     date: float
     status: int = 200
-    selecting: Selecting = ()
 
     @property
     def tag(self) -> Fields:

@@ -26,6 +26,7 @@ from osproxy.service.loglevel import limit
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.store.catalogue import Catalogue
+from osproxy.store.kept import boot_id
 from osproxy.store.layout import StoreError, open_directory
 from osproxy.store.ledger import Ledger
 from osproxy.store.store import Store
@@ -176,6 +177,7 @@ def assemble(
         metrics,
         cache_size=settings.cache_size,
         free_space=settings.free_space.octets,
+        boot=boot_id(),
         checkpoint=checkpoint,
     )
     agent = ExactAgent(

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.cache.answers import MISSING
-from osproxy.cache.fill import Abandoned
 from osproxy.cache.fillstate import FillState
 from osproxy.cache.heads import confirmed
 from osproxy.cache.memory import Memory
+from osproxy.cache.transfer import Abandoned
 from osproxy.repo.policies import Gone
 
 if TYPE_CHECKING:

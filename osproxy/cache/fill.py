@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from osproxy.cache.combining import provenance_of
 from osproxy.cache.fillstate import NEXT, FillState
-from osproxy.cache.hashing import Hashing
 from osproxy.cache.heads import Take
-from osproxy.cache.intake import Intake
 from osproxy.cache.passage import continued
-from osproxy.cache.verified import HELD_BACK, Verified
+from osproxy.cache.transfer import Abandoned, Begun, Spoilt, Transfer, resume
+from osproxy.cache.verified import HELD_BACK
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
@@ -29,22 +29,13 @@ from osproxy.waiting import OffsetWaiters, Waiters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IReactorTime
-
-    from osproxy.cache.fillstate import Order
-    from osproxy.metrics import Metrics
+    from osproxy.cache.fillstate import Means, Order
     from osproxy.model import Head, PassingBody
     from osproxy.store.drafts import Draft, DraftLease
-    from osproxy.store.store import Store
-    from osproxy.threads import InThread
     from osproxy.upstream.origin import Reply
 
 #: A fill that nobody reads goes on if no more than this is missing, or half of it is there.
 WORTH_FINISHING = 64 << 20
-
-
-class Abandoned(UpstreamError):
-    """All readers left before there was enough of a file to be worth finishing."""
 
 
 class Fill:
@@ -67,10 +58,7 @@ class Fill:
     def __init__(
         self,
         order: Order,
-        store: Store,
-        in_thread: InThread,
-        clock: IReactorTime,
-        metrics: Metrics,
+        means: Means,
         may_go_on: Callable[[], bool],
         decided: Callable[[Fill], None],
     ) -> None:
@@ -85,14 +73,10 @@ class Fill:
         self.failure: UpstreamError | None = None
         self.readers = 0
         self._delivering = False
-        self._store = store
-        self._in_thread = in_thread
-        self._clock = clock
-        self._metrics = metrics
+        self._means = means
         self._may_go_on = may_go_on
         self._decided = decided
         self._draft: Draft | None = None
-        self._hashing: Hashing | None = None
         self._shown = 0
         self._unread: Reply | None = None
         self._headed = Waiters()
@@ -108,7 +92,7 @@ class Fill:
             self._ended.wake()
             return result
 
-        self._metrics.fills_running.inc()
+        self._means.metrics.fills_running.inc()
         running = Deferred.fromCoroutine(self._run())
         self._running = running
         running.addBoth(over).addErrback(
@@ -149,32 +133,40 @@ class Fill:
     # The course of a fill, in order.
 
     async def _run(self) -> None:
+        metrics = self._means.metrics
         try:
             await self._ask()
-        except UpstreamError as error:
+        except Spoilt as error:
             self._fail(error)
+        except UpstreamError as error:
+            self._fail(error, resumable=True)
         except CancelledError:
-            self._fail(Abandoned("", "abandoned", "the transfer was given up"))
+            self._fail(Abandoned("", "abandoned", "it was given up"), resumable=True)
         except Exception:
             self._fail(Unreachable("", "bug", "an error of ours"))
             raise
         finally:
-            self._metrics.fills_running.dec()
-            self._metrics.fills.labels(self.state.name.lower()).inc()
-            if self._hashing is not None:
-                self._hashing.close()
-            if self._draft is not None and self.state is not FillState.COMPLETE:
+            metrics.fills_running.dec()
+            metrics.fills.labels(self.state.name.lower()).inc()
+            if self._draft is not None and self.state is FillState.DIVERTED:
                 self._draft.discard()
 
     async def _ask(self) -> None:
-        rule, stored = self.order.rule, self.order.stored
-        reply = await self.order.source(fields=rule.conditions(stored))
+        rule, stored, store = self.order.rule, self.order.stored, self._means.store
+        found = await resume(self.order, store)
+        if isinstance(found, Begun):
+            await self._receive(found)
+            return
+        reply = found or await self.order.source(fields=rule.conditions(stored))
         take = rule.judge(reply, stored)
         if take is Take.KEEP:
-            await self._receive(reply)
+            await self._begin(reply)
         elif take is Take.PASS:
             self._divert(reply)
         else:
+            if take is Take.CONFIRMED:
+                # What was put aside is of another version than what is stored.
+                store.drop_kept(self.order.target)
             self._answered(reply, confirmed=take is Take.CONFIRMED)
 
     def _answered(self, reply: Reply, *, confirmed: bool) -> None:
@@ -184,37 +176,40 @@ class Fill:
         self._enter(FillState.ANSWERED)
         self._tell()
 
-    async def _receive(self, reply: Reply) -> None:
-        expectation = self.order.expectation
-        head = self.order.rule.head_of(reply, expectation, self._clock.seconds())
+    async def _begin(self, reply: Reply) -> None:
+        order = self.order
+        head = order.rule.head_of(reply, order.expectation, self._means.clock.seconds())
         try:
-            draft = await self._store.begin(
-                self.order.rule.target_of(self.order.target, head),
+            draft = await self._means.store.begin(
+                order.rule.target_of(order.target, head),
                 head,
                 reply.length,
-                kind=self.order.policy.kind,
+                kind=order.policy.kind,
+                provenance=provenance_of(reply, order.expectation),
             )
         except (CacheFull, OSError) as error:
-            self._log.warn(
-                "{target} is passed through: {error}", target=self.order.target, error=error
-            )
+            self._log.warn("{target} is passed through: {error}", target=order.target, error=error)
             self._divert(reply)
             return
         except BaseException:
             reply.abandon()
             raise
-        self._draft, self.head, self.length = draft, head, reply.length
-        algorithms = {"sha256"}
-        if expectation.digest is not None:
-            algorithms.add(expectation.digest.algorithm)
-        self._hashing = Hashing(draft.lease(), draft.offset, self._in_thread, sorted(algorithms))
-        self._enter(FillState.STREAMING)
-        self._tell()
-        if not self._wanted():
-            reply.abandon()
-            raise self._abandoned()
+        await self._receive(Begun(draft, reply))
+
+    async def _receive(self, begun: Begun) -> None:
+        self._draft = begun.draft
+        transfer = Transfer(self.order, self._means, begun, self._grew, lambda: self.headed)
+        self.head, self.length = transfer.head, transfer.length
+        self.written = begun.draft.written
         try:
-            await self._deliver(reply, draft)
+            self._enter(FillState.STREAMING)
+            self._tell()
+            self._show(self.written)
+            if not self._wanted():
+                begun.reply.abandon()
+                raise self._abandoned()
+            await self._deliver(transfer)
+            await self._keep(begun.draft, transfer)
         except (CacheFull, OSError) as error:
             self._log.warn(
                 "{target} is passed through from octet {written} on: {error}",
@@ -224,21 +219,20 @@ class Fill:
             )
             self.outgrown = isinstance(error, CacheFull)
             self._divert(None)
-            return
-        await self._keep(draft)
+        finally:
+            transfer.close()
 
-    async def _deliver(self, reply: Reply, draft: Draft) -> None:
-        # While it waits for octets it can be cancelled; while it runs it cannot.
+    async def _deliver(self, transfer: Transfer) -> None:
+        # While it waits it can be cancelled; while it runs it cannot.
         self._delivering = True
         try:
-            await Intake(self._store, draft, self._grew).take(reply)
+            await transfer.run()
         finally:
             self._delivering = False
 
     def _grew(self) -> None:
-        assert self._draft is not None and self._hashing is not None
+        assert self._draft is not None
         self.written = self._draft.written
-        self._hashing.grew(self.written)
         readers, self._delivering = self.readers, False
         self._show(self.written)
         self._delivering = True
@@ -249,27 +243,25 @@ class Fill:
         host = "" if self.head is None else self.head.source
         return Abandoned(host, "abandoned", "nobody waits for it any more")
 
-    async def _keep(self, draft: Draft) -> None:
-        assert self._hashing is not None
+    async def _keep(self, draft: Draft, transfer: Transfer) -> None:
         self._enter(FillState.VERIFYING)
         expected = self.order.expectation.digest
         if expected is None:
             # Framing and length were right: readers need not wait for the digest (B2).
             self._all_shown()
         try:
-            digests = await self._hashing.finish(self.written)
+            digests = await transfer.digests()
         except OSError as error:
             self._log.warn("{target} is lost: {error}", target=self.order.target, error=error)
             if expected is not None:
-                raise Unreachable("", "disk", f"what was received is lost: {error}") from error
+                raise Spoilt("", "disk", f"what was received is lost: {error}") from error
             self._verified(FillState.DIVERTED)
             return
         if expected is not None and digests[expected.algorithm] != expected.hex:
-            raise Unreachable(
-                self.head.source if self.head else "", "digest", "the file has a wrong digest"
-            )
+            raise Spoilt(transfer.head.source, "digest", "the file has a wrong digest")
+        now = self._means.clock.seconds()
         try:
-            await self._store.commit([(draft, digests["sha256"])], self._clock.seconds())
+            (entry,) = await self._means.store.commit([(draft, digests["sha256"])], now)
         except CancelledError:
             raise
         except Exception:
@@ -277,6 +269,9 @@ class Fill:
             self._log.failure("{target} could not be kept", target=self.order.target)
             self._verified(FillState.DIVERTED)
             return
+        if transfer.combined:
+            # The file itself has room for no more than what was said first.
+            self._means.store.freshen(entry, now, transfer.head)
         self._verified(FillState.COMPLETE)
 
     def _verified(self, state: FillState) -> None:
@@ -299,9 +294,15 @@ class Fill:
         if unread is not None:
             unread.abandon()
 
-    def _fail(self, error: UpstreamError) -> None:
+    def _fail(self, error: UpstreamError, *, resumable: bool = False) -> None:
         if self.state in (FillState.COMPLETE, FillState.DIVERTED, FillState.ANSWERED):
             return
+        # Before anybody is told: whoever asks again in the same turn may take the draft up.
+        if self._draft is not None:
+            if resumable and self.state is FillState.STREAMING:
+                self._draft.put_aside()
+            else:
+                self._draft.discard()
         self.failure = error
         self._enter(FillState.FAILED)
         self._tell()
@@ -352,18 +353,9 @@ class Fill:
         return True
 
     async def _onward(self, position: int, stop: int | None) -> PassingBody:
-        """
-        Get the rest by a passage.
-
-        A file that is passed on whole is verified as it passes. Of one whose beginning was read
-        here the rest is not: that it is of the same version is all that is known (B1).
-        """
         assert self.head is not None
-        body = await continued(self.order.source, self.head, self.length, position, stop)
         digest = self.order.expectation.digest
-        if digest is None or position or stop not in (None, self.length):
-            return body
-        return Verified(body, digest)
+        return await continued(self.order.source, self.head, self.length, position, stop, digest)
 
     @property
     def offset(self) -> int:

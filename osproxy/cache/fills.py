@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.cache.fill import Fill
+from osproxy.cache.fillstate import Means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +30,7 @@ class Fills:
     def __init__(
         self, store: Store, in_thread: InThread, clock: IReactorTime, metrics: Metrics
     ) -> None:
-        self._store = store
-        self._in_thread = in_thread
-        self._clock = clock
-        self._metrics = metrics
+        self._means = Means(store, in_thread, clock, metrics)
         self._running: dict[Target, Fill] = {}
 
     def find(self, target: Target) -> Fill | None:
@@ -53,15 +51,7 @@ class Fills:
             del self._running[order.target]
             decided(fill)
 
-        fill = Fill(
-            order,
-            self._store,
-            self._in_thread,
-            self._clock,
-            self._metrics,
-            lambda: self.unattended <= UNATTENDED,
-            over,
-        )
+        fill = Fill(order, self._means, lambda: self.unattended <= UNATTENDED, over)
         self._running[order.target] = fill
         fill.begin()
         return fill

@@ -1,5 +1,5 @@
 """
-What a fill is to fetch, and how far it can have come.
+What a fill is to fetch, by what means, and how far it can have come.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from osproxy.cache.heads import ByKind
 from osproxy.model import Expectation
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
     from osproxy.cache.heads import Rule
     from osproxy.cache.source import Source
+    from osproxy.metrics import Metrics
     from osproxy.model import Target
     from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
+    from osproxy.store.store import Store
+    from osproxy.threads import InThread
 
 
 class FillState(Enum):
@@ -68,3 +73,13 @@ class Order:
     @rule.default
     def _by_kind(self) -> Rule:
         return ByKind(self.policy)
+
+
+@frozen
+class Means:
+    """What all fills work with."""
+
+    store: Store
+    in_thread: InThread
+    clock: IReactorTime
+    metrics: Metrics

@@ -14,7 +14,6 @@ from attrs import evolve
 
 from osproxy.cache.answers import line, plain, stale
 from osproxy.cache.experience import REST
-from osproxy.cache.fill import Abandoned
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
@@ -29,10 +28,12 @@ from osproxy.cache.said import (
     renewed,
     stored_of,
     target_of,
+    variant_of,
 )
 from osproxy.cache.serving import Lost, from_fill, from_store
+from osproxy.cache.transfer import Abandoned
 from osproxy.cache.unkept import far_ahead
-from osproxy.http import freshness, methods, vary
+from osproxy.http import freshness, methods
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.freshness import Verdict
@@ -101,7 +102,9 @@ class Generic:
     def _select(self, target: Target, asked: Asked) -> Entry | None:
         """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
         fitting = [
-            entry for entry in self._stored(target) if vary.same(entry.head.selecting, asked.fields)
+            entry
+            for entry in self._stored(target)
+            if variant_of(asked.fields, entry.head.fields) == entry.target.variant
         ]
         return max(fitting, key=lambda entry: entry.head.date, default=None)
 
@@ -174,8 +177,8 @@ class Generic:
         if not stored:
             return source.target
         newest = max(stored, key=lambda entry: entry.head.date)
-        selecting = vary.selecting(source.asked.fields, newest.head.fields) or ()
-        return evolve(source.target, variant=vary.variant_key(selecting))
+        variant = variant_of(source.asked.fields, newest.head.fields)
+        return evolve(source.target, variant=variant)
 
     def _begin(
         self, key: Target, source: Travelling, entry: Entry | None, *, background: bool = False
@@ -231,7 +234,8 @@ class Generic:
         asked = source.asked
         if fill.state in (FillState.STREAMING, FillState.VERIFYING, FillState.COMPLETE):
             assert fill.head is not None
-            theirs = collapsed and not vary.same(fill.head.selecting, asked.fields)
+            kept_as = fill.order.rule.target_of(fill.order.target, fill.head)
+            theirs = kept_as.variant != variant_of(asked.fields, fill.head.fields)
             if theirs or far_ahead(fill, asked):
                 reader.close()
                 return await self._relay(source, Fwd.VARY_MISS if theirs else why)
@@ -290,7 +294,7 @@ class Generic:
         reply = await source.as_asked()
         if reply.status == 200 and entry.head.status == 200:
             head = looked_at(entry.head, entry.length, reply)
-            if head is None:
+            if head is None or not may_store(200, source.asked.fields, head.fields):
                 self._store.doom(entry)
             else:
                 self._store.freshen(entry, self._clock.seconds(), head)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from osproxy.upstream.origin import Unreachable
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ class Intake:
     Writes one body to a draft, no faster than there is room for it.
 
     :param grew: told after each write; what it raises ends the transfer.
+    :param skip: octets at the beginning of the body that the draft has already.
+    :param count: octets that the body is to have, None where that is not known.
     """
 
-    def __init__(self, store: Store, draft: Draft, grew: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        draft: Draft,
+        grew: Callable[[], None],
+        skip: int = 0,
+        count: int | None = None,
+    ) -> None:
         self._store = store
         self._draft = draft
         self._grew = grew
+        self._skip = skip
+        self._count = count
+        self._come = 0
         # What came after the draft was full: what was under way when the reply was paused.
         self._held = bytearray()
         self._making: Deferred[None] | None = None
@@ -53,12 +66,23 @@ class Intake:
             if self._making is not None:
                 self._making.cancel()
         self._check()
+        if self._skip or (self._count is not None and self._come < self._count):
+            raise Unreachable(reply.host, "truncated", f"{reply.host} ended before the end")
 
     def _check(self) -> None:
         if self._failure is not None:
             self._failure.raiseException()
 
     def _came(self, reply: Reply, data: bytes) -> None:
+        self._come += len(data)
+        if self._count is not None and self._come > self._count:
+            raise Unreachable(reply.host, "size", f"{reply.host} sends more than it said")
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+            if not data:
+                return
         if self._making is None and self._draft.holds(len(data)):
             self._write(data)
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from osproxy.cache.verified import Verified
 from osproxy.http.fields import every, first, without
 from osproxy.http.ranges import parse_content_range
 from osproxy.model import BodyBroken, Relayed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from osproxy.cache.source import Source
     from osproxy.model import Asked, Head, PassingBody
+    from osproxy.repo.digests import Digest
     from osproxy.upstream.origin import Reply
 
 # What a client may ask of a file that we do not keep: whether it has changed, and its part of the
@@ -133,16 +135,30 @@ async def ahead(source: Source, asked: Asked, head: Head, length: int) -> tuple[
 
 
 async def continued(
-    source: Source, head: Head, length: int | None, position: int, stop: int | None
+    source: Source,
+    head: Head,
+    length: int | None,
+    position: int,
+    stop: int | None,
+    digest: Digest | None = None,
 ) -> PassingBody:
     """
     Get the octets from ``position`` to ``stop`` of a file whose beginning was had before.
 
+    A file that is passed on whole is verified as it passes. The rest of one whose beginning was
+    read is not: that it is of the same version is all that is known (B1).
+
     :param head: what was said of the file then.
     :param length: its length, where it is known.
+    :param digest: what the whole must come to, where that is known.
     :raises BodyBroken: when they cannot be had, or the file is another one now.
     """
-    wanted = None if stop is None else stop - position
+    whole = position == 0 and stop in (None, length)
+
+    def passing(reply: Reply, skip: int) -> PassingBody:
+        body = Passage(reply, skip, None if stop is None else stop - position)
+        return Verified(body, digest) if whole and digest is not None else body
+
     last = "" if stop is None else str(stop - 1)
     try:
         reply = await source(fields=(("Range", f"bytes={position}-{last}"),))
@@ -151,10 +167,10 @@ async def continued(
     if reply.status == 206 and _same(reply, head):
         part = parse_content_range(first(reply.fields, "content-range") or "")
         if part and part.start == position and length in (None, part.length):
-            return Passage(reply, length=wanted)
+            return passing(reply, 0)
     # A server may answer any Range with the whole file (RFC 9110 section 14.2).
     if reply.status == 200 and _same(reply, head) and length in (None, reply.length):
-        return Passage(reply, skip=position, length=wanted)
+        return passing(reply, position)
     reply.abandon()
     raise BodyBroken(f"{reply.host} has another version of the file by now")
 

@@ -111,12 +111,20 @@ class AsSaid:
             source=reply.host,
             date=_born(reply),
             status=reply.status,
-            selecting=vary.selecting(self.request, reply.fields) or (),
         )
 
     def target_of(self, target: Target, head: Head) -> Target:
         """See `osproxy.cache.heads.Rule`."""
-        return evolve(target, variant=vary.variant_key(head.selecting))
+        return evolve(target, variant=variant_of(self.request, head.fields))
+
+
+def variant_of(request: Fields, fields: Fields) -> str:
+    """
+    Name the variant of a response that is for a request (RFC 9111 section 4.1).
+
+    Only the name is written down: what it is made of may be somebody's cookie.
+    """
+    return vary.variant_key(vary.selecting(request, fields) or ())
 
 
 def stored_of(head: Head) -> Stored:

@@ -27,6 +27,11 @@ _MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^ \t,]++')
 _STRONG = 60
 
 
+def dated_strongly(last_modified: float | None, date: float | None) -> bool:
+    """Say whether no two states can have had this ``last_modified`` (RFC 9110 section 8.8.2.2)."""
+    return last_modified is not None and date is not None and date - last_modified >= _STRONG
+
+
 @frozen
 class Validators:
     """
@@ -43,10 +48,8 @@ class Validators:
 
     @property
     def dated_strongly(self) -> bool:
-        """Whether no two states can have had this ``last_modified`` (RFC 9110 section 8.8.2.2)."""
-        if self.last_modified is None or self.date is None:
-            return False
-        return self.date - self.last_modified >= _STRONG
+        """Whether ``last_modified`` is a strong validator, see `dated_strongly`."""
+        return dated_strongly(self.last_modified, self.date)
 
 
 class Outcome(Enum):

@@ -33,6 +33,7 @@ class State(Enum):
     """Where a file is in its life."""
 
     DRAFT = "being written"
+    KEPT = "waiting to be completed"
     SEALED = "being committed"
     LIVE = "an entry"
     DOOMED = "out of sight"
@@ -40,7 +41,8 @@ class State(Enum):
 
 
 _TRANSITIONS = {
-    State.DRAFT: {State.SEALED, State.DOOMED},
+    State.DRAFT: {State.SEALED, State.KEPT, State.DOOMED},
+    State.KEPT: {State.DRAFT, State.DOOMED},
     State.SEALED: {State.LIVE, State.DOOMED},
     State.LIVE: {State.DOOMED},
     State.DOOMED: {State.GONE},
@@ -134,9 +136,8 @@ class Blob:
             self.close_if_idle()
 
     def close_if_idle(self) -> None:
-        """Close an entry that nobody reads."""
-        idle = self.state is State.LIVE and not self._shelf.ledger.leased(self.id)
-        if idle:
+        """Close a file that nobody reads or writes."""
+        if self.state in (State.LIVE, State.KEPT) and not self._shelf.ledger.leased(self.id):
             self.let_go()
 
     def take_descriptor(self) -> int | None:
@@ -174,16 +175,28 @@ class Blob:
         self._opened.wake()
 
 
-def create(path: Path) -> int:
-    """Make a new file and open it, for its writer and its readers; blocks."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def creator_of(header: bytes) -> Callable[[Path], int]:
+    """Give a function that makes a file and opens it, for its writer and its readers; blocks."""
+
+    def create(path: Path) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            write_all(descriptor, header, 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    return create
 
 
-def opener_of(size: int) -> Callable[[Path], int]:
-    """Give a function that opens a file for reading, if it is as long as it should be; blocks."""
+def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
+    """Give a function that opens a file, if it is as long as it should be; blocks."""
 
     def opened(path: Path) -> int:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        access = os.O_RDWR if writing else os.O_RDONLY
+        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
         found = os.fstat(descriptor).st_size
         if found != size:
             os.close(descriptor)

@@ -2,7 +2,8 @@
 An entry being written: octets go in at the end, readers follow.
 
 A draft is made by `osproxy.store.store.Store.begin`; it ends in `Store.commit`, or in
-`Draft.discard`.
+`Draft.discard`. One that was interrupted may be put aside meanwhile (`Draft.put_aside`) and taken
+up again (`Store.resume`), by this run or the next.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from osproxy.model import Head, Target
-    from osproxy.repo.kinds import Kind
     from osproxy.store.blobs import Blob
     from osproxy.store.ledger import Ledger
+    from osproxy.store.records import DraftRecord, Provenance
+
+#: Of a body with fewer octets than this the draft is not put aside: to fetch them once more takes
+#: hardly longer than to ask, and hundreds of small files would be opened at each start.
+WORTH_COMPLETING = 1 << 20
 
 
 @define(eq=False)
@@ -29,27 +34,46 @@ class Draft:
     """
     A file that grows.
 
-    :ivar offset: where in the file the body begins.
-    :ivar length: octets that the body will have, None while that is unknown.
     :ivar written: octets of the body that are in the file.
     :ivar reserved: octets of the file that the ledger has set aside.
     :ivar step: octets that are reserved at once while the length is unknown.
     """
 
-    target: Target
-    head: Head
-    kind: Kind
-    generation: str
-    offset: int
-    length: int | None
+    record: DraftRecord
     reserved: int
     blob: Blob
     _ledger: Ledger
     step: int
     _running_short: Callable[[Draft], None]
     _discarded: Callable[[Draft], None]
-    written: int = field(init=False, default=0)
+    _put_aside: Callable[[Draft], None]
+    written: int = 0
     _warned: bool = field(init=False, default=False)
+
+    @property
+    def target(self) -> Target:
+        """What it will be stored as."""
+        return self.record.target
+
+    @property
+    def head(self) -> Head:
+        """What was said of it when it was begun."""
+        return self.record.head
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What its rest must belong to."""
+        return self.record.provenance
+
+    @property
+    def offset(self) -> int:
+        """Where in the file the body begins."""
+        return self.record.offset
+
+    @property
+    def length(self) -> int | None:
+        """Octets that the body will have, None while that is unknown."""
+        return self.record.length
 
     @property
     def size(self) -> int:
@@ -82,6 +106,15 @@ class Draft:
             self._warned = True
             self._running_short(self)
 
+    def rewind(self) -> None:
+        """
+        Take back all that was written; nobody may have read it.
+
+        :raises OSError: as the disk has it.
+        """
+        os.ftruncate(self.fileno(), self.offset)
+        self.written = 0
+
     def holds(self, octets: int) -> bool:
         """Whether so much more fits into what is reserved."""
         return self.size + octets <= self.reserved
@@ -91,8 +124,24 @@ class Draft:
         self.blob.lease()
         return DraftLease(self.blob)
 
+    def put_aside(self) -> None:
+        """
+        Leave it to whoever asks for the target next; what cannot be completed is discarded.
+
+        Nothing happens if it was committed or given up before.
+        """
+        provenance = self.provenance
+        if provenance is None or not provenance.certain or self.written < WORTH_COMPLETING:
+            self.discard()
+        elif self.blob.state is State.DRAFT:
+            self._ledger.shrink(self.blob.id, self.size)
+            self.reserved = self.size
+            self.blob.become(State.KEPT)
+            self.blob.close_if_idle()
+            self._put_aside(self)
+
     def discard(self) -> None:
-        """Give the draft up; nothing happens if it was committed or given up before."""
+        """Give the draft up, unless it was committed, put aside or given up before."""
         if self.blob.state is State.DRAFT:
             self.give_up()
             self._discarded(self)

@@ -204,6 +204,11 @@ class Ledger:
         self._resize(account, 0)
         del self._accounts[key]
 
+    def missing(self, octets: int) -> int:
+        """Say how much has to go so that so much fits, once what is on its way out is unlinked."""
+        soon_free = self._blocks[State.CONDEMNED] * BLOCK
+        return self.used + self.headroom - soon_free + blocks_of(octets) * BLOCK - self._capacity
+
     def victims(self, octets: int) -> tuple[int, ...]:
         """
         Name the files to doom so that so much fits once they are unlinked.
@@ -212,7 +217,7 @@ class Ledger:
         if it would not help. A file with readers goes in its turn, but its octets are not counted
         on: its readers keep them for as long as they like.
         """
-        named, missing = self._oldest(blocks_of(octets) * BLOCK)
+        named, missing = self._oldest(octets)
         return named if missing <= 0 else ()
 
     def surplus(self) -> tuple[int, ...]:
@@ -221,8 +226,7 @@ class Ledger:
         return named
 
     def _oldest(self, octets: int) -> tuple[tuple[int, ...], int]:
-        soon_free = self._blocks[State.CONDEMNED] * BLOCK
-        missing = self.used + self.headroom - soon_free + octets - self._capacity
+        missing = self.missing(octets)
         named: list[int] = []
         for key, account in self._order.items():
             if missing <= 0:

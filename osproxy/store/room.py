@@ -1,7 +1,8 @@
 """
 Room on the disk: how much we may take, and how it is come by.
 
-The ledger says who goes; here they are sent, and waited for.
+The ledger says which entries go, after the drafts that nobody writes; here they are sent, and
+waited for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osproxy.store.catalogue import Catalogue
+    from osproxy.store.kept import Kept
     from osproxy.store.ledger import Ledger
     from osproxy.store.removal import Removal
     from osproxy.threads import InThread
@@ -45,6 +47,7 @@ class Room:
     _catalogue: Catalogue
     _in_thread: InThread
     _evict: Callable[[int], None]
+    _kept: Kept
     _cache_size: int
     _free_space: Callable[[int], int]
     closed: bool = field(init=False, default=False)
@@ -101,6 +104,7 @@ class Room:
         self._ledger.overhead = units * _CATALOGUE_UNIT
 
     def _come_down(self) -> None:
+        self._kept.give_way(self._ledger.missing(0))
         for number in self._ledger.surplus():
             self._evict(number)
 
@@ -108,11 +112,21 @@ class Room:
         while not self.closed:
             if self._ledger.fits(octets):
                 return
-            victims = self._ledger.victims(octets)
-            for number in victims:
-                self._evict(number)
+            some_go = self._send_away(octets)
             if self._removal.busy:
                 await self._removal.progress()
-            elif not victims:
+            elif not some_go:
                 break
         raise CacheFull(f"no room for {octets} octets")
+
+    def _send_away(self, octets: int) -> bool:
+        """Let go whoever must for so much, drafts first, and say whether there is any."""
+        missing, idle = self._ledger.missing(octets), self._kept.idle
+        if missing > idle and not self._ledger.victims(octets - idle):
+            # Nobody goes in vain.
+            return False
+        given_way = self._kept.give_way(missing)
+        victims = self._ledger.victims(octets)
+        for number in victims:
+            self._evict(number)
+        return given_way or bool(victims)

@@ -3,7 +3,8 @@ The directory on disk, as the cache sees it: entries in, entries out.
 
 An entry exists if and only if its row and its file exist. A commit therefore goes header, rename,
 one transaction, visible; a removal goes out of sight, row, file, ledger. A kill between any two of
-these loses a draft at most, and what it leaves lying, the sweep of the next start takes away.
+these loses a draft at most, and what it leaves lying, the sweep of the next start sorts: what can
+still be completed is kept, the rest is taken away.
 
 What fits and who goes is decided in `osproxy.store.ledger`; nothing here knows why a file is kept.
 """
@@ -16,12 +17,12 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from osproxy.store.blobs import Blob, Shelf, State, create, publish
-from osproxy.store.drafts import Draft
+from osproxy.store.blobs import Blob, Shelf, State, publish
+from osproxy.store.drafting import Drafting
 from osproxy.store.entries import Entry
-from osproxy.store.ledger import CacheFull
+from osproxy.store.kept import Kept
 from osproxy.store.notes import Notes
-from osproxy.store.records import Record, header_of, room_for
+from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from osproxy.repo.kinds import Kind
     from osproxy.store.blobs import Checkpoint
     from osproxy.store.catalogue import Catalogue
+    from osproxy.store.drafts import Draft
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
+    from osproxy.store.records import Provenance
     from osproxy.threads import InThread
 
 _TICK = 5.0
@@ -54,6 +57,7 @@ class Store:
     All entries of one cache directory.
 
     :param free_space: how much of a disk of a given size is to stay free.
+    :param boot: names this boot of the machine, empty where that is not known.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     """
@@ -71,6 +75,7 @@ class Store:
         *,
         cache_size: int,
         free_space: Callable[[int], int],
+        boot: str,
         checkpoint: Checkpoint = _unobserved,
     ) -> None:
         self._directory = directory
@@ -82,16 +87,26 @@ class Store:
         self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
+        self._kept = Kept(ledger)
         self._room = Room(
-            ledger, self._removal, catalogue, in_thread, self._evict, cache_size, free_space
+            ledger,
+            self._removal,
+            catalogue,
+            in_thread,
+            self._evict,
+            self._kept,
+            cache_size,
+            free_space,
         )
         self._notes = Notes(catalogue)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal)
-        self._sweep = Sweep(directory, ledger, in_thread, self.doom)
+        self._drafting = Drafting(
+            ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
+        )
+        self._sweep = Sweep(directory, ledger, in_thread, self.doom, self._drafting.adopt)
         self._entries: dict[Target, Entry] = {}
         self._by_id: dict[int, Entry] = {}
         self._variants: dict[Target, dict[Target, Entry]] = {}
-        self._drafts: dict[int, Draft] = {}
         self._next_id = directory.first_id
         self._swapping = DeferredLock()
         self._ticks = 0
@@ -100,6 +115,7 @@ class Store:
         self._loop.clock = clock
         metrics.stored.set_function(lambda: ledger.used)
         metrics.entries.set_function(lambda: len(self._entries))
+        metrics.kept.set_function(lambda: len(self._kept))
 
     async def start(self) -> None:
         """
@@ -117,7 +133,7 @@ class Store:
             return
         for record in records:
             self._restore(record)
-        await self._room.look(self._directory.root, self._unwritten)
+        await self._look()
         if self._stopped:
             return
         self.log.info(
@@ -130,14 +146,13 @@ class Store:
         self._loop.start(_TICK, now=False)
 
     async def stop(self) -> None:
-        """Give drafts up, let what is under way end, write down what is not, release the lock."""
+        """Put drafts aside, let what is under way end, write down what is not, release the lock."""
         self._stopped = True
         self._room.closed = True
         self._sweep.stopped = True
         if self._loop.running:
             self._loop.stop()
-        for draft in list(self._drafts.values()):
-            draft.discard()
+        self._drafting.put_all_aside()
         await self._tasks.idle()
         self._removal.close()
         try:
@@ -154,7 +169,7 @@ class Store:
     @property
     def drafts(self) -> int:
         """How many files are being written."""
-        return len(self._drafts)
+        return len(self._drafting)
 
     def find(self, target: Target) -> Entry | None:
         """Look an entry up; this is no use of it, see `touch`."""
@@ -165,47 +180,52 @@ class Store:
         found = self._variants.get(target)
         return () if found is None else tuple(found.values())
 
+    @property
+    def kept(self) -> int:
+        """How many files wait to be completed."""
+        return len(self._kept)
+
+    def find_kept(self, target: Target) -> Draft | None:
+        """Look the draft up that was put aside for a target."""
+        return self._kept.find(target)
+
+    def drop_kept(self, target: Target) -> None:
+        """Give the draft up that was put aside for a target, if there is one."""
+        self._kept.drop(target)
+
     async def begin(
-        self, target: Target, head: Head, length: int | None, *, kind: Kind, generation: str = ""
+        self,
+        target: Target,
+        head: Head,
+        length: int | None,
+        *,
+        kind: Kind,
+        generation: str = "",
+        provenance: Provenance | None = None,
     ) -> Draft:
         """
         Make room for a body and open a file for it.
 
-        What is stored under the target stays until the draft is committed.
+        What is stored under the target stays until the draft is committed; what was put aside goes.
 
+        :param provenance: lets the draft be put aside when the body is interrupted.
         :raises CacheFull: when there is no room, eviction tried.
         :raises OSError: when the file cannot be made.
         """
         number = self._next_id
         self._next_id += 1
-        now = self._clock.seconds()
-        offset = room_for(Record(number, target, kind, head, 0, 0, "", now, now, generation))
-        step = self._room.step
-        wanted = offset + (step if length is None else length)
-        await self._room.claim(wanted, lambda: self._ledger.reserve(number, wanted))
-        # One reactor turn from the reservation to here.
-        blob = Blob(number, self._shelf)
-        draft = Draft(
-            target=target,
-            head=head,
-            kind=kind,
-            generation=generation,
-            offset=offset,
-            length=length,
-            reserved=wanted,
-            step=step,
-            blob=blob,
-            ledger=self._ledger,
-            running_short=self._make_room_ahead,
-            discarded=self._forget_draft,
+        record = DraftRecord(
+            number, target, kind, head, 0, length, generation, provenance, self._drafting.boot
         )
-        self._drafts[number] = draft
-        try:
-            await blob.open(create)
-        except BaseException:
-            draft.discard()
-            raise
-        return draft
+        return await self._drafting.begin(record)
+
+    async def resume(self, target: Target) -> Draft | None:
+        """
+        Take up the draft that was put aside for a target, with room for its rest.
+
+        None where there is none, or none that can be continued.
+        """
+        return await self._drafting.resume(target)
 
     async def make_room(self, draft: Draft, octets: int) -> None:
         """
@@ -213,14 +233,7 @@ class Store:
 
         :raises CacheFull: when there is no room, eviction tried.
         """
-
-        def claim() -> None:
-            if draft.blob.state is State.DRAFT:
-                draft.extend(wanted)
-
-        wanted = draft.size + octets
-        if wanted > draft.reserved:
-            await self._room.claim(wanted - draft.reserved, claim)
+        await self._drafting.make_room(draft, octets)
 
     async def commit(self, drafts: Sequence[tuple[Draft, str]], checked_at: float) -> list[Entry]:
         """
@@ -265,20 +278,20 @@ class Store:
             raise
         finally:
             for draft in sealed:
-                del self._drafts[draft.blob.id]
+                self._drafting.forget(draft)
 
     def _record_of(self, draft: Draft, digest: str, checked_at: float) -> Record:
         return Record(
             id=draft.blob.id,
             target=draft.target,
-            kind=draft.kind,
+            kind=draft.record.kind,
             head=draft.head,
             offset=draft.offset,
             length=draft.written,
             digest=digest,
             stored_at=self._clock.seconds(),
             checked_at=checked_at,
-            generation=draft.generation,
+            generation=draft.record.generation,
         )
 
     async def _publish(self, blob: Blob, header: bytes) -> None:
@@ -363,9 +376,6 @@ class Store:
             if not others:
                 del self._variants[target.url]
 
-    def _forget_draft(self, draft: Draft) -> None:
-        del self._drafts[draft.blob.id]
-
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
             self.log.error("{target} is lost: {error}", target=entry.target, error=error)
@@ -375,29 +385,16 @@ class Store:
         self._retire(self._by_id[number])
         self._metrics.evictions.inc()
 
-    def _unwritten(self) -> int:
-        return sum(draft.reserved - draft.written for draft in self._drafts.values())
-
-    def _make_room_ahead(self, draft: Draft) -> None:
-        self._tasks.unattended(self._extend(draft))
-
-    async def _extend(self, draft: Draft) -> None:
-        def claim() -> None:
-            if draft.blob.state is State.DRAFT:
-                draft.extend(draft.reserved + draft.step)
-
-        try:
-            await self._room.claim(draft.step, claim)
-        except CacheFull:
-            # The write that needs it will say so, if there is one.
-            return
+    async def _look(self) -> None:
+        await self._room.look(self._directory.root, lambda: self._drafting.unwritten)
 
     async def _tick(self) -> None:
         try:
             self._ticks += 1
+            self._kept.expire(self._clock.seconds())
             await self._notes.write_down(self._clock.seconds())
             if self._ticks % _TICKS_BETWEEN_LOOKS == 0:
-                await self._room.look(self._directory.root, self._unwritten)
+                await self._look()
                 self._removal.retry()
         except Exception:
             self.log.failure("the store's housekeeping failed")

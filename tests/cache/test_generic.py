@@ -370,6 +370,17 @@ class StoringTests(GenericCase):
         found = self.get(None, "/x", ("Accept-Language", "en"))
         self.assertEqual(found, "200 en | hit; ttl=3600")
 
+    def test_secrets(self) -> None:
+        """What a response varies by is not written down: it may be somebody's cookie."""
+        vary = ("Vary", "Cookie")
+        self.get(self.told(b"one", HOUR, vary), "/x", ("Cookie", "secret"))
+        self.assertEqual(self.get(None, "/x", ("Cookie", "secret")), "200 one | hit; ttl=3600")
+        self.bench.stop()
+        for path in self.bench.path.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(b"secret", path.read_bytes())
+        self.bench.start()
+
     def test_ranges(self) -> None:
         """A part of what is not stored is cut from the whole, which is fetched for all."""
         asking = self.ask("/x", ("Range", "bytes=1-2"), ("If-None-Match", '"z"'))

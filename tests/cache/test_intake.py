@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
@@ -11,6 +12,7 @@ from osproxy.cache.intake import Intake
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
+from osproxy.upstream.origin import Unreachable
 from tests.cache.doubles import CacheTestCase, Told, unreachable
 from tests.store.doubles import HEAD, MIB, WhenTold, at_once, run, target
 
@@ -42,9 +44,9 @@ class IntakeTests(CacheTestCase):
         self.draft.discard()
         super().tearDown()
 
-    def take(self) -> Deferred[None]:
+    def take(self, skip: int = 0, count: int | None = None) -> Deferred[None]:
         """Begin to take the body."""
-        intake = Intake(self.bench.store, self.draft, lambda: self.grew())
+        intake = Intake(self.bench.store, self.draft, lambda: self.grew(), skip, count)
         return Deferred.fromCoroutine(intake.take(cast("Reply", self.told)))
 
     def grew(self) -> None:
@@ -67,6 +69,36 @@ class IntakeTests(CacheTestCase):
         self.assertEqual(self.grown, [1, 3])
         self.told.finish()
         self.successResultOf(taking)
+
+    def written(self) -> bytes:
+        """Read what is in the draft."""
+        return os.pread(self.draft.fileno(), self.draft.written + 1, self.draft.offset)
+
+    def test_skips(self) -> None:
+        """What is here already is left out, in whatever pieces it comes."""
+        taking = self.take(skip=4, count=9)
+        for data in (b"abc", b"d", b"efghi"):
+            self.told.send(data)
+        self.told.finish()
+        self.successResultOf(taking)
+        self.assertEqual((self.written(), self.grown), (b"efghi", [5]))
+
+    def test_too_much(self) -> None:
+        """More than was said is refused, and no octet of it written."""
+        taking = self.take(count=4)
+        self.told.send(b"abc")
+        self.told.send(b"de")
+        self.failureResultOf(taking, Unreachable)
+        self.assertEqual((self.written(), self.told.abandoned), (b"abc", True))
+
+    def test_too_little(self) -> None:
+        """Less than was said, or than is here already, is broken off, however well it ended."""
+        for skip, count in ((0, 4), (4, None)):
+            self.told = Told()
+            taking = self.take(skip, count)
+            self.told.send(b"abc")
+            self.told.finish()
+            self.failureResultOf(taking, Unreachable)
 
     def test_waits(self) -> None:
         """It is paused until others have made room, and loses nothing."""

@@ -17,6 +17,7 @@ from osproxy.cache.said import (
     renewed,
     stored_of,
     target_of,
+    variant_of,
 )
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
@@ -119,9 +120,9 @@ class AsSaidTests(SynchronousTestCase):
         self.assertEqual((head.etag, head.upstream_etag, head.status), ('W/"1"', 'W/"1"', 203))
         self.assertEqual(set(head.fields), {DATE, HOUR, ("Vary", "Accept-Language")})
         self.assertEqual((head.source, head.date), ("origin.example", 100.0))
-        self.assertEqual(head.selecting, (("accept-language", "de"),))
         target = rule.target_of(Target("/api", "/x"), head)
-        self.assertTrue(target.variant)
+        self.assertEqual(target.variant, variant_of((("accept-language", "DE"),), head.fields))
+        self.assertNotEqual(target.variant, variant_of((), head.fields))
         self.assertEqual(target.url, Target("/api", "/x"))
 
     def test_head_without_tag(self) -> None:

@@ -20,12 +20,14 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.http.versions import Version
 from osproxy.metrics import Metrics
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.layout import Directory, open_directory
 from osproxy.store.ledger import BLOCK, Ledger
+from osproxy.store.records import Provenance
 from osproxy.store.store import Store
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ HEAD = Head(
     source="mirror.example",
     date=1000.0,
 )
+#: Of a body with a strong validator.
+TAGGED = Provenance(Version('"up"', None, settled=False))
 
 
 def at_once(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
@@ -109,6 +113,7 @@ class Place:
     A cache directory in which stores are started and killed.
 
     :ivar free: octets that the disk has free; None for what the real one has.
+    :ivar boot: of the machine.
     """
 
     path: Path
@@ -118,6 +123,7 @@ class Place:
     in_database: InThread = at_once
     checkpoint: Checkpoint = field(default=lambda name: None)
     free: int | None = None
+    boot: str = "this boot"
     directory: Directory = field(init=False)
     ledger: Ledger = field(init=False)
     catalogue: Catalogue = field(init=False)
@@ -139,6 +145,7 @@ class Place:
             self.metrics,
             cache_size=self.cache_size,
             free_space=lambda total: 0,
+            boot=self.boot,
             checkpoint=lambda name: self.checkpoint(name),
         )
 
@@ -171,6 +178,12 @@ class Place:
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(f"/proc/self/fd/{number}"))
         return [path for path in found if path.startswith(f"{self.path.resolve()}/")]
+
+    def open_files(self) -> list[str]:
+        """The drafts and entries that this process has open."""
+        root = self.path.resolve() / "osproxy"
+        folders = (f"{root}/drafts/", f"{root}/entries/")
+        return [path for path in self.descriptors() if path.startswith(folders)]
 
     def files(self) -> dict[str, int]:
         """The files of drafts and entries that lie on the disk, with their sizes."""
@@ -205,6 +218,19 @@ async def draft_of(store: Store, name: str, body: bytes) -> Draft:
     return draft
 
 
+async def part_of(
+    store: Store,
+    name: str,
+    body: bytes,
+    length: int | None,
+    provenance: Provenance | None = TAGGED,
+) -> Draft:
+    """Write the beginning of a draft."""
+    draft = await store.begin(target(name), HEAD, length, kind=Kind.PACKAGE, provenance=provenance)
+    draft.write(body)
+    return draft
+
+
 async def put(store: Store, name: str, body: bytes, checked_at: float = 5.0) -> Entry:
     """Store a body."""
     draft = await draft_of(store, name, body)
@@ -228,6 +254,19 @@ class StoreTestCase(SynchronousTestCase):
     def put(self, store: Store, name: str, body: bytes = b"x" * 5000) -> None:
         """Store a body."""
         self.successResultOf(run(put(store, name, body)))
+
+    def put_aside(
+        self,
+        store: Store,
+        name: str,
+        body: bytes,
+        length: int | None,
+        provenance: Provenance | None = TAGGED,
+    ) -> Draft:
+        """Put the beginning of a body aside."""
+        draft = self.successResultOf(run(part_of(store, name, body, length, provenance)))
+        draft.put_aside()
+        return draft
 
     def read(self, lease: Lease) -> bytes:
         """Read all of a body."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import cast
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.blobs import State, create, opener_of, publish, remove, write_all
+from osproxy.store.blobs import State, creator_of, opener_of, publish, remove, write_all
 from tests.store.doubles import StoreTestCase, WhenTold, draft_of, run, sha256, target
 
 
@@ -126,17 +127,25 @@ class BlockingTests(SynchronousTestCase):
         self.folder.mkdir()
         self.draft = self.folder / "draft"
 
-    def made(self) -> int:
+    def made(self, header: bytes = b"") -> int:
         """Make a draft."""
-        descriptor = create(self.draft)
+        descriptor = creator_of(header)(self.draft)
         self.addCleanup(os.close, descriptor)
         return descriptor
 
     def test_create(self) -> None:
-        """A draft is new, and nobody else's to read."""
-        self.made()
+        """A draft is new, nobody else's to read, and says from the beginning what it is."""
+        self.made(b"header")
         self.assertEqual(self.draft.stat().st_mode & 0o777, 0o600)
-        self.assertRaises(FileExistsError, create, self.draft)
+        self.assertEqual(self.draft.read_bytes(), b"header")
+        self.assertRaises(FileExistsError, creator_of(b""), self.draft)
+
+    def test_create_in_vain(self) -> None:
+        """A draft whose header cannot be written is not left open."""
+        before = os.listdir("/proc/self/fd")
+        with self.assertRaises(TypeError):
+            creator_of(cast("bytes", "no octets"))(self.draft)
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_publish(self) -> None:
         """The header goes in front of the body before the file gets its name, in a new folder."""
@@ -181,9 +190,18 @@ class BlockingTests(SynchronousTestCase):
         link.symlink_to(self.draft.resolve())
         self.assertRaises(OSError, opener_of(3), link)
 
+    def test_opener_for_writing(self) -> None:
+        """A file that is to grow on can be written to."""
+        self.draft.write_bytes(b"abc")
+        descriptor = opener_of(3, writing=True)(self.draft)
+        os.pwrite(descriptor, b"d", 3)
+        os.close(descriptor)
+        self.assertEqual(self.draft.read_bytes(), b"abcd")
+        self.assertRaises(OSError, opener_of(3, writing=True), self.draft)
+
     def test_remove(self) -> None:
         """A removed file is closed and gone; one that is gone already is no trouble."""
-        descriptor = create(self.draft)
+        descriptor = creator_of(b"")(self.draft)
         remove(descriptor, self.draft)
         self.assertRaises(OSError, os.fstat, descriptor)
         self.assertFalse(self.draft.exists())

@@ -146,9 +146,7 @@ class CatalogueTests(SynchronousTestCase):
         )
         catalogue, (found,) = self.opened()
         self.assertEqual(found.target, Target("/", "/a.rpm"))
-        self.assertEqual(
-            found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200, ())
-        )
+        self.assertEqual(found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200))
         varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
         self.successResultOf(run(catalogue.swap([varied], [])))
         self.successResultOf(run(catalogue.close()))

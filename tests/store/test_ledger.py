@@ -106,6 +106,17 @@ class LedgerTests(SynchronousTestCase):
         ledger.doom(1)
         self.assertEqual(ledger.victims(BLOCK), ())
 
+    def test_missing(self) -> None:
+        """What has to go is what does not fit beside what stays; what is going anyway does not."""
+        ledger = Ledger(4 * BLOCK, headroom=BLOCK)
+        ledger.adopt(1, BLOCK)
+        ledger.reserve(2, BLOCK)
+        self.assertEqual(ledger.missing(BLOCK), 0)
+        self.assertEqual(ledger.missing(2 * BLOCK + 1), 2 * BLOCK)
+        self.assertEqual(ledger.missing(0), -BLOCK)
+        ledger.doom(1)
+        self.assertEqual(ledger.missing(2 * BLOCK), 0)
+
     def test_spares_what_is_not_evictable(self) -> None:
         """A file that was settled for good is never named."""
         ledger = Ledger(2 * BLOCK)

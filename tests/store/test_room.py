@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
-from tests.store.doubles import HEAD, MIB, Place, StoreTestCase, WhenTold, put, run, target
+from tests.store.doubles import HEAD, MIB, Place, StoreTestCase, WhenTold, part_of, put, run, target
 
 if TYPE_CHECKING:
     from osproxy.store.store import Store
@@ -43,6 +43,55 @@ class EvictionTests(StoreTestCase):
         beginning = run(store.begin(target("a"), HEAD, 70 * MIB, kind=Kind.IMAGE))
         self.failureResultOf(beginning, CacheFull)
         self.assertIsNotNone(store.find(target("old0")))
+
+    def test_drafts_go_first(self) -> None:
+        """Drafts that nobody writes go before any entry, the oldest first, and as many as must."""
+        store = self.started()
+        self.fill(store, 13)
+        for name in ("a", "b"):
+            self.put_aside(store, name, bytes(2 * MIB), 3 * MIB)
+        self.put(store, "new", b"x" * 8 * MIB)
+        self.assertEqual([store.find_kept(target(name)) is None for name in "ab"], [True, False])
+        self.assertIsNotNone(store.find(target("old0")))
+        self.put(store, "newer", b"x" * 4 * MIB)
+        self.assertEqual(store.kept, 0)
+        self.assertIsNone(store.find(target("old0")))
+        self.assertIsNotNone(store.find(target("old1")))
+        self.assertIn(b"osproxy_evictions_total 1.0", self.place.metrics.exposition())
+        self.assert_agrees()
+
+    def test_drafts_do_not_go_in_vain(self) -> None:
+        """What can never fit costs no draft either."""
+        store = self.started()
+        self.put_aside(store, "a", bytes(2 * MIB), 3 * MIB)
+        beginning = run(store.begin(target("b"), HEAD, 70 * MIB, kind=Kind.IMAGE))
+        self.failureResultOf(beginning, CacheFull)
+        self.assertEqual(store.kept, 1)
+
+    def test_drafts_that_are_read(self) -> None:
+        """B6: a draft that somebody still reads is not counted on."""
+        store = self.started()
+        self.fill(store, 14)
+        draft = self.successResultOf(run(part_of(store, "a", bytes(3 * MIB), 4 * MIB)))
+        lease = draft.lease()
+        draft.put_aside()
+        self.put(store, "new", b"x" * 6 * MIB)
+        self.assertIsNone(store.find(target("old0")))
+        self.assertEqual(store.kept, 1)
+        lease.close()
+        self.assert_agrees()
+
+    def test_disk_fills_up_with_drafts(self) -> None:
+        """B6: when others fill the disk, drafts go first here, too."""
+        store = self.started()
+        self.put(store, "old", b"x" * 4 * MIB)
+        self.put_aside(store, "a", bytes(4 * MIB), 5 * MIB)
+        self.place.free = -2 * MIB
+        for _ in range(2):
+            self.place.clock.advance(5)
+        self.assertEqual(store.kept, 0)
+        self.assertIsNotNone(store.find(target("old")))
+        self.assert_agrees()
 
     def test_waits_for_the_unlink(self) -> None:
         """B6: nothing is reserved before the space is free; two who want room get it in turn."""

@@ -22,8 +22,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.repo.kinds import Kind
+from osproxy.store.drafts import WORTH_COMPLETING
 from osproxy.store.ledger import CacheFull
-from tests.store.doubles import HEAD, MIB, Place, WhenTold, run, sha256, target
+from tests.store.doubles import HEAD, MIB, TAGGED, Place, WhenTold, run, sha256, target
 
 if TYPE_CHECKING:
     from osproxy.store.drafts import Draft, DraftLease
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("a", "b", "c", "d")
 _names = st.sampled_from(_NAMES)
-# Five of these fill the cache.
-_lengths = st.sampled_from([0, 1, 5000, 400_000, 900_000])
+# Five of these fill the cache; the longest are worth completing when they are interrupted.
+_lengths = st.sampled_from([0, 1, 5000, 400_000, WORTH_COMPLETING + 1, WORTH_COMPLETING + 90_000])
 _fills = st.sampled_from([b"x", b"y", b"z"])
 _EXPECTED = (CacheFull, CancelledError, FileNotFoundError)
 
@@ -45,7 +46,7 @@ class _Held:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store of 2 MiB, bodies of up to 1 MiB, and threads that work when told."""
+    """A store of 4 MiB, bodies of a little over 1 MiB, and threads that work when told."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,18 +56,21 @@ class StoreMachine(RuleBasedStateMachine):
         self.restarts = 0
         # What was ever committed under a name, by digest.
         self.bodies: dict[str, bytes] = {}
+        # What was ever to be written to a file.
+        self.wanted: dict[int, bytes] = {}
         self.boot(self.root / "0")
 
     def boot(self, path: Path) -> None:
         """Start a store on what lies there."""
         self.threads.waiting.clear()
         self.database.waiting.clear()
-        self.place = Place(path, 2 * MIB, in_thread=self.threads, in_database=self.database)
+        self.place = Place(path, 4 * MIB, in_thread=self.threads, in_database=self.database)
         self.store = self.place.store()
         starting = run(self.store.start())
         self.settle()
         assert starting.called
         self.beginning: list[tuple[str, bytes, Deferred[Any]]] = []
+        self.resuming: list[Deferred[Any]] = []
         self.drafts: list[tuple[Draft, bytes]] = []
         self.opening: list[tuple[bytes, Deferred[Any]]] = []
         self.held: list[_Held] = []
@@ -87,6 +91,11 @@ class StoreMachine(RuleBasedStateMachine):
                 self.beginning.remove(item)
                 work.addCallback(self.has_begun, body)
                 work.addErrback(lambda failure: failure.trap(*_EXPECTED))
+        for work in list(self.resuming):
+            if work.called:
+                self.resuming.remove(work)
+                work.addCallback(self.has_resumed)
+                work.addErrback(lambda failure: failure.trap(*_EXPECTED))
         for pair in list(self.opening):
             body, opened = pair
             if opened.called:
@@ -100,7 +109,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     def has_begun(self, draft: Draft, body: bytes) -> None:
         """Take a draft."""
+        self.wanted[draft.blob.id] = body
         self.drafts.append((draft, body))
+
+    def has_resumed(self, draft: Draft | None) -> None:
+        """Take a draft that was begun before."""
+        if draft is not None:
+            self.check_written(draft)
+            self.drafts.append((draft, self.wanted[draft.blob.id]))
+
+    def check_written(self, draft: Draft) -> None:
+        """What is there of a draft is as it was written."""
+        found = draft.blob.path.read_bytes()[draft.offset :]
+        assert found == self.wanted[draft.blob.id][: draft.written]
 
     def has_opened(self, lease: Lease, body: bytes) -> None:
         """Take a lease."""
@@ -110,7 +131,9 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self, name: str, length: int, fill: bytes, rest: bool) -> None:
         """Somebody wants to write."""
         body = fill * length
-        work = run(self.store.begin(target(name), HEAD, length, kind=Kind.PACKAGE))
+        work = run(
+            self.store.begin(target(name), HEAD, length, kind=Kind.PACKAGE, provenance=TAGGED)
+        )
         self.beginning.append((name, body, work))
         if rest:
             self.settle()
@@ -122,6 +145,30 @@ class StoreMachine(RuleBasedStateMachine):
         data.draw(st.sampled_from(self.beginning))[2].cancel()
 
     @precondition(lambda self: self.drafts)
+    @rule(data=st.data(), read=st.booleans(), missing=st.integers(0, 2))
+    def put_aside(self, data: Any, read: bool, missing: int) -> None:
+        """A draft is interrupted shortly before its end, read or not."""
+        draft, body = data.draw(st.sampled_from(self.drafts))
+        self.drafts.remove((draft, body))
+        part = body[: max(draft.written, len(body) - missing)]
+        draft.write(part[draft.written :])
+        if read:
+            self.held.append(_Held(draft.lease(), draft.offset, part))
+        draft.put_aside()
+        kept = self.store.find_kept(draft.target)
+        assert (kept is draft) is (len(part) >= WORTH_COMPLETING)
+
+    @precondition(lambda self: self.store.kept)
+    @rule(name=_names, cancel=st.booleans(), rest=st.booleans())
+    def resume(self, name: str, cancel: bool, rest: bool) -> None:
+        """Somebody wants what was interrupted."""
+        self.resuming.append(work := run(self.store.resume(target(name))))
+        if cancel:
+            work.cancel()
+        if rest:
+            self.settle()
+
+    @precondition(lambda self: self.drafts)
     @rule(data=st.data(), count=st.integers(1, 2), cancel=st.booleans(), rest=st.booleans())
     def commit(self, data: Any, count: int, cancel: bool, rest: bool) -> None:
         """One or two drafts are whole."""
@@ -129,7 +176,7 @@ class StoreMachine(RuleBasedStateMachine):
         for _ in range(min(count, len(self.drafts))):
             draft, body = data.draw(st.sampled_from(self.drafts))
             self.drafts.remove((draft, body))
-            draft.write(body)
+            draft.write(body[draft.written :])
             pairs.append((draft, sha256(body)))
             self.bodies[sha256(body)] = body
             if data.draw(st.booleans()):
@@ -149,8 +196,8 @@ class StoreMachine(RuleBasedStateMachine):
         """A draft is given up, half written, read or not."""
         draft, body = data.draw(st.sampled_from(self.drafts))
         self.drafts.remove((draft, body))
-        half = body[: len(body) // 2]
-        draft.write(half)
+        half = body[: max(draft.written, len(body) // 2)]
+        draft.write(half[draft.written :])
         if read:
             self.held.append(_Held(draft.lease(), draft.offset, half))
         draft.discard()
@@ -246,16 +293,21 @@ class StoreMachine(RuleBasedStateMachine):
         assert found == held.body
 
     def agree(self) -> None:
-        """B3: at rest, what lies on the disk is what is stored, and nothing else."""
+        """B3: at rest, what lies on the disk is what is stored or put aside, and nothing else."""
         found = [self.store.find(target(name)) for name in _NAMES]
-        paths = sorted(str(entry.blob.path) for entry in found if entry is not None)
-        files = sorted(str(self.place.path / "osproxy" / name) for name in self.place.files())
-        assert files == paths, (files, paths)
-        assert self.place.ledger.awaiting == self.place.ledger.reserved == 0
+        kept = [it for it in (self.store.find_kept(target(name)) for name in _NAMES) if it]
+        paths = [str(entry.blob.path) for entry in found if entry is not None]
+        paths += [str(draft.blob.path) for draft in kept]
+        files = [str(self.place.path / "osproxy" / name) for name in self.place.files()]
+        assert sorted(files) == sorted(paths), (files, paths)
+        for draft in kept:
+            self.check_written(draft)
+        aside = sum(-(-draft.size // 4096) * 4096 for draft in kept)
+        assert (self.place.ledger.awaiting, self.place.ledger.reserved) == (0, aside)
 
     def end(self) -> None:
         """Let everybody leave and stop in good order: nothing is left over."""
-        for _, _, work in self.beginning:
+        for work in [*(work for _, _, work in self.beginning), *self.resuming]:
             work.cancel()
         self.settle()
         self.collect()

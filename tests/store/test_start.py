@@ -43,7 +43,7 @@ class StopTests(StoreTestCase):
         self.assertEqual(self.body_of(self.started(), "a"), b"abc")
 
     def test_gives_drafts_up(self) -> None:
-        """Drafts do not outlive a stop, and no new one is begun."""
+        """Drafts that cannot be completed do not outlive a stop, and no new one is begun."""
         store = self.started()
         draft = self.successResultOf(run(draft_of(store, "a", b"abc")))
         self.assertTrue(self.place.descriptors())

@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.store.doubles import StoreTestCase, WhenTold, draft_of, run, sha256, target
+from tests.store.doubles import (
+    MIB,
+    StoreTestCase,
+    WhenTold,
+    at_once,
+    draft_of,
+    part_of,
+    run,
+    sha256,
+    target,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +53,39 @@ class SweepTests(StoreTestCase):
         self.assertIsNone(store.find(target("lost")))
         self.assertIsNone(store.find(target("cut")))
         self.assert_agrees()
+
+    def test_unreadable_drafts(self) -> None:
+        """A draft whose header is cut or damaged goes, and costs no other anything."""
+        store = self.started()
+        paths = []
+        for name in ("good", "cut", "damaged"):
+            draft = self.successResultOf(run(part_of(store, name, bytes(MIB), 2 * MIB)))
+            paths.append(draft.blob.path)
+        os.truncate(paths[1], 99)
+        paths[2].write_bytes(b"x" * 2 * MIB)
+        self.place.kill()
+        store = self.started()
+        self.assertEqual([path.exists() for path in paths], [True, False, False])
+        self.assertIsNotNone(store.find_kept(target("good")))
+        self.assert_agrees()
+
+    def test_stop_while_drafts_are_read(self) -> None:
+        """A stop leaves the drafts that it has not come to for the next start."""
+        store = self.started()
+        self.successResultOf(run(part_of(store, "a", bytes(MIB), 2 * MIB)))
+        self.place.kill()
+        for turns in range(3):
+            self.place.in_thread = threads = WhenTold()
+            store = self.place.store()
+            starting = run(store.start())
+            threads.run(1 + turns)
+            self.successResultOf(starting)
+            stopping = run(store.stop())
+            threads.run_all()
+            self.successResultOf(stopping)
+            self.assertEqual(len(self.place.files()), 1)
+        self.place.in_thread = at_once
+        self.assertEqual(self.started().kept, 1)
 
     def test_does_not_delay_the_start(self) -> None:
         """A start is done before the sweep has looked at a single file, and serves meanwhile."""
