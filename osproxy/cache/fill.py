@@ -20,6 +20,7 @@ from osproxy.cache.heads import Take
 from osproxy.cache.passage import continued
 from osproxy.cache.transfer import Abandoned, Begun, Spoilt, Transfer, resume
 from osproxy.cache.verified import HELD_BACK
+from osproxy.http.fields import only
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from osproxy.cache.fillstate import Means, Order
+    from osproxy.http.fields import Fields
     from osproxy.model import Head, PassingBody
     from osproxy.store.drafts import Draft, DraftLease
     from osproxy.upstream.origin import Reply
@@ -49,6 +51,7 @@ class Fill:
     :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
     :ivar confirmed: whether that reply says that what is stored is still right.
     :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
+    :ivar caches: what caches nearer the origin said of it (RFC 9211 section 2); not kept.
     :ivar failure: why it FAILED.
     :ivar readers: how many follow it, each a `osproxy.cache.follow.FillReader`.
     """
@@ -70,6 +73,7 @@ class Fill:
         self.reply: Reply | None = None
         self.confirmed = False
         self.outgrown = False
+        self.caches: Fields = ()
         self.failure: UpstreamError | None = None
         self.readers = 0
         self._delivering = False
@@ -178,6 +182,7 @@ class Fill:
 
     async def _begin(self, reply: Reply) -> None:
         order = self.order
+        self.caches = only(reply.fields, "cache-status")
         head = order.rule.head_of(reply, order.expectation, self._means.clock.seconds())
         try:
             draft = await self._means.store.begin(

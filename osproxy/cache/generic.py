@@ -124,7 +124,7 @@ class Generic:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
-        return await self._fetch(source, None, why)
+        return await self._fetch(self._key(source), source, None, why)
 
     # What is stored.
 
@@ -149,7 +149,7 @@ class Generic:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._look(source, entry, why_asked)
-        return await self._fetch(source, entry, why_asked)
+        return await self._fetch(self._key(source), source, entry, why_asked)
 
     async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
         return await from_store(self._store, entry, asked, status, self._clock.seconds())
@@ -210,8 +210,10 @@ class Generic:
         if fill.state is FillState.COMPLETE and (self._changed.get(target, now) or 0) > before:
             self._invalidate(target)
 
-    async def _fetch(self, source: Travelling, entry: Entry | None, why: Fwd) -> Answer:
-        key, asked = self._key(source), source.asked
+    async def _fetch(
+        self, key: Target, source: Travelling, entry: Entry | None, why: Fwd
+    ) -> Answer:
+        asked = source.asked
         fill = self._fills.find(key)
         collapsed = fill is not None
         if fill is None:
@@ -234,11 +236,13 @@ class Generic:
         asked = source.asked
         if fill.state in (FillState.STREAMING, FillState.VERIFYING, FillState.COMPLETE):
             assert fill.head is not None
-            kept_as = fill.order.rule.target_of(fill.order.target, fill.head)
-            theirs = kept_as.variant != variant_of(asked.fields, fill.head.fields)
-            if theirs or far_ahead(fill, asked):
+            variant = variant_of(asked.fields, fill.head.fields)
+            if fill.order.rule.target_of(fill.order.target, fill.head).variant != variant:
                 reader.close()
-                return await self._relay(source, Fwd.VARY_MISS if theirs else why)
+                return await self._fetch_apart(fill, source, variant)
+            if far_ahead(fill, asked):
+                reader.close()
+                return await self._relay(source, why)
             if not fill.readable:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
@@ -266,6 +270,14 @@ class Generic:
             return _relayed(reply, asked, why)
         reply.abandon()
         return await self._relay(source, why)
+
+    async def _fetch_apart(self, fill: Fill, source: Travelling, variant: str) -> Answer:
+        """Fetch a variant of which only now it is known that it is another than the fill's."""
+        key = evolve(source.target, variant=variant)
+        if key == fill.order.target:
+            # What the responses vary by has just changed.
+            return await self._relay(source, Fwd.VARY_MISS)
+        return await self._fetch(key, source, None, Fwd.VARY_MISS)
 
     async def _answered(
         self, fill: Fill, source: Travelling, entry: Entry | None, why: Fwd, collapsed: bool

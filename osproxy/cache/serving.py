@@ -66,7 +66,7 @@ def from_fill(
         reader.hold()
         body = reader
     return Answer(
-        Representation(head, body, fill.length),
+        Representation(evolve(head, fields=(*head.fields, *fill.caches)), body, fill.length),
         evolve(forwarded, fwd_status=head.status, stored=True, detail=head.source),
         fill.order.policy.kind,
         age=freshness.age(head.date, now),

@@ -60,6 +60,12 @@ def without(fields: Fields, *names: str) -> Fields:
     return tuple((key, value) for key, value in fields if key.lower() not in dropped)
 
 
+def only(fields: Fields, *names: str) -> Fields:
+    """Leave out all fields but those of these names."""
+    wanted = {name.lower() for name in names}
+    return tuple((key, value) for key, value in fields if key.lower() in wanted)
+
+
 def end_to_end(fields: Fields) -> Fields:
     """
     Leave out what is meant for the next hop only (RFC 9110 section 7.6.1).

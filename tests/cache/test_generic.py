@@ -358,6 +358,18 @@ class StoringTests(GenericCase):
         self.origin.next().answer(self.told(b"en", HOUR, vary))
         found = [self.outcome(self.successResultOf(one))[:6] for one in asking]
         self.assertEqual(found, ["200 de", "200 en"])
+        self.assertEqual(self.bench.store.entries, 2)
+
+    def test_vary_by_something_else(self) -> None:
+        """When what it varies by changes while it is fetched, each gets its own, and no more."""
+        first_vary, second_vary = ("Vary", "Accept-Language"), ("Vary", "X-A")
+        asking = [self.ask("/x", ("Accept-Language", name), ("X-A", name)) for name in ("de", "en")]
+        self.origin.next().answer(self.told(b"de", HOUR, first_vary))
+        third = self.ask("/x", ("Accept-Language", "en"), ("X-A", "fr"))
+        self.origin.next().answer(self.told(b"en", HOUR, second_vary))
+        self.origin.next().answer(self.told(b"fr", HOUR, second_vary))
+        found = [self.outcome(self.successResultOf(one))[:6] for one in (*asking, third)]
+        self.assertEqual(found, ["200 de", "200 en", "200 fr"])
 
     def test_vary_survives(self) -> None:
         """Variants are told apart after a restart."""

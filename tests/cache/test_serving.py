@@ -11,7 +11,7 @@ from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Asked, Representation, Target
 from osproxy.repo.kinds import Kind
-from tests.cache.doubles import CacheTestCase, Told, close, octets
+from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
 
 PATH = "/a.rpm"
 
@@ -66,6 +66,20 @@ class FromFillTests(CacheTestCase):
         told.send(b"0123")
         self.assertEqual(octets(answer), b"0123")
         told.finish()
+
+    def test_caches(self) -> None:
+        """What a cache nearer the origin said of it goes on, and is not kept."""
+        said = ("Cache-Status", "near; hit")
+        asking = self.bench.get(PATH)
+        self.origin.next().answer(whole(b"0123", said))
+        answer = self.successResultOf(asking)
+        assert isinstance(answer.content, Representation)
+        self.assertIn(said, answer.content.head.fields)
+        close(answer)
+        again = self.successResultOf(self.bench.get(PATH))
+        assert isinstance(again.content, Representation)
+        self.assertNotIn(said, again.content.head.fields)
+        close(again)
 
     def test_head(self) -> None:
         """HEAD gives its place among the readers up."""

@@ -12,6 +12,7 @@ from osproxy.http.fields import (
     first,
     format_date,
     is_token,
+    only,
     parse_date,
     tokens,
     without,
@@ -38,6 +39,11 @@ class LookUpTests(SynchronousTestCase):
     def test_without(self) -> None:
         """Fields can be left out by several names at once."""
         self.assertEqual(without(FIELDS, "accept", "Range"), (("Host", "h"),))
+
+    def test_only(self) -> None:
+        """So can all but some be."""
+        self.assertEqual(only(FIELDS, "accept", "Range"), (FIELDS[0], FIELDS[2]))
+        self.assertEqual(only(FIELDS), ())
 
 
 class EndToEndTests(SynchronousTestCase):
