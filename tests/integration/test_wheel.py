@@ -34,7 +34,7 @@ class SdistTests(IntegrationCase):
         shutil.unpack_archive(artefacts().sdist, place)
         (tree,) = place.iterdir()
         trial = [sys.executable, "-m", "twisted.trial", "tests.test_docs", "tests.test_plugin"]
-        run(trial, directory=tree, environment=_NOTHING_OF_OURS)
+        run([*trial, "tests.test_packaging"], directory=tree, environment=_NOTHING_OF_OURS)
 
         def sources(top: Path) -> set[str]:
             there = [

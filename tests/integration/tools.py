@@ -30,9 +30,14 @@ S = TypeVar("S")
 _PACKAGES = {
     "createrepo_c": "createrepo-c",
     "gpg": "gnupg",
+    "ip": "iproute2",
     "mount": "mount",
     "rpmbuild": "rpm",
     "rpmsign": "rpm",
+    "systemctl": "systemd",
+    "systemd-sysusers": "systemd",
+    "systemd-tmpfiles": "systemd",
+    "umount": "mount",
 }
 
 
