@@ -1,7 +1,7 @@
 """
-What is packaged fits what it is packaged from: the container file.
+What is packaged fits what it is packaged from: the container file, and the RPM's spec file.
 
-What it makes is tried in ``tests/integration``.
+What they make is tried in ``tests/integration``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ from tests.containerfile import health, stages
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SPEC = (ROOT / "etc" / "osproxy.spec").read_text()
 UNIT = (ROOT / "etc" / "osproxy.service").read_text()
 README = (ROOT / "README.rst").read_text()
+
+# openSUSE's names for what goes by another one in Python's index, its python3 prefix apart.
+NAMES = {
+    "prometheus-client": "prometheus_client",
+    "pyopenssl": "pyOpenSSL",
+    "service-identity": "service_identity",
+    "twisted[tls]": "Twisted-tls",
+}
 
 
 class ContainerfileTests(SynchronousTestCase):
@@ -82,3 +91,56 @@ class ContainerfileTests(SynchronousTestCase):
         """README.rst has the volume and the user."""
         self.assertIn(f":{self.image.text('VOLUME')} ", README)
         self.assertIn(f"``{self.image.text('USER')}``", README)
+
+
+class SpecTests(SynchronousTestCase):
+    """The spec file says what ``pyproject.toml`` says, and installs what lies in ``etc/``."""
+
+    def tags(self, name: str) -> list[str]:
+        """Give the values of a tag."""
+        return re.findall(rf"^{re.escape(name)}: +(.*)$", SPEC, re.MULTILINE)
+
+    def test_version(self) -> None:
+        """The version is that of the project."""
+        self.assertEqual(self.tags("Version"), [PROJECT["project"]["version"]])
+        self.assertEqual(self.tags("License"), [PROJECT["project"]["license"]])
+
+    def test_requirements(self) -> None:
+        """It requires what the project requires, no older; to be built it requires that, too."""
+        project = PROJECT["project"]
+        required = {f"python3-base {project['requires-python'].replace('>=', '>= ')}"}
+        for dependency in project["dependencies"]:
+            name, version = dependency.split(">=")
+            required.add(f"python3-{NAMES.get(name, name)} >= {version}")
+        self.assertEqual(set(self.tags("Requires")), required)
+        self.assertEqual(required - set(self.tags("BuildRequires")), set())
+        (setuptools,) = PROJECT["build-system"]["requires"]
+        self.assertIn(f"python3-{setuptools.replace('>=', ' >= ')}", self.tags("BuildRequires"))
+
+    def test_installed(self) -> None:
+        """All that lies in ``etc/`` is installed, but for the recipes themselves."""
+        installed = set(re.findall(r"^install -D -m \d+ etc/(\S+) ", SPEC, re.MULTILINE))
+        there = {path.name for path in (ROOT / "etc").iterdir()}
+        self.assertEqual(installed, there - {"Containerfile", "osproxy.spec"})
+
+    def test_units(self) -> None:
+        """Each unit is told of to systemd by all four of openSUSE's macros."""
+        units = sorted(
+            path.name
+            for kind in ("service", "socket", "timer")
+            for path in (ROOT / "etc").glob(f"*.{kind}")
+        )
+        for macro in ("add_pre", "add_post", "del_preun", "del_postun"):
+            (told,) = re.findall(rf"^%service_{macro} (.*)$", SPEC, re.MULTILINE)
+            self.assertEqual(sorted(told.split()), units, macro)
+
+    def test_user(self) -> None:
+        """The user that the unit runs as is made, and the cache's directory is that user's."""
+        unit = (ROOT / "etc" / "osproxy-package.conf").read_text()
+        (user,) = re.findall(r"^User=(.*)$", unit, re.MULTILINE)
+        directory = "/var/cache/osproxy"
+        lines = (ROOT / "etc" / "osproxy.sysusers").read_text().splitlines()
+        self.assertRegex(lines[-1], rf'^u {user} - "[^"]+" {directory}$')
+        lines = (ROOT / "etc" / "osproxy.tmpfiles").read_text().splitlines()
+        mode = re.findall(r"^CacheDirectoryMode=(.*)$", UNIT, re.MULTILINE)
+        self.assertEqual(lines[-1].split(), ["d", directory, *mode, user, user])
