@@ -240,14 +240,14 @@ class Transfer:
         return expected is None or (await self.digests())[expected.algorithm] == expected.hex
 
     async def _begin_anew(self) -> None:
+        self._hashing.close()
+        self._draft.rewind()
+        self._hashing = self._hashed()
         reply = await self._order.source(fields=self._order.rule.conditions(None))
         kept = self._order.rule.judge(reply, None) is Take.KEEP
         if not kept or reply.length != self.length:
             reply.abandon()
             raise Spoilt(reply.host, "changed", f"{reply.host} has another version by now")
-        self._hashing.close()
-        self._draft.rewind()
-        self._hashing = self._hashed()
         self._next = (reply, Rest())
 
     def _hashed(self) -> Hashing:
