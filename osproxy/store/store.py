@@ -21,6 +21,7 @@ from osproxy.store.drafts import Draft
 from osproxy.store.entries import Entry
 from osproxy.store.ledger import CacheFull
 from osproxy.store.notes import Notes
+from osproxy.store.pins import Pins
 from osproxy.store.records import Record, header_of, room_for
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
@@ -54,6 +55,7 @@ class Store:
     All entries of one cache directory.
 
     :param free_space: how much of a disk of a given size is to stay free.
+    :param pins: what is never evicted.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     """
@@ -71,6 +73,7 @@ class Store:
         *,
         cache_size: int,
         free_space: Callable[[int], int],
+        pins: Pins | None = None,
         checkpoint: Checkpoint = _unobserved,
     ) -> None:
         self._directory = directory
@@ -79,13 +82,22 @@ class Store:
         self._in_thread = in_thread
         self._clock = clock
         self._metrics = metrics
+        self._pins = pins or Pins()
         self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
         self._room = Room(
-            ledger, self._removal, catalogue, in_thread, self._evict, cache_size, free_space
+            ledger,
+            self._removal,
+            catalogue,
+            self._pins,
+            in_thread,
+            clock,
+            self._evict,
+            cache_size,
+            free_space,
         )
-        self._notes = Notes(catalogue)
+        self._notes = Notes(catalogue, ledger.hotness)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal)
         self._sweep = Sweep(directory, ledger, in_thread, self.doom)
         self._entries: dict[Target, Entry] = {}
@@ -176,7 +188,10 @@ class Store:
         offset = room_for(Record(number, target, kind, head, 0, 0, "", now, now, generation))
         step = self._room.step
         wanted = offset + (step if length is None else length)
-        await self._room.claim(wanted, lambda: self._ledger.reserve(number, wanted))
+        image = self._pins.image(target, kind)
+        await self._room.claim(
+            target, kind, wanted, lambda: self._ledger.reserve(number, wanted, image=image)
+        )
         # One reactor turn from the reservation to here.
         blob = Blob(number, self._shelf)
         draft = Draft(
@@ -214,7 +229,7 @@ class Store:
 
         wanted = draft.size + octets
         if wanted > draft.reserved:
-            await self._room.claim(wanted - draft.reserved, claim)
+            await self._room.claim(draft.target, draft.kind, wanted - draft.reserved, claim)
 
     async def commit(self, drafts: Sequence[tuple[Draft, str]], checked_at: float) -> list[Entry]:
         """
@@ -295,7 +310,8 @@ class Store:
             # One reactor turn: the old set is seen before it, the new one after.
             entries = []
             for draft, record in zip(drafts, records, strict=True):
-                self._ledger.settle(record.id, record.size)
+                evictable = not self._pins.hold(record.target)
+                self._ledger.settle(record.id, record.size, evictable=evictable)
                 draft.blob.become(State.LIVE)
                 entries.append(self._show(record, draft.blob, replaced))
                 draft.blob.close_if_idle()
@@ -331,7 +347,13 @@ class Store:
         return entry
 
     def _restore(self, record: Record) -> None:
-        self._ledger.adopt(record.id, record.size)
+        self._ledger.adopt(
+            record.id,
+            record.size,
+            image=self._pins.image(record.target, record.kind),
+            evictable=not self._pins.hold(record.target),
+            hotness=record.hotness,
+        )
         self._next_id = max(self._next_id, record.id + 1)
         blob = Blob(record.id, self._shelf, State.LIVE, published=True)
         self._show(record, blob, ())
@@ -371,7 +393,7 @@ class Store:
                 draft.extend(draft.reserved + draft.step)
 
         try:
-            await self._room.claim(draft.step, claim)
+            await self._room.claim(draft.target, draft.kind, draft.step, claim)
         except CacheFull:
             # The write that needs it will say so, if there is one.
             return

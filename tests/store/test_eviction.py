@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.config.options import EVICTION
 from osproxy.store.eviction import POLICIES, Eviction
 from tests.store.naive import NAIVE
 
@@ -126,6 +127,11 @@ class PolicyTests(SynchronousTestCase):
             for step in (make().hotness, make().remove):
                 if not (make is POLICIES["lru"] and step.__name__ == "hotness"):
                     self.assertRaises(KeyError, step, 1)
+
+    def test_option(self) -> None:
+        """The option chooses from the policies that there are."""
+        self.assertEqual([EVICTION.parse(name) for name in POLICIES], list(POLICIES))
+        self.assertEqual(EVICTION.default, "clock")
 
 
 class EvictionTests(SynchronousTestCase):
