@@ -30,29 +30,27 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-SCHEMA = 2
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
-_TABLES = f"""
-BEGIN;
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL,
-    variant TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-PRAGMA user_version = {SCHEMA};
-COMMIT;
-"""
-# What makes of each schema the next one.
-_STEPS = {
-    1: "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT ''",
-}
+# What each version of the schema adds to the one before.
+_STEPS = (
+    """
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+        head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
+        stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+    );
+    CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+    """,
+    "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
+)
+SCHEMA = len(_STEPS)
+
 _LOAD = """
 SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    variant
+    hotness, variant
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -93,9 +91,11 @@ class Catalogue:
         await self._in_thread(self._measured, self._swap, (), list(ids))
 
     async def note(
-        self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]
+        self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
     ) -> None:
-        """Write down when entries were used, and when (and how) they were confirmed."""
+        """
+        Write down when entries were used and how they stood, and when and how they were confirmed.
+        """
         await self._in_thread(self._measured, self._note, used, checked)
 
     async def close(self) -> None:
@@ -142,9 +142,14 @@ class Catalogue:
                 )
             transaction.executemany(_INSERT, [_row_of(record) for record in new])
 
-    def _note(self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]) -> None:
+    def _note(
+        self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
+    ) -> None:
         with self._database as transaction:
-            transaction.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", used.items())
+            transaction.executemany(
+                "INSERT OR REPLACE INTO uses (id, used, hotness) VALUES (?, ?, ?)",
+                [(number, at, hotness) for number, (at, hotness) in used.items()],
+            )
             transaction.executemany(
                 "UPDATE entries SET checked_at = ?, head = ? WHERE id = ?",
                 [
@@ -189,24 +194,15 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
         with closing(connection.execute("PRAGMA user_version")) as cursor:
             (version,) = cursor.fetchone()
-        if version == 0:
-            connection.executescript(_TABLES)
-        elif version > SCHEMA:
+        if not 0 <= version <= SCHEMA:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
-        else:
-            _migrate(connection, version)
+        if version < SCHEMA:
+            steps = "".join(_STEPS[version:])
+            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {SCHEMA}; COMMIT;")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    # One transaction a step: a crash leaves one schema or the next.
-    for number in range(version, SCHEMA):
-        connection.executescript(
-            f"BEGIN; {_STEPS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
-        )
 
 
 def _row_of(record: Record) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ from osproxy.store.drafting import Drafting
 from osproxy.store.entries import Entry
 from osproxy.store.kept import Kept
 from osproxy.store.notes import Notes
+from osproxy.store.pins import Pins
 from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
@@ -58,6 +59,7 @@ class Store:
 
     :param free_space: how much of a disk of a given size is to stay free.
     :param boot: names this boot of the machine, empty where that is not known.
+    :param pins: what is never evicted.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     """
@@ -76,6 +78,7 @@ class Store:
         cache_size: int,
         free_space: Callable[[int], int],
         boot: str,
+        pins: Pins | None = None,
         checkpoint: Checkpoint = _unobserved,
     ) -> None:
         self._directory = directory
@@ -84,6 +87,7 @@ class Store:
         self._in_thread = in_thread
         self._clock = clock
         self._metrics = metrics
+        self._pins = pins or Pins()
         self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
@@ -92,13 +96,15 @@ class Store:
             ledger,
             self._removal,
             catalogue,
+            self._pins,
             in_thread,
+            clock,
             self._evict,
             self._kept,
             cache_size,
             free_space,
         )
-        self._notes = Notes(catalogue)
+        self._notes = Notes(catalogue, ledger.hotness)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal)
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
@@ -314,7 +320,8 @@ class Store:
             # One reactor turn: the old set is seen before it, the new one after.
             entries = []
             for draft, record in zip(drafts, records, strict=True):
-                self._ledger.settle(record.id, record.size)
+                evictable = not self._pins.hold(record.target)
+                self._ledger.settle(record.id, record.size, evictable=evictable)
                 draft.blob.become(State.LIVE)
                 entries.append(self._show(record, draft.blob, replaced))
                 draft.blob.close_if_idle()
@@ -352,7 +359,13 @@ class Store:
         return entry
 
     def _restore(self, record: Record) -> None:
-        self._ledger.adopt(record.id, record.size)
+        self._ledger.adopt(
+            record.id,
+            record.size,
+            image=self._pins.image(record.target, record.kind),
+            evictable=not self._pins.hold(record.target),
+            hotness=record.hotness,
+        )
         self._next_id = max(self._next_id, record.id + 1)
         blob = Blob(record.id, self._shelf, State.LIVE, published=True)
         self._show(record, blob, ())
