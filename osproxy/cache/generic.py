@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from osproxy.cache.fill import Fill
     from osproxy.cache.fills import Fills
-    from osproxy.model import Asked, Backend, Target
+    from osproxy.model import Asked, Backend, Head, Target
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
     from osproxy.upstream.origin import Reply, Upstream
@@ -236,6 +236,9 @@ class Generic:
         asked = source.asked
         if fill.state in (FillState.STREAMING, FillState.VERIFYING, FillState.COMPLETE):
             assert fill.head is not None
+            if collapsed and not self._also_for(asked, fill.head):
+                reader.close()
+                return await self._relay(source, why)
             variant = variant_of(asked.fields, fill.head.fields)
             if fill.order.rule.target_of(fill.order.target, fill.head).variant != variant:
                 reader.close()
@@ -247,7 +250,8 @@ class Generic:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
             return from_fill(fill, reader, asked, status, self._clock.seconds())
-        reply = fill.take_reply()
+        # It was asked with the fields of whoever began the fill, and may be theirs alone.
+        reply = None if collapsed else fill.take_reply()
         reader.close()
         entry = self._select(source.target, asked)
         control = RequestControl.parse(asked.fields)
@@ -258,6 +262,9 @@ class Generic:
         if fill.state is FillState.ANSWERED:
             return await self._answered(fill, source, entry, why, collapsed)
         if reply is None:
+            trouble = self._resting.get(source.target, self._clock.seconds())
+            if trouble is not None and entry is not None and self._outlives(entry, control, None):
+                return await self._serve(entry, asked, stale(trouble))
             return await self._relay(source, why)
         error = reply.status if reply.status >= 500 else None
         if error and entry is not None and self._outlives(entry, control, error):
@@ -270,6 +277,18 @@ class Generic:
             return _relayed(reply, asked, why)
         reply.abandon()
         return await self._relay(source, why)
+
+    def _also_for(self, asked: Asked, head: Head) -> bool:
+        """
+        Whether a response that another asked for may be used for a request that was made meanwhile.
+
+        RFC 9111 section 4: if it might be used were it stored. What must be asked for anew each
+        time could be about whoever asked. A look at the source that is taken after the request was
+        made is as good as one that is taken for it.
+        """
+        control = evolve(RequestControl.parse(asked.fields), no_cache=False)
+        decision = freshness.decide_heeded(stored_of(head), control, self._clock.seconds())
+        return decision.verdict in (Verdict.SERVE, Verdict.SERVE_AND_REFRESH)
 
     async def _fetch_apart(self, fill: Fill, source: Travelling, variant: str) -> Answer:
         """Fetch a variant of which only now it is known that it is another than the fill's."""
@@ -286,6 +305,8 @@ class Generic:
         reply = fill.reply
         assert reply is not None
         if entry is not None and fill.confirmed:
+            if collapsed and not self._also_for(source.asked, entry.head):
+                return await self._relay(source, why)
             status = CacheStatus(
                 fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
             )

@@ -313,6 +313,80 @@ class StoringTests(GenericCase):
             [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
         )
 
+    def test_no_collapsing(self) -> None:
+        """What could not be used a moment later is not for who asks at the same time, either."""
+        for number, fields in enumerate(
+            ((), (("Cache-Control", "no-cache"),), (("Cache-Control", "max-age=0"),))
+        ):
+            with self.subTest(fields=fields):
+                path = f"/{number}"
+                asking = [self.ask(path, ("Cookie", name)) for name in "ab"]
+                self.origin.next().answer(self.told(b"a", *fields))
+                other = self.origin.next()
+                self.assertEqual(other.field("cookie"), "b")
+                other.answer(self.told(b"b", *fields))
+                self.assertEqual(
+                    [self.outcome(self.successResultOf(one))[:5] for one in asking],
+                    ["200 a", "200 b"],
+                )
+
+    def test_no_collapsed_revalidation(self) -> None:
+        """What must be confirmed for each request is, be they at once or not."""
+        tag = ("ETag", '"1"')
+        self.kept(("Cache-Control", "no-cache"), tag)
+        asking = [self.ask("/x", ("Cookie", name)) for name in "ab"]
+        self.origin.next().answer(self.told(b"", tag, status=304))
+        other = self.origin.next()
+        self.assertEqual(other.field("cookie"), "b")
+        other.answer(self.told(b"b's"))
+        self.assertEqual(
+            [self.outcome(self.successResultOf(one))[:7] for one in asking], ["200 one", "200 b's"]
+        )
+
+    def test_insisting_at_once(self) -> None:
+        """Those who want a look at the source now share one that is taken after they asked."""
+        asking = [self.ask("/x", ("Cache-Control", "no-cache")) for _ in range(2)]
+        self.origin.next().answer(self.told(b"one", HOUR))
+        found = [octets(self.successResultOf(one)) for one in asking]
+        self.assertEqual(found, [b"one", b"one"])
+
+    def test_left_behind(self) -> None:
+        """What was asked with somebody's credentials is not handed to who comes after them."""
+        leaving = self.ask("/mine", ("Authorization", "secret"))
+        leaving.addErrback(lambda _: None)
+        staying = self.ask("/mine")
+        leaving.cancel()
+        self.origin.next().answer(theirs := self.told(b"theirs", ("Cache-Control", "private")))
+        self.assertTrue(theirs.abandoned)
+        question = self.origin.next()
+        self.assertIsNone(question.field("authorization"))
+        question.answer(self.told(b"public", ("Cache-Control", "private")))
+        self.assertEqual(
+            self.outcome(self.successResultOf(staying)), "200 public | fwd=uri-miss; fwd-status=200"
+        )
+
+    def test_refreshed_for_another(self) -> None:
+        """What a refresh behind somebody's back brings of theirs is handed to nobody."""
+        self.kept(("Cache-Control", "max-age=60, stale-while-revalidate=600"))
+        self.bench.advance(61)
+        self.assertEqual(octets(self.successResultOf(self.ask("/x", ("Cookie", "a")))), b"one")
+        question = self.origin.next()
+        other = self.ask("/x", ("Cache-Control", "no-cache"))
+        question.answer(self.told(b"theirs", ("Cache-Control", "private")))
+        question = self.origin.next()
+        self.assertIsNone(question.field("cookie"))
+        question.answer(self.told(b"two"))
+        self.assertEqual(self.outcome(self.successResultOf(other))[:7], "200 two")
+
+    def test_failing_at_once(self) -> None:
+        """Where one is served what is stale because the upstream fails, those beside it are too."""
+        self.kept(("Cache-Control", "max-age=60"))
+        self.bench.advance(61)
+        asking = [self.ask() for _ in range(3)]
+        self.origin.next().answer(self.told(b"", status=503))
+        found = [self.outcome(self.successResultOf(one))[:7] for one in asking]
+        self.assertEqual(found, ["200 one"] * 3)
+
     def test_authorization(self) -> None:
         """What was asked for with credentials is kept only if it says that it is for all."""
         credentials = ("Authorization", "Basic eDp5")
