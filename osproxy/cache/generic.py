@@ -36,6 +36,7 @@ from osproxy.cache.unkept import far_ahead
 from osproxy.http import freshness, methods
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
+from osproxy.http.fields import end_to_end
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
 from osproxy.http.storing import may_store
@@ -74,6 +75,8 @@ class Generic:
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
         self._changes = 0
         self._changed: Memory[Target, int] = Memory(_NAMES, _LONGEST_FILL)
+        # How many changes there had been when a fill was begun.
+        self._before: dict[Target, int] = {}
 
     async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
         """
@@ -83,6 +86,8 @@ class Generic:
         :raises UpstreamError: when there is no answer.
         :raises Lost: when what was stored cannot be read; it is not stored any more.
         """
+        # What goes no further than to us is nothing that a response could be selected by.
+        asked = evolve(asked, fields=end_to_end(asked.fields))
         if asked.query:
             target = evolve(target, path=f"{target.path}?{asked.query}")
         source = Travelling(self._upstream, backend, target, asked)
@@ -174,11 +179,9 @@ class Generic:
         What is stored of a URL tells which fields its responses vary by.
         """
         stored = self._stored(source.target)
-        if not stored:
-            return source.target
-        newest = max(stored, key=lambda entry: entry.head.date)
-        variant = variant_of(source.asked.fields, newest.head.fields)
-        return evolve(source.target, variant=variant)
+        newest = max(stored, key=lambda entry: entry.head.date, default=None)
+        said = () if newest is None else newest.head.fields
+        return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
     def _begin(
         self, key: Target, source: Travelling, entry: Entry | None, *, background: bool = False
@@ -191,10 +194,15 @@ class Generic:
             background=background,
             rule=AsSaid(source.asked.fields),
         )
-        before = self._changes
-        return self._fills.begin(order, lambda fill: self._learn(fill, source, before))
+        self._before[key] = self._changes
+        return self._fills.begin(order, lambda fill: self._learn(fill, source))
 
-    def _learn(self, fill: Fill, source: Travelling, before: int) -> None:
+    def _overtaken(self, fill: Fill, target: Target) -> bool:
+        """Whether something was changed since a fill of it was begun."""
+        changed = self._changed.get(target, self._clock.seconds()) or 0
+        return changed > self._before[fill.order.target]
+
+    def _learn(self, fill: Fill, source: Travelling) -> None:
         """Take in what has become of a fill, before anybody is told."""
         now, target = self._clock.seconds(), source.target
         entry, reply = fill.order.stored, fill.reply
@@ -207,8 +215,9 @@ class Generic:
             self._store.freshen(entry, now, head)
             if not may_store(head.status, source.asked.fields, head.fields):
                 self._store.doom(entry)
-        if fill.state is FillState.COMPLETE and (self._changed.get(target, now) or 0) > before:
+        if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
             self._invalidate(target)
+        del self._before[fill.order.target]
 
     async def _fetch(
         self, key: Target, source: Travelling, entry: Entry | None, why: Fwd
@@ -221,6 +230,8 @@ class Generic:
         elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
             # What came before this request was made is not what it asks for.
             return await self._relay(source, Fwd.REQUEST)
+        elif self._overtaken(fill, source.target):
+            return await self._relay(source, why)
         reader = FillReader(fill)
         try:
             await fill.when_headed()
