@@ -8,7 +8,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.web.sockets import Outflow, address_text, socket_beneath, tune
+from osproxy.web.sockets import Outflow, address_text, keep_alive, socket_beneath, tune
 
 
 class AddressTests(SynchronousTestCase):
@@ -56,8 +56,18 @@ class OutflowTests(SynchronousTestCase):
         self.peer.recv(1000)
         self.assertEqual([self.outflow.stalled(now) for now in (40, 50)], [0, 10])
 
+    def test_gone(self) -> None:
+        """A peer that has ended its side is there, one that has closed its socket is not."""
+        found = [self.outflow.gone]
+        self.peer.shutdown(socket.SHUT_WR)
+        found.append(self.outflow.gone)
+        self.peer.close()
+        found.append(self.outflow.gone)
+        self.assertEqual(found, [False, False, True])
+
     def test_tune(self) -> None:
         """A Unix socket is left as it is."""
         tune(self.ours)
+        keep_alive(self.ours)
         self.ours.sendall(b"x")
         self.assertEqual(self.peer.recv(1), b"x")
