@@ -141,18 +141,20 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(typed("for old in"), repositories)
         self.assertEqual(len(list(directory.iterdir())), len(repositories))
 
-    def test_backend(self) -> None:
-        """The example of a backend can be put into the file of settings."""
+    def test_backends(self) -> None:
+        """The examples of backends can be put into the file of settings."""
         directory = Path(self.mktemp())
         directory.mkdir()
-        example = block("[backend.")
+        example = "\n".join(text for text in blocks(README) if text.startswith("[backend."))
         (directory / "osproxy.toml").write_text(example)
         settings = load(
             {"config": str(directory / "osproxy.toml"), "cache-path": str(directory)}, {}
         )
-        ((prefix, table),) = tomllib.loads(example)["backend"].items()
+        tables = tomllib.loads(example)["backend"]
+        self.assertEqual({table.get("policy") for table in tables.values()}, {None, "generic"})
         self.assertEqual(
-            [b.authority for b in settings.backends if b.prefix == prefix], [table["authority"]]
+            {it.prefix: (it.authority, it.generic) for it in settings.backends if it.prefix != "/"},
+            {it: (table["authority"], "policy" in table) for it, table in tables.items()},
         )
 
 

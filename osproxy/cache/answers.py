@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from osproxy.http.cachecontrol import RequestControl
-from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.fields import first
+from osproxy.http.methods import READING
 from osproxy.model import Answer, Notice
 from osproxy.upstream.origin import TimedOut
 
@@ -82,7 +83,8 @@ def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -
     return Answer(notice, status, kind, source=reply.host)
 
 
-def failed(error: UpstreamError, kind: Kind) -> Answer:
+def failed(error: UpstreamError, kind: Kind, asked: Asked) -> Answer:
     """Say that there is no answer from upstream: 502, or 504 where it did not come in time."""
     code = 504 if isinstance(error, TimedOut) else 502
-    return Answer(line(code, f"{error}."), CacheStatus(fwd="uri-miss", detail=str(error)), kind)
+    why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
+    return Answer(line(code, f"{error}."), CacheStatus(fwd=why, detail=str(error)), kind)

@@ -117,10 +117,10 @@ class Cache:
                 self._log.warn("{lost}", lost=lost)
                 return await self._answer(backend, target, asked, kind)
         except Lost as lost:
-            return failed(Unreachable("", "disk", str(lost)), kind)
+            return failed(Unreachable("", "disk", str(lost)), kind, asked)
         except UpstreamError as error:
             self._count(error)
-            return failed(error, kind)
+            return failed(error, kind, asked)
 
     def _count(self, error: UpstreamError) -> None:
         # Without a host it is our own fault.

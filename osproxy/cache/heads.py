@@ -57,6 +57,12 @@ class Rule(Protocol):
     def target_of(self, target: Target, head: Head) -> Target:
         """Say under which target it is kept."""
 
+    def goes_with(self, head: Head, reply: Reply) -> bool:
+        """Say whether a reply with the rest of a body may be stored with its beginning."""
+
+    def updated(self, head: Head, reply: Reply, now: float) -> Head:
+        """Bring a head up to date with a reply that has the rest of its body."""
+
 
 @frozen
 class ByKind:
@@ -88,6 +94,14 @@ class ByKind:
         """See `Rule`."""
         return target
 
+    def goes_with(self, head: Head, reply: Reply) -> bool:
+        """See `Rule`."""
+        return not self.policy.heeds_response or storable(reply.fields)
+
+    def updated(self, head: Head, reply: Reply, now: float) -> Head:
+        """See `Rule`."""
+        return confirmed(head, reply, now)
+
 
 def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
     """
@@ -114,7 +128,7 @@ def _date(reply: Reply, now: float) -> float:
 
 def confirmed(head: Head, reply: Reply, now: float) -> Head:
     """
-    Bring a stored head up to date with a 304 (RFC 9111 section 3.2).
+    Bring a stored head up to date with a 304 or a 206 (RFC 9111 sections 3.2 and 3.4).
 
     The entity tag stays as it was (F7).
     """

@@ -108,9 +108,11 @@ class AsSaid:
             # One that speaks of another response cannot confirm this one (RFC 9111 section 4.3.4).
             confirms = storing.matches_stored(reply.fields, [_with_tag(stored.head)])
             return Take.CONFIRMED if confirms else Take.NOTHING
-        stores = storing.may_store(reply.status, self.request, reply.fields)
-        own = storing.may_be_personal(self.request, reply.fields)
-        return Take.KEEP if stores and not own else Take.PASS
+        return Take.KEEP if self._stores(reply.status, reply.fields) else Take.PASS
+
+    def _stores(self, status: int, fields: Fields) -> bool:
+        personal = storing.may_be_personal(self.request, fields)
+        return not personal and storing.may_store(status, self.request, fields)
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `osproxy.cache.heads.Rule`."""
@@ -132,6 +134,15 @@ class AsSaid:
         """See `osproxy.cache.heads.Rule`."""
         return evolve(target, variant=variant_of(self.request, head.fields))
 
+    def goes_with(self, head: Head, reply: Reply) -> bool:
+        """See `osproxy.cache.heads.Rule`; it must be for the same requests, too."""
+        variants = {variant_of(self.request, it.fields) for it in (head, renewed(head, reply))}
+        return len(variants) == 1 and self._stores(200, reply.fields)
+
+    def updated(self, head: Head, reply: Reply, now: float) -> Head:
+        """See `osproxy.cache.heads.Rule`."""
+        return renewed(head, reply)
+
 
 def variant_of(request: Fields, fields: Fields) -> str:
     """
@@ -148,7 +159,11 @@ def stored_of(head: Head) -> Stored:
 
 
 def renewed(head: Head, reply: Reply) -> Head:
-    """Bring a stored head up to date with a 304 that confirms it (RFC 9111 section 3.2)."""
+    """
+    Bring a stored head up to date (RFC 9111 sections 3.2 and 3.4).
+
+    :param reply: a 304 that confirms it, or one that has the rest of the body.
+    """
     return _updated(head, storing.updated(_with_tag(head), reply.fields), _born(reply))
 
 

@@ -16,9 +16,8 @@ from twisted.logger import Logger
 
 from osproxy.cache.combining import Refusal, Rest, incomplete
 from osproxy.cache.hashing import Hashing
-from osproxy.cache.heads import Take, confirmed
+from osproxy.cache.heads import Take
 from osproxy.cache.intake import Intake
-from osproxy.http.cachecontrol import storable
 from osproxy.upstream.origin import Unreachable, UpstreamError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ async def _ask(order: Order, begun: Incomplete, stored: Entry | None) -> Reply:
 
 def _judge(order: Order, begun: Incomplete, reply: Reply) -> Rest | Refusal:
     rest = begun.judge(reply)
-    if isinstance(rest, Rest) and order.policy.heeds_response and not storable(reply.fields):
+    if isinstance(rest, Rest) and not order.rule.goes_with(begun.head, reply):
         # What may not be stored may not be combined with what is (RFC 9111 section 3).
         return Refusal.CHANGED
     return rest
@@ -224,7 +223,7 @@ class Transfer:
     def _fits(self, reply: Reply, rest: Rest) -> None:
         """Take over what the reply says (RFC 9111 section 3.4), and count it."""
         self.combined = True
-        self.head = confirmed(self.head, reply, self._means.clock.seconds())
+        self.head = self._order.rule.updated(self.head, reply, self._means.clock.seconds())
         if rest.length is not None:
             self.length = rest.length
         self._means.metrics.resumed.inc()

@@ -63,8 +63,13 @@ class AnswerTests(SynchronousTestCase):
     def test_failed(self) -> None:
         """No answer in time is 504, no answer at all 502; the text says who and why."""
         late = TimedOut("a.example", "timeout", "a.example was too slow")
-        for error, status in ((late, 504), (unreachable(), 502)):
-            answer = failed(error, Kind.PACKAGE)
+        for method, why, error, status in (
+            ("GET", "uri-miss", late, 504),
+            ("HEAD", "uri-miss", unreachable(), 502),
+            ("PUT", "method", unreachable(), 502),
+        ):
+            answer = failed(error, Kind.PACKAGE, Asked(method))
+            self.assertEqual(answer.cache_status.fwd, why)
             assert isinstance(answer.content, Notice)
             self.assertEqual(answer.content.status, status)
             self.assertEqual(answer.content.body, f"{error}.\n".encode())

@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date
-from osproxy.model import Answer, Asked, Backend, Notice, Relayed, Representation, Target
+from osproxy.model import (
+    Answer,
+    Asked,
+    Backend,
+    BodyBroken,
+    Notice,
+    Relayed,
+    Representation,
+    Target,
+)
 from tests.cache.doubles import (
     CacheTestCase,
     Question,
@@ -537,6 +547,51 @@ class StoringTests(GenericCase):
         self.assertEqual(
             self.outcome(self.successResultOf(asking)), "206 12 | fwd=uri-miss; fwd-status=206"
         )
+
+
+class ResumingTests(GenericCase):
+    """What breaks off is completed as far as the responses let it be kept."""
+
+    tag, vary = ("ETag", '"1"'), ("Vary", "Accept-Language")
+
+    def rest(self, *fields: tuple[str, str]) -> tuple[Answer, Told]:
+        """Have a body break off, and its rest come with these fields."""
+        asking = self.ask("/x", ("Accept-Language", "de"), ("X-A", "1"))
+        told = Told(200, (("Date", self.now()), HOUR, self.tag, self.vary), 8)
+        self.origin.next().answer(told)
+        answer = self.successResultOf(asking)
+        told.send(b"0123")
+        told.fail(unreachable())
+        self.bench.advance(PAUSES[0])
+        question = self.origin.next()
+        self.assertEqual(question.field("accept-language"), "de")
+        part = ("Content-Range", "bytes 4-7/8")
+        question.answer(told := Told(206, (self.tag, part, *fields), 4))
+        told.send(b"4567")
+        told.finish()
+        return answer, told
+
+    def test_completed(self) -> None:
+        """The rest brings the stored fields up to date, as a 304 would (RFC 9111 section 3.4)."""
+        old = format_date(self.bench.place.clock.seconds() - 60)
+        answer, _ = self.rest(("Date", old), HOUR, self.vary, ("X-Said", "last"))
+        self.assertEqual(octets(answer), b"01234567")
+        answer = self.successResultOf(self.ask("/x", ("Accept-Language", "de")))
+        assert isinstance(answer.content, Representation)
+        self.assertEqual(octets(answer), b"01234567")
+        self.assertEqual(first(answer.content.head.fields, "x-said"), "last")
+        self.assertIsNone(first(answer.content.head.fields, "content-range"))
+        self.assertEqual(answer.age, 61)
+
+    def test_not_for_all(self) -> None:
+        """A rest that is not for all, or for others than the beginning, is none."""
+        for fields in ((("Cache-Control", "private"),), (HOUR, ("Vary", "X-A"))):
+            with self.subTest(fields=fields):
+                answer, told = self.rest(*fields)
+                self.failureResultOf(read(answer), BodyBroken)
+                self.assertTrue(told.abandoned)
+                close(answer)
+                self.assertEqual(self.bench.store.entries, 0)
 
 
 class FieldTests(GenericCase):
