@@ -30,32 +30,36 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-SCHEMA = 2
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
-_TABLES = f"""
-BEGIN;
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL,
-    variant TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-PRAGMA user_version = {SCHEMA};
-COMMIT;
-"""
-# What makes of each schema the next one.
-_STEPS = {
-    1: "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT ''",
-}
+# What makes of each schema the next one; a new database, which has schema 0, goes through them all.
+_STEPS = (
+    """
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+        head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
+        stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+    );
+    CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+    """,
+    "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
+    "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
+)
+SCHEMA = len(_STEPS)
+# Until it is deleted, there may be files whose rows are lost.
+_REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
 _LOAD = """
 SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
     variant
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = """
+INSERT INTO entries (
+    id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
+    variant
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 class Catalogue:
@@ -64,6 +68,7 @@ class Catalogue:
 
     :param in_thread: runs one function at a time, in order.
     :ivar octets: what its files take on disk.
+    :ivar incomplete: whether rows are missing that can be made anew from the files.
     """
 
     log = Logger()
@@ -73,12 +78,14 @@ class Catalogue:
         self._in_thread = in_thread
         self._connection: sqlite3.Connection | None = None
         self.octets = 0
+        self.incomplete = False
 
     async def load(self) -> list[Record]:
         """
         Open the database and give every entry, the least recently used first.
 
-        A damaged one is moved aside, and it is as if nothing had been stored.
+        A damaged one is moved aside, and an empty one takes its place, which is `incomplete` until
+        `completed` is called, beyond the end of the process.
 
         :raises StoreError: when it cannot be opened, though nothing says that it is damaged.
         """
@@ -98,6 +105,10 @@ class Catalogue:
         """Write down when entries were used, and when (and how) they were confirmed."""
         await self._in_thread(self._measured, self._note, used, checked)
 
+    async def completed(self) -> None:
+        """Write down that no rows are missing any more."""
+        await self._in_thread(self._measured, self._completed)
+
     async def close(self) -> None:
         """Fold the log into the database and close it."""
         await self._in_thread(self._close)
@@ -112,14 +123,21 @@ class Catalogue:
 
     def _load(self) -> list[Record]:
         try:
-            self._connection = _opened(self._path)
-            return self._rows()
+            try:
+                return self._opened_and_read()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                self._move_aside(error)
+                return self._opened_and_read()
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            self._move_aside(error)
+
+    def _opened_and_read(self) -> list[Record]:
         self._connection = _opened(self._path)
-        return []
+        with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
+            self.incomplete = cursor.fetchone() is not None
+        return self._rows()
 
     def _rows(self) -> list[Record]:
         records = []
@@ -153,6 +171,11 @@ class Catalogue:
                 ],
             )
 
+    def _completed(self) -> None:
+        with self._database as transaction:
+            transaction.execute("DELETE FROM unfinished")
+        self.incomplete = False
+
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -173,7 +196,7 @@ class Catalogue:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         self.log.error(
-            "the catalogue is damaged ({error}); it is kept as {aside}, and the cache starts empty",
+            "the catalogue is damaged ({error}); it is kept as {aside}, the files make a new one",
             error=error,
             aside=aside,
         )
@@ -189,12 +212,9 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
         with closing(connection.execute("PRAGMA user_version")) as cursor:
             (version,) = cursor.fetchone()
-        if version == 0:
-            connection.executescript(_TABLES)
-        elif version > SCHEMA:
+        if not 0 <= version <= SCHEMA:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
-        else:
-            _migrate(connection, version)
+        _migrate(connection, version)
     except BaseException:
         connection.close()
         raise
@@ -202,10 +222,11 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    # One transaction a step: a crash leaves one schema or the next.
-    for number in range(version, SCHEMA):
+    # One transaction: a crash leaves the old schema or the new one.
+    steps = [*_STEPS[version:], *(() if version else (_REBUILD,))]
+    if steps:
         connection.executescript(
-            f"BEGIN; {_STEPS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+            f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
         )
 
 

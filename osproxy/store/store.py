@@ -22,6 +22,7 @@ from osproxy.store.drafting import Drafting
 from osproxy.store.entries import Entry
 from osproxy.store.kept import Kept
 from osproxy.store.notes import Notes
+from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
@@ -104,6 +105,7 @@ class Store:
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
         self._sweep = Sweep(directory, ledger, in_thread, self.doom, self._drafting.adopt)
+        self._rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._bring_back)
         self._entries: dict[Target, Entry] = {}
         self._by_id: dict[int, Entry] = {}
         self._variants: dict[Target, dict[Target, Entry]] = {}
@@ -133,6 +135,9 @@ class Store:
             return
         for record in records:
             self._restore(record)
+        if self._catalogue.incomplete:
+            # What is not known yet takes its space all the same.
+            self._room.unknown = await self._rebuild.prepare()
         await self._look()
         if self._stopped:
             return
@@ -142,14 +147,21 @@ class Store:
             entries=len(self._entries),
             stored=self._ledger.stored,
         )
-        self._tasks.unattended(self._sweep.run(list(self._entries.values())))
+        self._tasks.unattended(self._put_in_order())
         self._loop.start(_TICK, now=False)
+
+    async def _put_in_order(self) -> None:
+        # Before the sweep, which takes a file without a row for a leftover.
+        if self._catalogue.incomplete:
+            await self._rebuild.run()
+        await self._sweep.run(list(self._entries.values()))
+        self._room.unknown = 0
 
     async def stop(self) -> None:
         """Put drafts aside, let what is under way end, write down what is not, release the lock."""
         self._stopped = True
         self._room.closed = True
-        self._sweep.stopped = True
+        self._rebuild.stopped = self._sweep.stopped = True
         if self._loop.running:
             self._loop.stop()
         self._drafting.put_all_aside()
@@ -356,6 +368,15 @@ class Store:
         self._next_id = max(self._next_id, record.id + 1)
         blob = Blob(record.id, self._shelf, State.LIVE, published=True)
         self._show(record, blob, ())
+
+    def _bring_back(self, record: Record) -> bool:
+        """Show what was found by its file, unless its target has a later entry."""
+        known = self._entries.get(record.target)
+        if known is not None and known.id > record.id:
+            return False
+        self._room.found(record.size)
+        self._restore(record)
+        return True
 
     def _retire(self, entry: Entry, *, row_is_gone: bool = False) -> None:
         if entry.state is not State.LIVE:
