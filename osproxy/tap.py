@@ -25,6 +25,7 @@ from osproxy.metrics import Metrics
 from osproxy.service.loglevel import limit
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
+from osproxy.service.collector import leave_alone
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.kept import boot_id
 from osproxy.store.layout import StoreError, open_directory
@@ -179,6 +180,7 @@ def assemble(
         free_space=settings.free_space.octets,
         boot=boot_id(),
         checkpoint=checkpoint,
+        settled=leave_alone,
     )
     agent = ExactAgent(
         reactor,

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
+from osproxy.store.index import key_of, key_of_url
 from osproxy.store.layout import StoreError
+from osproxy.store.ledger import BLOCK
 from osproxy.store.records import Record, head_from, head_to
 
 if TYPE_CHECKING:
@@ -45,21 +48,50 @@ _STEPS = (
     """,
     "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
     "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
+    # With the size beside it, all of them are summed up without a look at the rows.
+    """
+    ALTER TABLE entries ADD COLUMN key INTEGER NOT NULL DEFAULT 0;
+    UPDATE entries SET key = key_of_url(backend, path);
+    CREATE INDEX entries_by_key ON entries (key, offset, length);
+    """,
 )
 SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.
 _REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
-_LOAD = """
-SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    variant
+_COLUMNS = """
+id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant
+"""
+_INTO = f"INTO entries ({_COLUMNS}, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_EXTENT = f"""
+SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
+FROM entries
+"""
+# The order needs what is not in the index: each row is seen, and damage with it.
+_LIST = """
+SELECT id, key, offset + length
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
-_INSERT = """
-INSERT INTO entries (
-    id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    variant
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+
+#: An entry as it is listed: number, key, octets of its file.
+Place = tuple[int, int, int]
+
+
+class Damaged(Exception):
+    """The database is not what was written."""
+
+
+@frozen
+class Extent:
+    """
+    What there is in all.
+
+    :ivar octets: what the files take, in whole blocks.
+    :ivar last: the greatest number.
+    """
+
+    count: int
+    octets: int
+    last: int
 
 
 class Catalogue:
@@ -80,16 +112,40 @@ class Catalogue:
         self.octets = 0
         self.incomplete = False
 
-    async def load(self) -> list[Record]:
+    async def open(self) -> Extent:
         """
-        Open the database and give every entry, the least recently used first.
+        Open the database and say what is in it.
 
         A damaged one is moved aside, and an empty one takes its place, which is `incomplete` until
         `completed` is called, beyond the end of the process.
 
         :raises StoreError: when it cannot be opened, though nothing says that it is damaged.
         """
-        return await self._in_thread(self._measured, self._load)
+        return await self._in_thread(self._measured, self._open)
+
+    def listing(self, in_thread: InThread) -> Listing:
+        """List all entries as they are now, in another thread, and behind nobody's back."""
+        return Listing(self._path, in_thread)
+
+    async def start_anew(self, damage: Damaged) -> None:
+        """Move the database aside, which was found damaged, as `open` does."""
+        await self._in_thread(self._measured, self._start_anew, damage)
+
+    async def rows(self, ids: Sequence[int]) -> list[Record]:
+        """Read the rows of these numbers, but for those that make no sense."""
+        return await self._in_thread(self._rows, [("id", number) for number in ids])
+
+    async def rows_of(self, key: int) -> list[Record]:
+        """Read the rows of a key."""
+        return await self._in_thread(self._rows, [("key", key)])
+
+    async def sizes(self, after: int, most: int) -> list[tuple[int, int]]:
+        """Give numbers and octets of the files that follow a number, so many at most."""
+        return await self._in_thread(self._sizes, after, most)
+
+    async def recover(self, records: Sequence[Record]) -> None:
+        """Add rows that may be there."""
+        await self._in_thread(self._measured, self._recover, records)
 
     async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
         """Add rows and delete those that they replace, in one transaction."""
@@ -121,36 +177,54 @@ class Catalogue:
                 path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
             )
 
-    def _load(self) -> list[Record]:
+    def _open(self) -> Extent:
         try:
             try:
-                return self._opened_and_read()
+                return self._opened()
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
                 self._move_aside(error)
-                return self._opened_and_read()
+                return self._opened()
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
 
-    def _opened_and_read(self) -> list[Record]:
-        self._connection = _opened(self._path)
+    def _opened(self) -> Extent:
+        self._connection = _connected(self._path)
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
-        return self._rows()
+        with closing(self._connection.execute(_EXTENT)) as cursor:
+            count, blocks, last = cursor.fetchone()
+        return Extent(count, blocks * BLOCK, last)
 
-    def _rows(self) -> list[Record]:
+    def _start_anew(self, damage: Damaged) -> None:
+        self._move_aside(damage)
+        self._opened()
+
+    def _rows(self, wanted: list[tuple[str, int]]) -> list[Record]:
         records = []
-        unreadable = []
-        for row in self._database.execute(_LOAD):
-            try:
-                records.append(_record_of(row))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                unreadable.append(row[0])
-        if unreadable:
-            self.log.error("{count} rows of the catalogue are unreadable", count=len(unreadable))
-            self._swap((), unreadable)
+        for column, value in wanted:
+            found = self._database.execute(
+                f"SELECT {_COLUMNS} FROM entries WHERE {column} = ?", (value,)
+            )
+            for row in found.fetchall():
+                # One that makes no sense is read from its file.
+                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                    records.append(_record_of(row))
         return records
+
+    def _sizes(self, after: int, most: int) -> list[tuple[int, int]]:
+        found = self._database.execute(
+            "SELECT id, offset + length FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+            (after, most),
+        )
+        return found.fetchall()
+
+    def _recover(self, records: Sequence[Record]) -> None:
+        with self._database as transaction:
+            transaction.executemany(
+                f"INSERT OR IGNORE {_INTO}", [_row_of(record) for record in records]
+            )
 
     def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
         with self._database as transaction:
@@ -158,7 +232,7 @@ class Catalogue:
                 transaction.executemany(
                     f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
                 )
-            transaction.executemany(_INSERT, [_row_of(record) for record in new])
+            transaction.executemany(f"INSERT {_INTO}", [_row_of(record) for record in new])
 
     def _note(self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]) -> None:
         with self._database as transaction:
@@ -187,7 +261,7 @@ class Catalogue:
             raise sqlite3.ProgrammingError("the catalogue is not open")
         return self._connection
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _move_aside(self, error: Exception) -> None:
         self._close()
         number = 1
         while (aside := self._path.with_name(f"catalogue.damaged-{number}")).exists():
@@ -202,10 +276,55 @@ class Catalogue:
         )
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+@define(eq=False)
+class Listing:
+    """
+    All entries, the least recently used first, a bite at a time.
+
+    It reads through a connection of its own: putting a million in order takes seconds, in which
+    nobody is to wait for the other one. What is written meanwhile is not listed.
+    """
+
+    _path: Path
+    _in_thread: InThread
+    _connection: sqlite3.Connection | None = field(init=False, default=None)
+    _cursor: sqlite3.Cursor | None = field(init=False, default=None)
+
+    async def next(self, most: int) -> list[Place]:
+        """
+        Give the next ones; none at the end.
+
+        :raises Damaged: when they cannot be read.
+        """
+        return await self._in_thread(self._next, most)
+
+    async def close(self) -> None:
+        """Give the database up."""
+        await self._in_thread(self._close)
+
+    def _next(self, most: int) -> list[Place]:
+        try:
+            if self._cursor is None:
+                self._connection = sqlite3.connect(self._path, check_same_thread=False)
+                self._cursor = self._connection.execute(_LIST)
+            return self._cursor.fetchmany(most)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise Damaged(str(error)) from error
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
     # The thread that calls is one at a time, but not always the same one.
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
+        connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
+        # What is no UTF-8 costs its row, not all.
+        connection.text_factory = _decoded
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
@@ -219,6 +338,10 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _decoded(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
@@ -244,6 +367,7 @@ def _row_of(record: Record) -> tuple[object, ...]:
         record.checked_at,
         record.generation,
         record.target.variant,
+        key_of(record.target),
     )
 
 

@@ -14,16 +14,16 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from osproxy.store.ledger import BLOCK, blocks_of
-from osproxy.store.records import BadHeader, read_header
+from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from osproxy.store.catalogue import Catalogue
+    from osproxy.store.inventory import Inventory
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
-    from osproxy.store.records import Record
     from osproxy.threads import InThread
 
 _BITE = 64
@@ -32,9 +32,8 @@ _BITE = 64
 @define(eq=False)
 class Rebuild:
     """
-    One pass over the files of earlier runs.
+    A pass over the files of which the catalogue may have no row.
 
-    :param restore: shows an entry whose row there is now, unless there is a later one.
     :ivar stopped: set it to end the pass after the bite under way.
     """
 
@@ -44,17 +43,15 @@ class Rebuild:
     _ledger: Ledger
     _catalogue: Catalogue
     _in_thread: InThread
-    _restore: Callable[[Record], bool]
+    _inventory: Inventory
     stopped: bool = field(init=False, default=False)
 
-    async def prepare(self) -> int:
-        """Say how many octets the files take that no row is known of; without any, all is done."""
+    async def weigh(self) -> int:
+        """Say how many octets the files take that are not known of."""
         octets = 0
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
-            octets += await self._in_thread(_octets_of, self._paths_of(found))
-        if not octets and not self.stopped:
-            await self._catalogue.completed()
+            octets += await self._in_thread(_octets_of, self._paths_of(filter(self._lost, found)))
         return octets
 
     async def run(self) -> None:
@@ -62,7 +59,7 @@ class Rebuild:
         count = 0
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
-            count += await self._bring_back(self._paths_of(found))
+            count += await self._bring_back(self._paths_of(filter(self._wanted, found)))
         if not self.stopped:
             await self._catalogue.completed()
         if count:
@@ -71,22 +68,26 @@ class Rebuild:
     async def _next(self, folders: Iterator[list[int]]) -> list[int] | None:
         return None if self.stopped else await self._in_thread(next, folders, None)
 
-    def _paths_of(self, found: list[int]) -> list[Path]:
-        return [
-            self._directory.entry_path(number)
-            for number in sorted(found)
-            if number < self._directory.first_id and number not in self._ledger
-        ]
+    def _lost(self, number: int) -> bool:
+        # What was begun in this run, and is no entry yet, is somebody's business.
+        return number < self._directory.first_id and number not in self._ledger
+
+    def _wanted(self, number: int) -> bool:
+        # An entry that is known may have lost its row all the same.
+        return number in self._inventory or self._lost(number)
+
+    def _paths_of(self, found: Iterable[int]) -> list[Path]:
+        return [self._directory.entry_path(number) for number in sorted(found)]
 
     async def _bring_back(self, paths: list[Path]) -> int:
         count = 0
         for start in range(0, len(paths), _BITE):
             if self.stopped:
                 break
-            records = await self._in_thread(_read_all, paths[start : start + _BITE])
+            records = await self._in_thread(read_entries, paths[start : start + _BITE])
             # First the row, then the entry: if it is evicted, its row goes after that.
-            await self._catalogue.swap(records, ())
-            refused = [record.id for record in records if not self._restore(record)]
+            await self._catalogue.recover(records)
+            refused = [it.id for it in records if not await self._inventory.recover(it)]
             if refused:
                 await self._catalogue.drop(refused)
             count += len(records) - len(refused)
@@ -99,13 +100,3 @@ def _octets_of(paths: list[Path]) -> int:
         with suppress(OSError):
             octets += blocks_of(path.lstat().st_size) * BLOCK
     return octets
-
-
-def _read_all(paths: list[Path]) -> list[Record]:
-    records = []
-    for path in paths:
-        with suppress(BadHeader, OSError):
-            record = read_header(path)
-            if path.lstat().st_size == record.size:
-                records.append(record)
-    return records

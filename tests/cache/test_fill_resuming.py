@@ -31,7 +31,7 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
-from tests.store.doubles import WhenTold, at_once
+from tests.store.doubles import WhenTold, at_once, find
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
@@ -298,7 +298,7 @@ class AskingTests(ResumingTestCase):
             question.answer(whole(b"new", TAG))
             self.assertEqual(octets(self.successResultOf(asked)), b"new")
             self.assertEqual(self.bench.store.kept, 0)
-            entry = self.bench.store.find(Target("/", RPM))
+            entry = find(self.bench.store, Target("/", RPM))
             assert entry is not None
             self.bench.store.doom(entry)
 

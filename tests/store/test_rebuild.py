@@ -10,7 +10,7 @@ from attrs import evolve
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
 from osproxy.store.records import DRAFT_MAGIC, header_of, read_header
-from tests.store.doubles import HEAD, MIB, StoreTestCase, WhenTold, at_once, put, run, target
+from tests.store.doubles import HEAD, MIB, StoreTestCase, WhenTold, at_once, find, put, run, target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ class RebuildTests(StoreTestCase):
         paths = {}
         for name, body in bodies.items():
             self.put(store, name, body)
-            entry = store.find(target(name))
+            entry = find(store, target(name))
             assert entry is not None
             paths[name] = entry.blob.path
         self.successResultOf(run(store.stop()))
@@ -49,7 +49,7 @@ class RebuildTests(StoreTestCase):
         """An entry comes back with all that its file says."""
         path = self.stored(a=b"abc")["a"]
         record = read_header(path)
-        entry = self.started().find(target("a"))
+        entry = find(self.started(), target("a"))
         assert entry is not None
         self.assertEqual(
             (entry.head, entry.kind, entry.digest, entry.stored_at, entry.checked_at),
@@ -106,7 +106,7 @@ class RebuildTests(StoreTestCase):
             threads.run()
         self.assertLess(store.entries, 100)
         # A newer one is not replaced by what is found later.
-        missing = next(name for name in names if store.find(target(name)) is None)
+        missing = next(name for name in names if find(store, target(name)) is None)
         putting = run(put(store, missing, b"newer"))
         threads.run_all()
         self.successResultOf(putting)

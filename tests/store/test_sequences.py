@@ -28,7 +28,7 @@ from tests.store.doubles import HEAD, MIB, TAGGED, Place, WhenTold, run, sha256,
 
 if TYPE_CHECKING:
     from osproxy.store.drafts import Draft, DraftLease
-    from osproxy.store.entries import Lease
+    from osproxy.store.entries import Entry, Lease
 
 _NAMES = ("a", "b", "c", "d")
 _names = st.sampled_from(_NAMES)
@@ -64,7 +64,9 @@ class StoreMachine(RuleBasedStateMachine):
         """Start a store on what lies there."""
         self.threads.waiting.clear()
         self.database.waiting.clear()
-        self.place = Place(path, 4 * MIB, in_thread=self.threads, in_database=self.database)
+        self.place = Place(
+            path, 4 * MIB, in_thread=self.threads, in_database=self.database, recent=1
+        )
         self.store = self.place.store()
         starting = run(self.store.start())
         self.settle()
@@ -82,6 +84,15 @@ class StoreMachine(RuleBasedStateMachine):
         while self.threads.waiting or self.database.waiting:
             self.threads.run_all()
             self.database.run_all()
+
+    def find(self, name: str) -> Entry | None:
+        """Look up what is stored, the thread of the catalogue going on meanwhile."""
+        finding = run(self.store.find(target(name)))
+        results: list[Entry | None] = []
+        finding.addCallbacks(results.append, lambda failure: failure.raiseException())
+        while not results:
+            self.database.run()
+        return results[0]
 
     def collect(self) -> None:
         """Take what has come of what was asked."""
@@ -205,7 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=_names, cancel=st.booleans(), rest=st.booleans())
     def open(self, name: str, cancel: bool, rest: bool) -> None:
         """A reader comes."""
-        entry = self.store.find(target(name))
+        entry = self.find(name)
         if entry is not None:
             self.store.touch(entry)
             self.store.freshen(entry, 2.0)
@@ -228,7 +239,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=_names)
     def doom(self, name: str) -> None:
         """An entry is let go."""
-        entry = self.store.find(target(name))
+        entry = self.find(name)
         if entry is not None:
             self.store.doom(entry)
 
@@ -267,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.settle()
         self.agree()
         for name in _NAMES:
-            entry = self.store.find(target(name))
+            entry = self.find(name)
             if entry is not None:
                 body = entry.blob.path.read_bytes()[entry.offset :]
                 assert body == self.bodies[entry.digest]
@@ -294,7 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def agree(self) -> None:
         """B3: at rest, what lies on the disk is what is stored or put aside, and nothing else."""
-        found = [self.store.find(target(name)) for name in _NAMES]
+        found = [self.find(name) for name in _NAMES]
         kept = [it for it in (self.store.find_kept(target(name)) for name in _NAMES) if it]
         paths = [str(entry.blob.path) for entry in found if entry is not None]
         paths += [str(draft.blob.path) for draft in kept]
