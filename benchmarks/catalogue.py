@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import LoopingCall, react
@@ -41,8 +41,10 @@ from osproxy.threads import Threads
 from osproxy.waiting import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _CHUNK = 10_000
 _ROUNDS = 20_000
 _COLD = 2_000
@@ -52,6 +54,12 @@ def target(number: int) -> Target:
     """Name a package as repositories do."""
     name = f"package-with-a-name-{number}-1.{number % 97}.{number % 13}-150400.{number % 7}.1"
     return Target("/", f"/repositories/project:{number // 500}/oss/x86_64/{name}.x86_64.rpm")
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def record(number: int) -> Record:
@@ -190,13 +198,13 @@ async def measure(reactor: Any, path: Path, count: int) -> None:
     stalls.stop()
     size = (resident() - before) / count
     assert len(bench.inventory) == count
-    print(f"{count} entries: {directory.catalogue.stat().st_size >> 20} MiB on disk")
-    print(f"  serves after {prepared:.3f} s, first find {first:.3f} s, loaded {loaded:.2f} s")
-    print(
+    say(f"{count} entries: {directory.catalogue.stat().st_size >> 20} MiB on disk")
+    say(f"  serves after {prepared:.3f} s, first find {first:.3f} s, loaded {loaded:.2f} s")
+    say(
         f"  while loading: longest stall {stalls.worst * 1e3:.0f} ms,"
         f" slowest of {len(meanwhile)} finds {max(meanwhile, default=0) * 1e3:.1f} ms"
     )
-    print(f"  resident: {size:.0f} octets an entry, the ledger included; {alone(count)}")
+    say(f"  resident: {size:.0f} octets an entry, the ledger included; {alone(count)}")
     await costs(bench, count)
     await bench.close()
     directory.close()
@@ -220,21 +228,22 @@ async def costs(bench: Bench, count: int) -> None:
         began = time.perf_counter()
         for _ in range(_ROUNDS):
             await bench.inventory.find(wanted)
-        print(f"  find, {name}: {(time.perf_counter() - began) / _ROUNDS * 1e6:.1f} µs")
+        say(f"  find, {name}: {(time.perf_counter() - began) / _ROUNDS * 1e6:.1f} µs")
     began = time.perf_counter()
     for number in numbers(count, _COLD):
         await bench.inventory.find(target(number))
-    print(f"  find, cold: {(time.perf_counter() - began) / _COLD * 1e6:.0f} µs")
+    say(f"  find, cold: {(time.perf_counter() - began) / _COLD * 1e6:.0f} µs")
+
+
+def at_once(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+    """Run the function here and now."""
+    return execute(function, *args, **kwargs)
 
 
 def run_one(count: int) -> None:
     """Fill and measure, the latter in a process of its own so that its memory is its own."""
     with tempfile.TemporaryDirectory() as place:
         directory = open_directory(Path(place))
-
-        def at_once(function: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
-            return execute(function, *args, **kwargs)
-
         Deferred.fromCoroutine(fill(Catalogue(directory.catalogue, at_once), count)).addErrback(
             lambda failure: failure.raiseException()
         )
@@ -247,8 +256,8 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--measure"]:
         place, count = Path(arguments[1]), int(arguments[2])
         react(lambda reactor: Deferred.fromCoroutine(measure(reactor, place, count)))
-    for count in arguments or ["100000", "1000000"]:
-        run_one(int(count))
+    for entries in arguments or ["100000", "1000000"]:
+        run_one(int(entries))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from osproxy.config.given import ConfigError
 from osproxy.config.options import OPTIONS
 from osproxy.config.settings import load
 from osproxy.metrics import Metrics
+from osproxy.service.collector import leave_alone
 from osproxy.service.loglevel import limit
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
-from osproxy.service.collector import leave_alone
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.kept import boot_id
 from osproxy.store.layout import StoreError, open_directory
