@@ -25,6 +25,8 @@ from osproxy.repo.kinds import Kind
 from osproxy.service.collector import leave_alone
 from osproxy.store.blobs import Shelf
 from osproxy.store.catalogue import Catalogue
+from osproxy.store.creditclock import CreditClock
+from osproxy.store.eviction import Eviction
 from osproxy.store.index import Index, key_of
 from osproxy.store.inventory import Inventory
 from osproxy.store.kept import Kept
@@ -32,6 +34,7 @@ from osproxy.store.layout import Directory, open_directory
 from osproxy.store.ledger import Ledger
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
+from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import Record
 from osproxy.store.removal import Removal
@@ -88,7 +91,11 @@ async def fill(catalogue: Catalogue, count: int) -> None:
     for start in range(0, count, _CHUNK):
         numbers = range(start + 1, min(start + _CHUNK, count) + 1)
         await catalogue.swap([record(number) for number in numbers], ())
-        uses = {number: 1.8e9 + dice.random() * 1e6 for number in numbers if dice.random() < 0.9}
+        uses = {
+            number: (1.8e9 + dice.random() * 1e6, dice.randint(0, 7))
+            for number in numbers
+            if dice.random() < 0.9
+        }
         await catalogue.note(uses, {})
     await catalogue.completed()
     await catalogue.close()
@@ -117,15 +124,26 @@ class Bench:
         for pool in self.threads:
             pool.start()
         disk, database = self.threads
-        ledger = Ledger(1 << 50)
+        ledger = Ledger(1 << 50, eviction=Eviction(CreditClock))
         self.catalogue = Catalogue(directory.catalogue, database)
         removal = Removal(ledger, self.catalogue, disk, Tasks(Inventory.log))
         kept = Kept(ledger)
         room = Room(
-            ledger, removal, self.catalogue, disk, lambda number: None, kept, 1 << 50, lambda _: 0
+            ledger,
+            removal,
+            self.catalogue,
+            Pins(),
+            disk,
+            reactor,
+            lambda number: None,
+            kept,
+            1 << 50,
+            lambda _: 0,
         )
         shelf = Shelf(directory, ledger, disk, removal)
-        self.inventory = Inventory(shelf, self.catalogue, removal, room, Notes(self.catalogue))
+        self.inventory = Inventory(
+            shelf, self.catalogue, removal, room, Notes(self.catalogue, ledger.hotness), Pins()
+        )
         sweep = NoSweep(
             directory, ledger, disk, self.catalogue, self.inventory, lambda found: False
         )

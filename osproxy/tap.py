@@ -27,9 +27,11 @@ from osproxy.service.loglevel import limit
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.store.catalogue import Catalogue
+from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
 from osproxy.store.layout import StoreError, open_directory
 from osproxy.store.ledger import Ledger
+from osproxy.store.pins import Pins
 from osproxy.store.store import Store
 from osproxy.threads import Threads
 from osproxy.upstream.agent import ExactAgent
@@ -98,6 +100,10 @@ class Options(usage.Options):
     def opt_tls_listen(self, endpoint: str) -> None:
         """Endpoint to listen on for HTTPS, such as tcp:8443; may be repeated."""
         self._repeated.setdefault("tls-listen", []).append(endpoint)
+
+    def opt_pin(self, path: str) -> None:
+        """File that is never evicted, or folder with a slash at its end; may be repeated."""
+        self._repeated.setdefault("pin", []).append(path)
 
     def opt_clients(self, networks: str) -> None:
         """Networks that may connect, with commas between, or all; may be repeated."""
@@ -168,7 +174,11 @@ def assemble(
     metrics = Metrics(CollectorRegistry())
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
-    ledger = Ledger(settings.cache_size)
+    ledger = Ledger(
+        settings.cache_size,
+        eviction=Eviction(POLICIES[settings.eviction]),
+        image_space=settings.image_space.octets,
+    )
     store = Store(
         directory,
         ledger,
@@ -179,6 +189,7 @@ def assemble(
         cache_size=settings.cache_size,
         free_space=settings.free_space.octets,
         boot=boot_id(),
+        pins=Pins(settings.pins),
         checkpoint=checkpoint,
         settled=leave_alone,
     )

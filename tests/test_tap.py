@@ -75,7 +75,7 @@ class OptionsTests(SynchronousTestCase):
         """Options of which there may be several keep all that were given, in order."""
         given = parsed(
             "--listen=tcp:1", "--clients", "::1", "--tls-listen=tcp:2", "--listen", "tcp:3",
-            "--clients=10.0.0.0/8,127.0.0.1",
+            "--clients=10.0.0.0/8,127.0.0.1", "--pin=/a/", "--pin", "/b",
         ).given  # fmt: skip
         self.assertEqual(
             given,
@@ -83,6 +83,7 @@ class OptionsTests(SynchronousTestCase):
                 "listen": ["tcp:1", "tcp:3"],
                 "tls-listen": ["tcp:2"],
                 "clients": ["::1", "10.0.0.0/8,127.0.0.1"],
+                "pin": ["/a/", "/b"],
             },
         )
 
@@ -92,6 +93,7 @@ class OptionsTests(SynchronousTestCase):
         options = parsed(
             "--cache-path", str(cache), "--cache-size=2GiB", "--listen=tcp:1", "--listen=tcp:2",
             "--clients=10.0.0.0/8", "--clients=::1", "--verbose", "--drain-timeout=5s",
+            "--pin=/a/", "--eviction=gdsf", "--image-space=1GiB",
         )  # fmt: skip
         settings = load(options.given, {})
         self.assertEqual((settings.cache.path, settings.cache_size), (cache, 2 << 30))
@@ -99,6 +101,8 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(places, ["tcp:1", "tcp:2"])
         self.assertEqual([str(network) for network in settings.clients], ["10.0.0.0/8", "::1/128"])
         self.assertEqual((settings.log_level, settings.drain_timeout), ("debug", 5.0))
+        self.assertEqual((settings.eviction, settings.pins), ("gdsf", ("/a/",)))
+        self.assertEqual(settings.image_space.octets(1 << 40), 1 << 30)
 
     def test_unknown(self) -> None:
         """An option that does not exist is named."""
@@ -178,6 +182,7 @@ class MakeServiceTests(TapTestCase):
         """A value that cannot be used is named with its option and with what would be right."""
         for wrong in (
             "--cache-size=much", "--clients=somebody", "--client-connections=0",
+            "--eviction=fifo", "--pin=x", "--image-space=half",
             "--connect-timeout=0", "--log-level=loud", "--free-space=200%", "--listen=ssl:443",
             "--listen=nonsense:1", "--bind-address=nowhere", "--tls-listen=tcp:0",
             f"--upstream-ca={self.folder}/missing", f"--config={self.folder}/missing.toml",

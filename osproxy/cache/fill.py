@@ -388,12 +388,12 @@ class Fill:
             self._running.cancel()
 
     def _wanted(self) -> bool:
-        """Whether it is worth going on: somebody reads, or most of it is there."""
+        """Whether it is worth going on: somebody reads, or it is known that most of it is there."""
         if self.readers or self.order.background:
             return True
         if self.length is None:
-            worth = self.written <= WORTH_FINISHING
-        else:
-            missing = self.length - self.written
-            worth = missing <= WORTH_FINISHING or missing <= self.written
+            # It may never end, as a stream of events does not.
+            return False
+        missing = self.length - self.written
+        worth = missing <= WORTH_FINISHING or missing <= self.written
         return worth and self._may_go_on()

@@ -36,6 +36,7 @@ from osproxy.cache.unkept import far_ahead
 from osproxy.http import freshness, methods
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
+from osproxy.http.fields import end_to_end
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
 from osproxy.http.storing import may_store
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from osproxy.cache.fill import Fill
     from osproxy.cache.fills import Fills
-    from osproxy.model import Asked, Backend, Target
+    from osproxy.model import Asked, Backend, Head, Target
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
     from osproxy.upstream.origin import Reply, Upstream
@@ -74,6 +75,8 @@ class Generic:
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
         self._changes = 0
         self._changed: Memory[Target, int] = Memory(_NAMES, _LONGEST_FILL)
+        # How many changes there had been when a fill was begun.
+        self._before: dict[Target, int] = {}
 
     async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
         """
@@ -83,6 +86,8 @@ class Generic:
         :raises UpstreamError: when there is no answer.
         :raises Lost: when what was stored cannot be read; it is not stored any more.
         """
+        # What goes no further than to us is nothing that a response could be selected by.
+        asked = evolve(asked, fields=end_to_end(asked.fields))
         if asked.query:
             target = evolve(target, path=f"{target.path}?{asked.query}")
         source = Travelling(self._upstream, backend, target, asked)
@@ -165,10 +170,15 @@ class Generic:
             background=background,
             rule=AsSaid(source.asked.fields),
         )
-        before = self._changes
-        return self._fills.begin(order, lambda fill: self._learn(fill, source, before))
+        self._before[key] = self._changes
+        return self._fills.begin(order, lambda fill: self._learn(fill, source))
 
-    def _learn(self, fill: Fill, source: Travelling, before: int) -> None:
+    def _overtaken(self, fill: Fill, target: Target) -> bool:
+        """Whether something was changed since a fill of it was begun."""
+        changed = self._changed.get(target, self._clock.seconds()) or 0
+        return changed > self._before[fill.order.target]
+
+    def _learn(self, fill: Fill, source: Travelling) -> None:
         """Take in what has become of a fill, before anybody is told."""
         now, target = self._clock.seconds(), source.target
         entry, reply = fill.order.stored, fill.reply
@@ -181,8 +191,9 @@ class Generic:
             self._store.freshen(entry, now, head)
             if not may_store(head.status, source.asked.fields, head.fields):
                 self._store.doom(entry)
-        if fill.state is FillState.COMPLETE and (self._changed.get(target, now) or 0) > before:
+        if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
             self._store.doom_all(target)
+        del self._before[fill.order.target]
 
     async def _fetch(
         self, key: Target, source: Travelling, entry: Entry | None, why: Fwd
@@ -195,6 +206,8 @@ class Generic:
         elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
             # What came before this request was made is not what it asks for.
             return await self._relay(source, Fwd.REQUEST)
+        elif self._overtaken(fill, source.target):
+            return await self._relay(source, why)
         reader = FillReader(fill)
         try:
             await fill.when_headed()
@@ -210,6 +223,9 @@ class Generic:
         asked = source.asked
         if fill.state in (FillState.STREAMING, FillState.VERIFYING, FillState.COMPLETE):
             assert fill.head is not None
+            if collapsed and not self._also_for(asked, fill.head):
+                reader.close()
+                return await self._relay(source, why)
             variant = variant_of(asked.fields, fill.head.fields)
             if fill.order.rule.target_of(fill.order.target, fill.head).variant != variant:
                 reader.close()
@@ -222,8 +238,9 @@ class Generic:
             status = CacheStatus(fwd=why, collapsed=collapsed)
             return from_fill(fill, reader, asked, status, self._clock.seconds())
         entry = _selected(await self._store.all_of(source.target), asked)
-        # Taken after the last await: whoever has it must give it on, or up.
-        reply = fill.take_reply()
+        # Taken after the last await: whoever has it must give it on, or up. It was asked with the
+        # fields of whoever began the fill, and may be theirs alone.
+        reply = None if collapsed else fill.take_reply()
         reader.close()
         control = RequestControl.parse(asked.fields)
         if fill.state is FillState.FAILED:
@@ -233,6 +250,9 @@ class Generic:
         if fill.state is FillState.ANSWERED:
             return await self._answered(fill, source, entry, why, collapsed)
         if reply is None:
+            trouble = self._resting.get(source.target, self._clock.seconds())
+            if trouble is not None and entry is not None and self._outlives(entry, control, None):
+                return await self._serve(entry, asked, stale(trouble))
             return await self._relay(source, why)
         error = reply.status if reply.status >= 500 else None
         if error and entry is not None and self._outlives(entry, control, error):
@@ -245,6 +265,18 @@ class Generic:
             return _relayed(reply, asked, why)
         reply.abandon()
         return await self._relay(source, why)
+
+    def _also_for(self, asked: Asked, head: Head) -> bool:
+        """
+        Whether a response that another asked for may be used for a request that was made meanwhile.
+
+        RFC 9111 section 4: if it might be used were it stored. What must be asked for anew each
+        time could be about whoever asked. A look at the source that is taken after the request was
+        made is as good as one that is taken for it.
+        """
+        control = evolve(RequestControl.parse(asked.fields), no_cache=False)
+        decision = freshness.decide_heeded(stored_of(head), control, self._clock.seconds())
+        return decision.verdict in (Verdict.SERVE, Verdict.SERVE_AND_REFRESH)
 
     async def _fetch_apart(self, fill: Fill, source: Travelling, variant: str) -> Answer:
         """Fetch a variant of which only now it is known that it is another than the fill's."""
@@ -261,6 +293,8 @@ class Generic:
         reply = fill.reply
         assert reply is not None
         if entry is not None and fill.confirmed:
+            if collapsed and not self._also_for(source.asked, entry.head):
+                return await self._relay(source, why)
             status = CacheStatus(
                 fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
             )
@@ -329,11 +363,9 @@ def _key(source: Travelling, stored: Sequence[Entry]) -> Target:
 
     What is stored of a URL tells which fields its responses vary by.
     """
-    if not stored:
-        return source.target
-    newest = max(stored, key=lambda entry: entry.head.date)
-    variant = variant_of(source.asked.fields, newest.head.fields)
-    return evolve(source.target, variant=variant)
+    newest = max(stored, key=lambda entry: entry.head.date, default=None)
+    said = () if newest is None else newest.head.fields
+    return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
 
 def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:

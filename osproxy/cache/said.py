@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from attrs import evolve, frozen
 
 from osproxy.cache.heads import Take, conditions_of
-from osproxy.http import forwarded, freshness, storing, vary
+from osproxy.http import forwarded, freshness, methods, storing, vary
 from osproxy.http.fields import end_to_end, first, format_date, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
+from osproxy.upstream.origin import Unreachable
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -64,13 +65,26 @@ class Travelling:
         return await self._ask(self.asked.method, self._travelling(), self.asked.body)
 
     async def _ask(self, method: str, fields: Fields, body: PassingBody | None) -> Reply:
-        return await self.upstream.ask(
+        reply = await self.upstream.ask(
             self.url, method=method, fields=fields, body=body, verbatim=True
         )
+        if (reply.status == 206 and first(fields, "range") is None) or (
+            reply.status == 304 and not any(name.lower().startswith("if-") for name, _ in fields)
+        ):
+            # RFC 9110 sections 15.3.7 and 15.4.5: whoever took it for an answer would take a part
+            # for the whole, or what it does not have for right.
+            reply.abandon()
+            text = f"{reply.host} answers {reply.status}, which was not asked for"
+            raise Unreachable(reply.host, "protocol", text)
+        return reply
 
     def _travelling(self) -> Fields:
         asked = self.asked
-        chain = forwarded.add(asked.fields, asked.client, first(asked.fields, "host"), asked.scheme)
+        given, client = asked.fields, asked.client
+        if asked.method in methods.READING:
+            chain = forwarded.clients(given, client)
+        else:
+            chain = forwarded.add(given, client, first(given, "host"), asked.scheme)
         fields = without(end_to_end(asked.fields), *_OF_THIS_HOP)
         hops = _hops(fields) if asked.method == "OPTIONS" else None
         if hops is not None:
@@ -95,7 +109,8 @@ class AsSaid:
             confirms = storing.matches_stored(reply.fields, [_with_tag(stored.head)])
             return Take.CONFIRMED if confirms else Take.NOTHING
         stores = storing.may_store(reply.status, self.request, reply.fields)
-        return Take.KEEP if stores else Take.PASS
+        own = storing.may_be_personal(self.request, reply.fields)
+        return Take.KEEP if stores and not own else Take.PASS
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `osproxy.cache.heads.Rule`."""

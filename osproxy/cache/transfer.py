@@ -78,7 +78,7 @@ async def resume(order: Order, store: Store) -> Begun | Reply | None:
     except BaseException:
         draft.put_aside()
         raise
-    rest = _judge(order, begun, reply, order.stored)
+    rest = _judge(order, begun, reply)
     if isinstance(rest, Rest):
         return Begun(draft, reply, rest)
     if rest is Refusal.SILENT:
@@ -95,9 +95,7 @@ async def _ask(order: Order, begun: Incomplete, stored: Entry | None) -> Reply:
     return await order.source(fields=(*order.rule.conditions(stored), *begun.question))
 
 
-def _judge(order: Order, begun: Incomplete, reply: Reply, stored: Entry | None) -> Rest | Refusal:
-    if order.rule.judge(reply, stored) is Take.CONFIRMED:
-        return Refusal.SILENT
+def _judge(order: Order, begun: Incomplete, reply: Reply) -> Rest | Refusal:
     rest = begun.judge(reply)
     if isinstance(rest, Rest) and order.policy.heeds_response and not storable(reply.fields):
         # What may not be stored may not be combined with what is (RFC 9111 section 3).
@@ -214,7 +212,7 @@ class Transfer:
         begun = incomplete(self._draft, self.length)
         assert begun is not None
         reply = await _ask(self._order, begun, None)
-        rest = _judge(self._order, begun, reply, None)
+        rest = _judge(self._order, begun, reply)
         if isinstance(rest, Rest):
             self._fits(reply, rest)
             return reply, rest
@@ -240,14 +238,14 @@ class Transfer:
         return expected is None or (await self.digests())[expected.algorithm] == expected.hex
 
     async def _begin_anew(self) -> None:
+        self._hashing.close()
+        self._draft.rewind()
+        self._hashing = self._hashed()
         reply = await self._order.source(fields=self._order.rule.conditions(None))
         kept = self._order.rule.judge(reply, None) is Take.KEEP
         if not kept or reply.length != self.length:
             reply.abandon()
             raise Spoilt(reply.host, "changed", f"{reply.host} has another version by now")
-        self._hashing.close()
-        self._draft.rewind()
-        self._hashing = self._hashed()
         self._next = (reply, Rest())
 
     def _hashed(self) -> Hashing:

@@ -19,6 +19,7 @@ from osproxy.config.values import (
     count,
     duration,
     one_of,
+    part,
     path,
     share,
     size,
@@ -26,6 +27,7 @@ from osproxy.config.values import (
     timeout,
     url,
 )
+from osproxy.http.paths import BadTarget, canonical_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +83,16 @@ def _endpoint(text: str) -> str:
     return description
 
 
+def _pin(text: str) -> str:
+    try:
+        pinned = canonical_path(text.strip())
+    except BadTarget as error:
+        raise BadValue(f"is no path ({error}); give one such as /iso/a.iso or /oss/") from None
+    if pinned == "/":
+        raise BadValue("is everything there is; give a file, or a folder such as /oss/")
+    return pinned
+
+
 def _log_file(text: str) -> str:
     return text if text in ("-", "off") else str(path(text))
 
@@ -131,6 +143,16 @@ CACHE_LARGE_OBJECTS = Option(
     "no",
     variables=("CACHE_LARGE_OBJECTS",),
     flag=True,
+)
+IMAGE_SPACE = Option("image-space", part, "how much of the cache images may take", "50%")
+EVICTION = Option(
+    "eviction",
+    one_of("clock", "gdsf", "lru"),
+    "by which rule files go when space is short",
+    "clock",
+)
+PIN = Option(
+    "pin", _pin, "file that is never evicted, or folder with a slash at its end", repeatable=True
 )
 MIRROR_CHAIN = Option(
     "mirror-chain",
@@ -197,6 +219,9 @@ OPTIONS: tuple[Option[Any], ...] = (
     CACHE_SIZE,
     FREE_SPACE,
     CACHE_LARGE_OBJECTS,
+    IMAGE_SPACE,
+    EVICTION,
+    PIN,
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,

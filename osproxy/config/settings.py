@@ -42,6 +42,9 @@ class Settings:
     :ivar cache: where files are kept.
     :ivar cache_size: in octets.
     :ivar free_space: what to leave of the disk.
+    :ivar image_space: what images may take of the cache.
+    :ivar eviction: the name of a policy.
+    :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
     :ivar clients: networks that may connect.
     :ivar client_connections: how many one client may have.
@@ -58,6 +61,9 @@ class Settings:
     tls_pem_chain: Path | None
     cache_size: int
     free_space: Share
+    image_space: Share
+    eviction: str
+    pins: tuple[str, ...]
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
     client_connections: int
@@ -97,6 +103,9 @@ def load(
         tls_pem_chain=pair and pair[1],
         cache_size=sources.value(options.CACHE_SIZE),
         free_space=sources.value(options.FREE_SPACE),
+        image_space=sources.value(options.IMAGE_SPACE),
+        eviction=sources.value(options.EVICTION),
+        pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),

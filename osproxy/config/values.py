@@ -121,14 +121,22 @@ class Share:
 
 def share(text: str) -> Share:
     """Read a size, or a percentage below 100 such as 5%."""
+    found = part(text)
+    if found.percent == 100:
+        raise BadValue("leaves nothing; give 0% to 99%, or a size such as 10GiB")
+    return found
+
+
+def part(text: str) -> Share:
+    """Read a size, or a percentage such as 5%."""
     number, percent, rest = text.strip().partition("%")
     if not percent:
         try:
             return Share(size=size(text))
         except BadValue as error:
             raise BadValue(f"{error}, or a percentage such as 5%") from None
-    if rest or not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,9})?", number.strip()):
-        raise BadValue("is not a percentage; give 0% to 99%, or a size such as 10GiB")
+    if rest or not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,9})?|100", number.strip()):
+        raise BadValue("is not a percentage; give 0% to 100%, or a size such as 10GiB")
     return Share(percent=float(number))
 
 

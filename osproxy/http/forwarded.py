@@ -17,6 +17,7 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _PAIR = rf'{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\]|\\.)*+")'
 _ELEMENT = rf"(?:{_PAIR})?+(?:;(?:{_PAIR})?+)*+"
 _LIST = re.compile(rf"[ \t]*+{_ELEMENT}[ \t]*+(?:,[ \t]*+{_ELEMENT}[ \t]*+)*+")
+_PAIRS = re.compile(_PAIR)
 _UNPRINTABLE = re.compile("[^ -~]")
 _ESCAPED = re.compile(r'(["\\])')
 
@@ -31,12 +32,28 @@ def add(fields: Fields, client: str, host: str | None, proto: str) -> str:
     :param client: its address; what is none, such as the name of a socket, is ``unknown``.
     :param host: the Host that was asked for.
     """
-    said = [value.strip(" \t") for value in every(fields, "forwarded")]
     element = f"for={_value(_node(client))}"
     if host is not None and not _UNPRINTABLE.search(host):
         element += f";host={_value(host)}"
     element += f";proto={_value(proto)}"
-    return ", ".join([*(value for value in said if value and _LIST.fullmatch(value)), element])
+    return ", ".join([*_readable(fields), element])
+
+
+def clients(fields: Fields, client: str) -> str:
+    """
+    Give the Forwarded of a request whose response may be for others, too: only who asks for it.
+
+    By which name and scheme each asks for the same is its own choice, and there are origins that
+    write that into what they answer.
+    """
+    pairs = [pair for value in _readable(fields) for pair in _PAIRS.findall(value)]
+    before = [pair for pair in pairs if pair.lower().startswith("for=")]
+    return ", ".join([*before, f"for={_value(_node(client))}"])
+
+
+def _readable(fields: Fields) -> list[str]:
+    said = [value.strip(" \t") for value in every(fields, "forwarded")]
+    return [value for value in said if value and _LIST.fullmatch(value)]
 
 
 def _node(client: str) -> str:

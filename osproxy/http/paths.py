@@ -26,6 +26,9 @@ _ODD = re.compile(f"%(..)?|[^/{_PLAIN}]", re.DOTALL)
 # What an origin may tell from its escape stays as it was sent (RFC 3986 section 2.2).
 _UNRESERVED_CHARACTER = re.compile("[A-Za-z0-9._~-]")
 _ODD_TO_ANYBODY = re.compile(f"%(..)?|[^/+{_PLAIN}]", re.DOTALL)
+# Origins that undo these escapes before they resolve dot segments, as nginx does, or that leave
+# parameters out, would be led out of the folder that is to be handed out.
+_LED_OUT = re.compile(r"(?:\A|%2F|%5C)\.\.(?:\Z|%2F|%5C|;)")
 _HEX = re.compile("[0-9A-Fa-f]{2}")
 
 
@@ -81,8 +84,8 @@ def canonical_path(raw: str) -> str:
     segments are resolved, escaped or not (RFC 3986 section 5.2.4); a slash at the end stays.
     Canonical paths stay as they are.
 
-    :raises BadTarget: for a path that leads above the root, a malformed escape, an escaped control
-        octet.
+    :raises BadTarget: for a path that leads above the root, or does for who undoes all escapes; a
+        malformed escape, an escaped control octet.
     """
     segments = _segments(raw, _ODD, _PLAIN_CHARACTER)
     resolved = _resolved([segment for segment in segments if segment])
@@ -130,6 +133,8 @@ def _resolved(segments: list[str]) -> list[str]:
             if not resolved:
                 raise BadTarget("the path leads above the root")
             resolved.pop()
+        elif _LED_OUT.search(segment):
+            raise BadTarget("the path leads upwards behind an escape or before a parameter")
         elif segment != ".":
             resolved.append(segment)
     return resolved

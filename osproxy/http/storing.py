@@ -82,6 +82,20 @@ def may_store(status: int, request: Fields, response: Fields, *, head: bool = Fa
     )
 
 
+def may_be_personal(request: Fields, response: Fields) -> bool:
+    """
+    Say whether a response could be meant for one client alone, though it does not say so.
+
+    Many applications know their users by a cookie and say nothing of caching. What is stored of
+    them would be handed to others where the origin cannot be asked (RFC 9111 section 4.2.4).
+    """
+    said = CacheControl.of(response)
+    if first(request, "cookie") is None or said.public:
+        return False
+    explicit = (said.s_maxage, said.max_age, first(response, "expires"))
+    return all(it is None for it in explicit)
+
+
 def kept_fields(response: Fields) -> Fields:
     """
     Leave out the fields that are not stored (RFC 9111 section 3.1).

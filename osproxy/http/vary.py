@@ -32,22 +32,31 @@ _MEDIA = re.compile(rf"({_TOKEN}/{_TOKEN})((?:[ \t]*+;.*)?)", re.DOTALL)
 _PARAMETER = re.compile(rf'[ \t]*+;[ \t]*+({_TOKEN})=({_TOKEN}|"(?:[^"\\]|\\.)*+")', re.DOTALL)
 
 
+# What frameworks obey in place of the request's own target and method, and do not tell in Vary: so
+# the response to it is none to others. (Of Forwarded, RFC 7239, see `osproxy.http.forwarded`.)
+_OBEYED = frozenset(
+    (
+        "front-end-https", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
+        "x-forwarded-proto", "x-forwarded-protocol", "x-forwarded-scheme", "x-forwarded-server",
+        "x-forwarded-ssl", "x-host", "x-http-method", "x-http-method-override",
+        "x-method-override", "x-original-host", "x-original-url", "x-rewrite-url", "x-url-scheme",
+    )
+)  # fmt: skip
+# What each proxy says anew: the next request has another, whatever its client sends.
+_SAID_ANEW = frozenset(("forwarded", "via"))
+
+
 def selecting(request: Fields, response: Fields) -> Selecting | None:
     """
     Give what a response was selected by; empty where it is for everybody.
 
     None where no other request may have it unasked: Vary has a ``*``, or what is no field name and
-    so could mean anything.
+    so could mean anything, or a field that every proxy says anew.
     """
     nominated = {name.lower() for value in every(response, "vary") for name in tokens(value)}
-    if "*" in nominated or not all(map(is_token, nominated)):
+    if "*" in nominated or nominated & _SAID_ANEW or not all(map(is_token, nominated)):
         return None
-    return _select(nominated, request)
-
-
-def same(selecting: Selecting, request: Fields) -> bool:
-    """Say whether what was selected by these fields is for this request, too."""
-    return _select({name for name, _ in selecting}, request) == selecting
+    return _select(nominated | (_OBEYED & {name.lower() for name, _ in request}), request)
 
 
 def variant_key(selecting: Selecting) -> str:

@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
-# What makes of each schema the next one; a new database, which has schema 0, goes through them all.
+# What each version of the schema adds to the one before; a new database goes through them all.
 _STEPS = (
     """
     CREATE TABLE entries (
@@ -47,6 +47,7 @@ _STEPS = (
     CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
     """,
     "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
     "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
     # With the size beside it, all of them are summed up without a look at the rows.
     """
@@ -58,22 +59,29 @@ _STEPS = (
 SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.
 _REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
+
 _COLUMNS = """
-id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant
+id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
+key
 """
-_INTO = f"INTO entries ({_COLUMNS}, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READ = """
+SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
+    hotness, variant
+FROM entries LEFT JOIN uses USING (id)
+"""
+_INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EXTENT = f"""
 SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
 FROM entries
 """
 # The order needs what is not in the index: each row is seen, and damage with it.
 _LIST = """
-SELECT id, key, offset + length
+SELECT id, key, offset + length, backend, path, kind, hotness
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
 
-#: An entry as it is listed: number, key, octets of its file.
-Place = tuple[int, int, int]
+#: An entry as it is listed: number, key, octets of its file, backend, path, kind, hotness.
+Place = tuple[int, int, int, str, str, str, int | None]
 
 
 class Damaged(Exception):
@@ -156,9 +164,11 @@ class Catalogue:
         await self._in_thread(self._measured, self._swap, (), list(ids))
 
     async def note(
-        self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]
+        self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
     ) -> None:
-        """Write down when entries were used, and when (and how) they were confirmed."""
+        """
+        Write down when entries were used and how they stood, and when and how they were confirmed.
+        """
         await self._in_thread(self._measured, self._note, used, checked)
 
     async def completed(self) -> None:
@@ -204,9 +214,7 @@ class Catalogue:
     def _rows(self, wanted: list[tuple[str, int]]) -> list[Record]:
         records = []
         for column, value in wanted:
-            found = self._database.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE {column} = ?", (value,)
-            )
+            found = self._database.execute(f"{_READ} WHERE {column} = ?", (value,))
             for row in found.fetchall():
                 # One that makes no sense is read from its file.
                 with suppress(ValueError, TypeError, KeyError, AttributeError):
@@ -234,9 +242,14 @@ class Catalogue:
                 )
             transaction.executemany(f"INSERT {_INTO}", [_row_of(record) for record in new])
 
-    def _note(self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]) -> None:
+    def _note(
+        self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
+    ) -> None:
         with self._database as transaction:
-            transaction.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", used.items())
+            transaction.executemany(
+                "INSERT OR REPLACE INTO uses (id, used, hotness) VALUES (?, ?, ?)",
+                [(number, at, hotness) for number, (at, hotness) in used.items()],
+            )
             transaction.executemany(
                 "UPDATE entries SET checked_at = ?, head = ? WHERE id = ?",
                 [
@@ -351,6 +364,13 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
         connection.executescript(
             f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
         )
+
+
+def place_of(record: Record) -> Place:
+    """Give an entry as it would be listed."""
+    target = record.target
+    size, kind = record.size, record.kind.value
+    return record.id, key_of(target), size, target.backend, target.path, kind, record.hotness
 
 
 def _row_of(record: Record) -> tuple[object, ...]:

@@ -65,7 +65,13 @@ class Drafting:
         """
         record = evolve(record, offset=room_for(record))
         wanted = record.offset + (self._room.step if record.length is None else record.length)
-        await self._room.claim(wanted, lambda: self._ledger.reserve(record.id, wanted))
+        image = self._room.image(record.target, record.kind)
+        await self._room.claim(
+            record.target,
+            record.kind,
+            wanted,
+            lambda: self._ledger.reserve(record.id, wanted, image=image),
+        )
         # One reactor turn from the reservation to here.
         self._kept.drop(record.target)
         draft = self._draft_of(record, wanted)
@@ -111,7 +117,8 @@ class Drafting:
         if self._later(record) or not trusted(found, self.boot, self._clock.seconds()):
             return False
         try:
-            self._ledger.reserve(record.id, size)
+            image = self._room.image(record.target, record.kind)
+            self._ledger.reserve(record.id, size, image=image)
         except CacheFull:
             return False
         draft = self._draft_of(record, size)
@@ -147,7 +154,7 @@ class Drafting:
 
         wanted = draft.size + octets
         if wanted > draft.reserved:
-            await self._room.claim(wanted - draft.reserved, claim)
+            await self._room.claim(draft.target, draft.record.kind, wanted - draft.reserved, claim)
 
     def _draft_of(self, record: DraftRecord, reserved: int) -> Draft:
         return Draft(
@@ -171,7 +178,7 @@ class Drafting:
                 draft.extend(draft.reserved + draft.step)
 
         try:
-            await self._room.claim(draft.step, claim)
+            await self._room.claim(draft.target, draft.record.kind, draft.step, claim)
         except CacheFull:
             # The write that needs it will say so, if there is one.
             return

@@ -16,16 +16,19 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 from twisted.logger import Logger
 
+from osproxy.model import Target
+from osproxy.repo.kinds import Kind
 from osproxy.store.blobs import Blob, State
+from osproxy.store.catalogue import place_of
 from osproxy.store.entries import Entry
 from osproxy.store.index import Index, key_of
 from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
-    from osproxy.model import Target
     from osproxy.store.blobs import Shelf
     from osproxy.store.catalogue import Catalogue, Place
     from osproxy.store.notes import Notes
+    from osproxy.store.pins import Pins
     from osproxy.store.records import Record
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
@@ -64,6 +67,7 @@ class Inventory:
         removal: Removal,
         room: Room,
         notes: Notes,
+        pins: Pins,
         *,
         recent: int = RECENT,
     ) -> None:
@@ -73,6 +77,7 @@ class Inventory:
         self._removal = removal
         self._room = room
         self._notes = notes
+        self._pins = pins
         self._most_recent = recent
         self._index = Index()
         self._resident: WeakValueDictionary[int, Entry] = WeakValueDictionary()
@@ -134,7 +139,7 @@ class Inventory:
             self.log.error("entries cannot be looked up yet: {error}", error=error)
             return
         for record in records:
-            self.restore((record.id, key, record.size))
+            self.restore(place_of(record))
             self._admit(record)
         if self._arrivals is not None:
             self._arrivals.looked_up.add(key)
@@ -208,7 +213,7 @@ class Inventory:
 
     def restore(self, place: Place) -> bool:
         """List an entry of an earlier run, unless it is known already, or gone again."""
-        number, key, octets = place
+        number, key, octets, *_ = place
         arrivals = self._arrivals
         if number in self._ledger or (arrivals is not None and number in arrivals.gone):
             return False
@@ -219,14 +224,25 @@ class Inventory:
             arrivals.gone.add(number)
             self._removal.rows((number,))
             return False
-        self._ledger.adopt(number, octets)
+        self._adopt(place)
         self._index.add(number, key)
         return True
+
+    def _adopt(self, place: Place) -> None:
+        number, _, octets, backend, path, kind, hotness = place
+        if self._pins or kind == Kind.IMAGE.value:
+            target = Target(backend, path)
+            image = self._pins.image(target, Kind(kind))
+            evictable = not self._pins.hold(target)
+            self._ledger.adopt(number, octets, image=image, evictable=evictable, hotness=hotness)
+        else:
+            # So it is with nearly all, and there may be a million.
+            self._ledger.adopt(number, octets, hotness=hotness)
 
     async def recover(self, record: Record) -> bool:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
-        self.restore((record.id, key, record.size))
+        self.restore(place_of(record))
         if len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)

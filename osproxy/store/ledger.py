@@ -1,18 +1,25 @@
 """
-How full are we, who goes next, and which file may be unlinked now?
+How full are we, how many have to go, and which file may be unlinked now?
 
 The ledger knows numbers only: keys, octets, leases. It opens no file and asks no clock; what it
-answers, `osproxy.store.store` does. Space is counted in blocks, as a file system hands it out, and
-a file counts until its unlink has happened: what is stored, what is being written, and what waits
-to be deleted never pass the capacity together, unless the capacity itself is lowered.
+answers, `osproxy.store.store` does. In which order files go is `osproxy.store.eviction`'s to say.
+Space is counted in blocks, as a file system hands it out, and a file counts until its unlink has
+happened: what is stored, what is being written, and what waits to be deleted never pass the
+capacity together, unless the capacity itself is lowered.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
+
+from osproxy.store.eviction import Eviction
+from osproxy.store.lru import Lru
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK = 4096
 
@@ -38,6 +45,7 @@ _TRANSITIONS = {
     State.CONDEMNED: {State.GONE},
     State.GONE: set[State](),
 }
+_KEPT = frozenset((State.RESERVED, State.STORED))
 
 
 def blocks_of(octets: int) -> int:
@@ -45,11 +53,17 @@ def blocks_of(octets: int) -> int:
     return -(-octets // BLOCK)
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class _Account:
     state: State
     blocks: int
+    image: bool
+    evictable: bool = False
     leases: int = 0
+
+
+def _all_of_it(capacity: int) -> int:
+    return capacity
 
 
 @define(eq=False)
@@ -57,18 +71,27 @@ class Ledger:
     """
     The book of one cache directory.
 
-    Sizes go in and come out as octets; a size counts as its whole blocks.
+    Sizes go in and come out as octets; a size counts as its whole blocks. Images may have a part of
+    the capacity only, so that a few of them do not drive everything else out.
 
     :ivar headroom: octets that no file may have, so that the overhead can grow when all is full.
+    :param eviction: the order in which stored files go.
+    :param image_space: how much of a capacity images may have.
     """
 
     _capacity: int
     headroom: int = 0
     _overhead: int = 0
+    _eviction: Eviction = field(kw_only=True, factory=lambda: Eviction(Lru))
+    _image_space: Callable[[int], int] = field(kw_only=True, default=_all_of_it)
     _accounts: dict[int, _Account] = field(init=False, factory=dict)
     _blocks: dict[State, int] = field(init=False, default=Factory(lambda: dict.fromkeys(State, 0)))
-    # Least recently used first; only stored files that may be evicted.
-    _order: OrderedDict[int, _Account] = field(init=False, factory=OrderedDict)
+    # Blocks of images that are stored or being written, and of those that may be evicted.
+    _images: int = field(init=False, default=0)
+    _evictable_images: int = field(init=False, default=0)
+    # Blocks that evicting everything would free at once: without readers, and not pinned.
+    _idle: int = field(init=False, default=0)
+    _pinned: int = field(init=False, default=0)
 
     @property
     def capacity(self) -> int:
@@ -104,6 +127,21 @@ class Ledger:
         """Octets that are not free."""
         return self.stored + self.reserved + self.awaiting + self._overhead
 
+    @property
+    def images(self) -> int:
+        """Octets of images that can be served or are being written."""
+        return self._images * BLOCK
+
+    @property
+    def image_capacity(self) -> int:
+        """Octets that images may have."""
+        return self._image_space(self._capacity)
+
+    @property
+    def pinned(self) -> int:
+        """Octets of stored files that are never evicted."""
+        return self._pinned * BLOCK
+
     def __contains__(self, key: int) -> bool:
         """Whether the file of this key still takes space."""
         return key in self._accounts
@@ -112,11 +150,14 @@ class Ledger:
         """Allow so much from now on; `surplus` says what has to go for it."""
         self._capacity = octets
 
-    def fits(self, octets: int) -> bool:
+    def fits(self, octets: int, *, image: bool = False) -> bool:
         """Whether so much can be reserved now."""
-        return self.used + self.headroom + blocks_of(octets) * BLOCK <= self._capacity
+        blocks = blocks_of(octets) * BLOCK
+        return self.used + self.headroom + blocks <= self._capacity and (
+            not image or self.images + blocks <= self.image_capacity
+        )
 
-    def reserve(self, key: int, octets: int) -> None:
+    def reserve(self, key: int, octets: int, *, image: bool = False) -> None:
         """
         Set space aside for a file that is about to be written.
 
@@ -124,8 +165,8 @@ class Ledger:
         """
         if key in self._accounts:
             raise ValueError(f"{key} has an account")
-        self._require(octets)
-        self._enter(key, State.RESERVED, octets)
+        self._require(octets, image=image)
+        self._enter(key, State.RESERVED, octets, image=image)
 
     def grow(self, key: int, octets: int) -> None:
         """
@@ -137,7 +178,7 @@ class Ledger:
         more = blocks_of(octets) - account.blocks
         if more <= 0:
             return
-        self._require(more * BLOCK)
+        self._require(more * BLOCK, image=account.image)
         self._resize(account, account.blocks + more)
 
     def shrink(self, key: int, octets: int) -> None:
@@ -146,30 +187,67 @@ class Ledger:
         self._resize(account, min(account.blocks, blocks_of(octets)))
 
     def settle(self, key: int, octets: int, *, evictable: bool = True) -> None:
-        """Turn a reservation into a stored file of its final size, the most recently used."""
+        """Turn a reservation into a stored file of its final size, newly used."""
         account = self._account(key, State.RESERVED)
         if blocks_of(octets) > account.blocks:
             raise ValueError(f"{key} is larger than what was reserved for it")
         self._resize(account, blocks_of(octets))
         self._move(account, State.STORED)
+        self._line_up(account, evictable=evictable)
         if evictable:
-            self._order[key] = account
+            self._eviction.insert(key, octets, image=account.image)
 
-    def adopt(self, key: int, octets: int) -> None:
-        """Enter a file that was found on the disk, the most recently used, fit or not."""
+    def adopt(
+        self,
+        key: int,
+        octets: int,
+        *,
+        image: bool = False,
+        evictable: bool = True,
+        hotness: int | None = None,
+    ) -> None:
+        """
+        Enter a file that was found on the disk, fit or not; those used last are to come last.
+
+        :param hotness: what `hotness` once said of it, None where nothing is known.
+        """
         if key in self._accounts:
             raise ValueError(f"{key} has an account")
-        self._order[key] = self._enter(key, State.STORED, octets)
+        account = self._enter(key, State.STORED, octets, image=image)
+        self._line_up(account, evictable=evictable)
+        if not evictable:
+            return
+        if hotness is None:
+            self._eviction.insert(key, octets, image=image)
+        else:
+            self._eviction.restore(key, octets, hotness, image=image)
 
     def touch(self, key: int) -> None:
-        """Make a stored file the most recently used."""
+        """Note a use of a stored file."""
+        account = self._account(key, State.STORED)
+        if account.evictable:
+            self._eviction.hit(key, image=account.image)
+
+    def hotness(self, key: int) -> int:
+        """Give what of a stored file's standing is to outlive the process."""
+        account = self._account(key, State.STORED)
+        return self._eviction.hotness(key) if account.evictable else 0
+
+    def supersede(self, key: int, until: float) -> None:
+        """Let a stored file go before all others from this time on, unless it is pinned."""
+        if self._account(key, State.STORED).evictable:
+            self._eviction.supersede(key, until)
+
+    def unsupersede(self, key: int) -> None:
+        """Let a stored file stand where it would have stood."""
         self._account(key, State.STORED)
-        if key in self._order:
-            self._order.move_to_end(key)
+        self._eviction.unsupersede(key)
 
     def lease(self, key: int) -> None:
         """Note a reader of a file: until it is released, the file is not to be unlinked."""
-        self._account(key, State.RESERVED, State.STORED).leases += 1
+        account = self._account(key, State.RESERVED, State.STORED)
+        self._count_idle(account, -1)
+        account.leases += 1
 
     def leased(self, key: int) -> bool:
         """Whether the file has readers."""
@@ -181,6 +259,7 @@ class Ledger:
         if not account.leases:
             raise ValueError(f"{key} is not leased")
         account.leases -= 1
+        self._count_idle(account, 1)
         if account.state is not State.DOOMED or account.leases:
             return False
         self._move(account, State.CONDEMNED)
@@ -193,7 +272,8 @@ class Ledger:
         If it has readers, it is not: the release of the last one says so.
         """
         account = self._account(key, State.RESERVED, State.STORED)
-        self._order.pop(key, None)
+        if account.state is State.STORED:
+            self._step_out(key, account)
         self._move(account, State.DOOMED if account.leases else State.CONDEMNED)
         return not account.leases
 
@@ -206,39 +286,89 @@ class Ledger:
 
     def missing(self, octets: int) -> int:
         """Say how much has to go so that so much fits, once what is on its way out is unlinked."""
-        soon_free = self._blocks[State.CONDEMNED] * BLOCK
-        return self.used + self.headroom - soon_free + blocks_of(octets) * BLOCK - self._capacity
+        return self.excess(octets)[0]
 
-    def victims(self, octets: int) -> tuple[int, ...]:
+    def victims(
+        self, octets: int, now: float, *, image: bool = False, spare: int = 0
+    ) -> tuple[int, ...]:
         """
         Name the files to doom so that so much fits once they are unlinked.
 
         Those that are to be unlinked already are counted on. None is named if nothing need go, or
         if it would not help. A file with readers goes in its turn, but its octets are not counted
         on: its readers keep them for as long as they like.
+
+        :param spare: octets that become free without any of these.
         """
-        named, missing = self._oldest(octets)
-        return named if missing <= 0 else ()
+        missing, over = self.excess(octets, image=image)
+        missing -= spare
+        if missing > self._idle * BLOCK or over > self._evictable_images * BLOCK:
+            return ()
+        return self._next(missing, over, now)
 
-    def surplus(self) -> tuple[int, ...]:
+    def surplus(self, now: float) -> tuple[int, ...]:
         """Name the files to doom to come down to the capacity, or as near to it as can be."""
-        named, _ = self._oldest(0)
-        return named
+        missing, over = self.excess(0)
+        return self._next(missing, over, now)
 
-    def _oldest(self, octets: int) -> tuple[tuple[int, ...], int]:
-        missing = self.missing(octets)
-        named: list[int] = []
-        for key, account in self._order.items():
-            if missing <= 0:
-                break
-            named.append(key)
-            if not account.leases:
-                missing -= account.blocks * BLOCK
-        return tuple(named), missing
+    def excess(self, octets: int, *, image: bool = False) -> tuple[int, int]:
+        """Say how much has to go for this to fit, and how much of images."""
+        wanted = blocks_of(octets) * BLOCK
+        soon_free = self._blocks[State.CONDEMNED] * BLOCK
+        missing = self.used + self.headroom - soon_free + wanted - self._capacity
+        over = self.images + (wanted if image else 0) - self.image_capacity
+        return missing, over
 
-    def _require(self, octets: int) -> None:
-        if not self.fits(octets):
-            raise CacheFull(f"{octets} octets do not fit: {self.used} of {self._capacity} used")
+    def _next(self, missing: int, over: int, now: float) -> tuple[int, ...]:
+        named: dict[int, None] = {}
+        if over > 0:
+            for key in self._eviction.images():
+                named[key] = None
+                over -= self._accounts[key].blocks * BLOCK
+                missing -= self._gained(key)
+                if over <= 0:
+                    break
+        if missing > 0:
+            for key in self._eviction.victims(now):
+                if key not in named:
+                    named[key] = None
+                    missing -= self._gained(key)
+                    if missing <= 0:
+                        break
+        return tuple(named)
+
+    def _gained(self, key: int) -> int:
+        account = self._accounts[key]
+        return 0 if account.leases else account.blocks * BLOCK
+
+    def _line_up(self, account: _Account, *, evictable: bool) -> None:
+        account.evictable = evictable
+        if not evictable:
+            self._pinned += account.blocks
+        elif account.image:
+            self._evictable_images += account.blocks
+        self._count_idle(account, 1)
+
+    def _step_out(self, key: int, account: _Account) -> None:
+        self._count_idle(account, -1)
+        if not account.evictable:
+            self._pinned -= account.blocks
+            return
+        if account.image:
+            self._evictable_images -= account.blocks
+        self._eviction.remove(key, image=account.image)
+        account.evictable = False
+
+    def _count_idle(self, account: _Account, sign: int) -> None:
+        if account.evictable and not account.leases:
+            self._idle += sign * account.blocks
+
+    def _require(self, octets: int, *, image: bool) -> None:
+        if not self.fits(octets, image=image):
+            raise CacheFull(
+                f"{octets} octets do not fit: {self.used} of {self._capacity} used,"
+                f" {self.images} of {self.image_capacity} by images"
+            )
 
     def _account(self, key: int, *states: State) -> _Account:
         account = self._accounts.get(key)
@@ -247,14 +377,16 @@ class Ledger:
             raise ValueError(f"{key} is {found}")
         return account
 
-    def _enter(self, key: int, state: State, octets: int) -> _Account:
-        account = _Account(state, 0)
+    def _enter(self, key: int, state: State, octets: int, *, image: bool) -> _Account:
+        account = _Account(state, 0, image)
         self._accounts[key] = account
         self._resize(account, blocks_of(octets))
         return account
 
     def _resize(self, account: _Account, blocks: int) -> None:
         self._blocks[account.state] += blocks - account.blocks
+        if account.image and account.state in _KEPT:
+            self._images += blocks - account.blocks
         account.blocks = blocks
 
     def _move(self, account: _Account, state: State) -> None:
@@ -262,4 +394,6 @@ class Ledger:
             raise ValueError(f"{account.state.value} does not become {state.value}")
         self._blocks[account.state] -= account.blocks
         self._blocks[state] += account.blocks
+        if account.image and account.state in _KEPT and state not in _KEPT:
+            self._images -= account.blocks
         account.state = state

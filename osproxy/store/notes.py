@@ -14,15 +14,22 @@ from attrs import define, field
 from osproxy.store.blobs import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.entries import Entry
 
 
 @define(eq=False)
 class Notes:
-    """What the catalogue does not know yet."""
+    """
+    What the catalogue does not know yet.
+
+    :param hotness: says what of an entry's standing is to outlive the process.
+    """
 
     _catalogue: Catalogue
+    _hotness: Callable[[int], int]
     # In the order of use.
     _used: dict[int, None] = field(init=False, factory=dict)
     _checked: dict[int, Entry] = field(init=False, factory=dict)
@@ -46,7 +53,10 @@ class Notes:
         if not self._used and not self._checked:
             return
         # Apart by a microsecond, so that the order within one batch outlives the process.
-        used = {number: now + place * 1e-6 for place, number in enumerate(self._used)}
+        used = {
+            number: (now + place * 1e-6, self._hotness(number))
+            for place, number in enumerate(self._used)
+        }
         checked = self._checked
         self._used = {}
         self._checked = {}

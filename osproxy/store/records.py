@@ -54,6 +54,7 @@ class Record:
     :ivar digest: SHA-256 of the body, in hex.
     :ivar checked_at: when the source last confirmed it.
     :ivar generation: which snapshot of its repository it belongs to, if that is known.
+    :ivar hotness: how it stood among others at its last use, if there was one; not in the file.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Record:
     stored_at: float
     checked_at: float
     generation: str = ""
+    hotness: int | None = None
 
     @property
     def size(self) -> int:

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.model import Target
+    from osproxy.repo.kinds import Kind
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.kept import Kept
     from osproxy.store.ledger import Ledger
+    from osproxy.store.pins import Pins
     from osproxy.store.removal import Removal
     from osproxy.threads import InThread
 
@@ -46,7 +51,9 @@ class Room:
     _ledger: Ledger
     _removal: Removal
     _catalogue: Catalogue
+    _pins: Pins
     _in_thread: InThread
+    _clock: IReactorTime
     _evict: Callable[[int], None]
     _kept: Kept
     _cache_size: int
@@ -64,20 +71,32 @@ class Room:
         """Octets to reserve at once for a body of unknown length."""
         return min(_STEP, max(_LEAST_STEP, self._ledger.capacity // _STEPS_OF_CAPACITY))
 
-    async def claim(self, octets: int, claim: Callable[[], None]) -> None:
+    def image(self, target: Target, kind: Kind) -> bool:
+        """Whether a file counts as an image."""
+        return self._pins.image(target, kind)
+
+    async def claim(
+        self, target: Target, kind: Kind, octets: int, claim: Callable[[], None]
+    ) -> None:
         """
-        Call ``claim`` in the same turn in which so much has become free.
+        Call ``claim`` in the same turn in which so much has become free for a file.
 
         :raises CacheFull: when it cannot be had.
         """
-        if not self._queue.locked and not self.closed and self._ledger.fits(octets):
+        image = self.image(target, kind)
+        at_once = not self._queue.locked and not self.closed
+        if at_once and self._ledger.fits(octets, image=image):
             claim()
             return
         # In turn: what one evicts for itself, another must not take.
         await self._queue.acquire()
         try:
-            await self._make(octets)
+            await self._make(octets, image=image)
             claim()
+        except CacheFull:
+            if self._pins.hold(target) and not self.closed:
+                self._pins.tell(target, self._ledger)
+            raise
         finally:
             self._queue.release()
 
@@ -95,6 +114,7 @@ class Room:
         allowed = self._ledger.used - ahead - unwritten() + free - floor
         self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
         self._come_down()
+        self._pins.check(self._ledger)
 
     def found(self, octets: int) -> None:
         """Count a file no longer as unknown: it is about to be entered in the ledger."""
@@ -112,28 +132,30 @@ class Room:
 
     def _come_down(self) -> None:
         self._kept.give_way(self._ledger.missing(0))
-        for number in self._ledger.surplus():
+        for number in self._ledger.surplus(self._clock.seconds()):
             self._evict(number)
 
-    async def _make(self, octets: int) -> None:
+    async def _make(self, octets: int, *, image: bool) -> None:
         while not self.closed:
-            if self._ledger.fits(octets):
+            if self._ledger.fits(octets, image=image):
                 return
-            some_go = self._send_away(octets)
+            some_go = self._send_away(octets, image=image)
             if self._removal.busy:
                 await self._removal.progress()
             elif not some_go:
                 break
         raise CacheFull(f"no room for {octets} octets")
 
-    def _send_away(self, octets: int) -> bool:
+    def _send_away(self, octets: int, *, image: bool) -> bool:
         """Let go whoever must for so much, drafts first, and say whether there is any."""
-        missing, idle = self._ledger.missing(octets), self._kept.idle
-        if missing > idle and not self._ledger.victims(octets - idle):
+        now, idle = self._clock.seconds(), self._kept.idle
+        missing, over = self._ledger.excess(octets, image=image)
+        victims = self._ledger.victims(octets, now, image=image, spare=idle)
+        if not victims and (missing > idle or over > 0):
             # Nobody goes in vain.
             return False
         given_way = self._kept.give_way(missing)
-        victims = self._ledger.victims(octets)
+        victims = self._ledger.victims(octets, now, image=image)
         for number in victims:
             self._evict(number)
         return given_way or bool(victims)

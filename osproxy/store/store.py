@@ -23,6 +23,7 @@ from osproxy.store.inventory import RECENT, Inventory
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
+from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
@@ -61,6 +62,7 @@ class Store:
 
     :param free_space: how much of a disk of a given size is to stay free.
     :param boot: names this boot of the machine, empty where that is not known.
+    :param pins: what is never evicted.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     :param settled: called when memory was taken that will stay taken, again and again in a start.
@@ -81,6 +83,7 @@ class Store:
         cache_size: int,
         free_space: Callable[[int], int],
         boot: str,
+        pins: Pins | None = None,
         checkpoint: Checkpoint = _unobserved,
         settled: Callable[[], None] = lambda: None,
         recent: int = RECENT,
@@ -91,6 +94,7 @@ class Store:
         self._in_thread = in_thread
         self._clock = clock
         self._metrics = metrics
+        self._pins = pins or Pins()
         self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
@@ -99,19 +103,27 @@ class Store:
             ledger,
             self._removal,
             catalogue,
+            self._pins,
             in_thread,
+            clock,
             self._evict,
             self._kept,
             cache_size,
             free_space,
         )
-        self._notes = Notes(catalogue)
+        self._notes = Notes(catalogue, ledger.hotness)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal)
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
         self._inventory = Inventory(
-            self._shelf, catalogue, self._removal, self._room, self._notes, recent=recent
+            self._shelf,
+            catalogue,
+            self._removal,
+            self._room,
+            self._notes,
+            self._pins,
+            recent=recent,
         )
         sweep = Sweep(
             directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt
@@ -337,7 +349,8 @@ class Store:
             shown: dict[Target, Entry] = {}
             entries = []
             for draft, record in zip(drafts, records, strict=True):
-                self._ledger.settle(record.id, record.size)
+                evictable = not self._pins.hold(record.target)
+                self._ledger.settle(record.id, record.size, evictable=evictable)
                 draft.blob.become(State.LIVE)
                 entry = self._inventory.show(record, draft.blob)
                 # Of two for one target the later one counts.

@@ -7,6 +7,7 @@ octet of the response, and those to its last. What is not known is ``-``.
 
 The status is the one that was sent, or 499 where the client left first. Where the rest of a body
 could not be had, so that we broke the connection, ``; cut`` stands behind how the cache answered.
+Of what was no HTTP/1 request nothing is known but the client, the time and the status.
 """
 
 from __future__ import annotations

@@ -164,10 +164,11 @@ class Channel(HTTPChannel):
         self._advance()
 
     def readConnectionLost(self) -> None:
-        """Answer what a client asked before it ended its side (RFC 9293 section 3.6), no more."""
-        if self.half_closed:
-            # Where Twisted has the transport go on reading, it is told again.
-            return
+        """
+        Answer what a client asked before it ended its side (RFC 9293 section 3.6), and no more.
+
+        Whenever Twisted has the transport read on, this is told again.
+        """
         self.half_closed = True
         if self.phase is Phase.CLOSING:
             self.transport.loseConnection()
@@ -231,8 +232,7 @@ class Channel(HTTPChannel):
         now = self._enter(Phase.ANSWERING)
         if self._outflow is not None:
             self._outflow.moved_at = now
-        content = None if self._refusal is not None else self._incoming.content
-        self.requests[-1].begin(self._head, content, self._refusal)
+        self.requests[-1].begin(self._head, self._incoming.content, self._refusal)
         HTTPChannel.allContentReceived(self)
 
     # When to read.

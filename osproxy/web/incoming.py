@@ -63,11 +63,7 @@ class Incoming:
     def receive(self, data: bytes) -> None:
         """Keep what has come, or hand it on to whoever takes the content."""
         self._buffer += data
-        if self.content is None:
-            return
-        if self.broken:
-            # Where the next request begins nobody can tell.
-            self._buffer.clear()
+        if self.content is None or self.broken:
             return
         try:
             self.content.feed(self._buffer)
@@ -85,12 +81,12 @@ class Incoming:
 
         :raises BadMessage: for one that is not as HTTP/1 has it, as far as that can be told yet.
         """
+        self.content = None
         octets = self._reader.take(self._buffer)
         if octets is None:
             return None
         self._reader = _reader()
         head = parse_request_head(octets)
-        self.content = None
         if head.framing is not End.NO_BODY:
             content = RequestContent(
                 head.framing,

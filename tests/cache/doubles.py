@@ -216,11 +216,16 @@ class Origin:
 
 @define(eq=False)
 class Bench:
-    """A cache on a real directory, an upstream that is played, and a clock."""
+    """
+    A cache on a real directory, an upstream that is played, and a clock.
+
+    :ivar instead: another upstream, in place of the one that is played.
+    """
 
     path: Path
     origin: Origin = field(factory=Origin)
     cache_size: int = 64 << 20
+    instead: Upstream | None = None
     place: Place = field(init=False)
     upstream: Upstream = field(init=False)
     store: Store = field(init=False)
@@ -247,7 +252,7 @@ class Bench:
         metrics = self.place.metrics
         self.fills = Fills(self.store, in_thread, clock, metrics)
         self.generations = Generations(self.store, in_thread, clock)
-        self.upstream = cast("Upstream", self.origin)
+        self.upstream = self.instead or cast("Upstream", self.origin)
         self.cache = Cache(self.store, self.upstream, self.fills, self.generations, clock, metrics)
 
     def stop(self) -> None:

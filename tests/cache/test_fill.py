@@ -148,6 +148,15 @@ class LeavingTests(CacheTestCase):
         self.assertIsNone(self.bench.fills.find(Target("/", RPM)))
         self.assert_settled()
 
+    def test_unknown_length(self) -> None:
+        """It is given up when nobody knows how much is missing: it may never end."""
+        answer = self.begin(RPM, told := Told(200, (), None))
+        told.send(b"event")
+        self.assertFalse(told.abandoned)
+        body_of(answer).close()
+        self.assertTrue(told.abandoned)
+        self.assert_settled()
+
     def test_half_there(self) -> None:
         """It goes on when half is there, however much is missing."""
         half = WORTH_FINISHING + MIB

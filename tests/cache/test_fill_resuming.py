@@ -91,6 +91,9 @@ class ResumingTestCase(CacheTestCase):
         question.answer(rest(BODY, WRITTEN, *(fields or (TAG,))))
         self.assertEqual(self.successResultOf(read(self.successResultOf(asked))), BODY)
         self.assertEqual(self.stored(path), BODY)
+        entry = find(self.bench.store, Target("/", path))
+        assert entry is not None
+        self.assertEqual(entry.digest, hashlib.sha256(BODY).hexdigest())
         self.assertEqual((self.bench.store.kept, self.bench.store.drafts), (0, 0))
 
     def metric(self, name: str) -> float:
@@ -139,13 +142,18 @@ class InterruptedTests(ResumingTestCase):
             self.assertEqual(self.bench.store.kept, 1)
 
     def test_stopped(self) -> None:
-        """One that was under way when the server stopped."""
-        reading = read(self.begin(RPM, told := Told(200, (TAG,), len(BODY))))
+        """One that was under way when the server stopped; its entity tag stays the same (F7)."""
+        answer = self.begin(RPM, told := Told(200, (TAG,), len(BODY)))
+        assert isinstance(answer.content, Representation)
+        reading = read(answer)
         told.send(BODY[:WRITTEN])
         self.bench.stop()
         self.failureResultOf(reading, BodyBroken)
         self.bench.start()
         self.completed()
+        entry = find(self.bench.store, Target("/", RPM))
+        assert entry is not None
+        self.assertEqual(entry.head.etag, answer.content.head.etag)
 
     def test_killed(self) -> None:
         """One that was under way when the server was killed."""

@@ -314,6 +314,80 @@ class StoringTests(GenericCase):
             [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
         )
 
+    def test_no_collapsing(self) -> None:
+        """What could not be used a moment later is not for who asks at the same time, either."""
+        for number, fields in enumerate(
+            ((), (("Cache-Control", "no-cache"),), (("Cache-Control", "max-age=0"),))
+        ):
+            with self.subTest(fields=fields):
+                path = f"/{number}"
+                asking = [self.ask(path, ("Cookie", name)) for name in "ab"]
+                self.origin.next().answer(self.told(b"a", *fields))
+                other = self.origin.next()
+                self.assertEqual(other.field("cookie"), "b")
+                other.answer(self.told(b"b", *fields))
+                self.assertEqual(
+                    [self.outcome(self.successResultOf(one))[:5] for one in asking],
+                    ["200 a", "200 b"],
+                )
+
+    def test_no_collapsed_revalidation(self) -> None:
+        """What must be confirmed for each request is, be they at once or not."""
+        tag = ("ETag", '"1"')
+        self.kept(("Cache-Control", "no-cache"), tag)
+        asking = [self.ask("/x", ("Cookie", name)) for name in "ab"]
+        self.origin.next().answer(self.told(b"", tag, status=304))
+        other = self.origin.next()
+        self.assertEqual(other.field("cookie"), "b")
+        other.answer(self.told(b"b's"))
+        self.assertEqual(
+            [self.outcome(self.successResultOf(one))[:7] for one in asking], ["200 one", "200 b's"]
+        )
+
+    def test_insisting_at_once(self) -> None:
+        """Those who want a look at the source now share one that is taken after they asked."""
+        asking = [self.ask("/x", ("Cache-Control", "no-cache")) for _ in range(2)]
+        self.origin.next().answer(self.told(b"one", HOUR))
+        found = [octets(self.successResultOf(one)) for one in asking]
+        self.assertEqual(found, [b"one", b"one"])
+
+    def test_left_behind(self) -> None:
+        """What was asked with somebody's credentials is not handed to who comes after them."""
+        leaving = self.ask("/mine", ("Authorization", "secret"))
+        leaving.addErrback(lambda _: None)
+        staying = self.ask("/mine")
+        leaving.cancel()
+        self.origin.next().answer(theirs := self.told(b"theirs", ("Cache-Control", "private")))
+        self.assertTrue(theirs.abandoned)
+        question = self.origin.next()
+        self.assertIsNone(question.field("authorization"))
+        question.answer(self.told(b"public", ("Cache-Control", "private")))
+        self.assertEqual(
+            self.outcome(self.successResultOf(staying)), "200 public | fwd=uri-miss; fwd-status=200"
+        )
+
+    def test_refreshed_for_another(self) -> None:
+        """What a refresh behind somebody's back brings of theirs is handed to nobody."""
+        self.kept(("Cache-Control", "max-age=60, stale-while-revalidate=600"))
+        self.bench.advance(61)
+        self.assertEqual(octets(self.successResultOf(self.ask("/x", ("Cookie", "a")))), b"one")
+        question = self.origin.next()
+        other = self.ask("/x", ("Cache-Control", "no-cache"))
+        question.answer(self.told(b"theirs", ("Cache-Control", "private")))
+        question = self.origin.next()
+        self.assertIsNone(question.field("cookie"))
+        question.answer(self.told(b"two"))
+        self.assertEqual(self.outcome(self.successResultOf(other))[:7], "200 two")
+
+    def test_failing_at_once(self) -> None:
+        """Where one is served what is stale because the upstream fails, those beside it are too."""
+        self.kept(("Cache-Control", "max-age=60"))
+        self.bench.advance(61)
+        asking = [self.ask() for _ in range(3)]
+        self.origin.next().answer(self.told(b"", status=503))
+        found = [self.outcome(self.successResultOf(one))[:7] for one in asking]
+        self.assertEqual(found, ["200 one"] * 3)
+
     def test_authorization(self) -> None:
         """What was asked for with credentials is kept only if it says that it is for all."""
         credentials = ("Authorization", "Basic eDp5")
@@ -321,6 +395,19 @@ class StoringTests(GenericCase):
         self.assertEqual(self.bench.store.entries, 0)
         self.get(self.told(b"one", ("Cache-Control", "public, max-age=60")), "/x", credentials)
         self.assertEqual(self.get(None), "200 one | hit; ttl=60")
+
+    def test_cookies(self) -> None:
+        """What says nothing of caching and answers a cookie may be for that one alone."""
+        cookie, tag = ("Cookie", "a"), ("ETag", '"1"')
+        self.get(self.told(b"a's", tag), "/x", cookie)
+        self.assertEqual(self.bench.store.entries, 0)
+        for number, fields in enumerate(((HOUR,), (("Cache-Control", "public"), tag))):
+            self.get(self.told(b"all's", *fields), f"/{number}", cookie)
+            self.assertEqual(self.bench.store.entries, 1 + number)
+        self.get(self.told(b"nobody's", tag))
+        self.assertEqual(self.bench.store.entries, 3)
+        self.get(self.told(b"", tag, status=304), "/x", cookie)
+        self.assertEqual(self.bench.store.entries, 3)
 
     def test_statuses(self) -> None:
         """Any final status is kept and replayed where the response says for how long."""
@@ -372,6 +459,31 @@ class StoringTests(GenericCase):
         found = [self.outcome(self.successResultOf(one))[:6] for one in (*asking, third)]
         self.assertEqual(found, ["200 de", "200 en", "200 fr"])
 
+    def test_vary_by_what_we_say(self) -> None:
+        """What varies by fields that we make is not for the next one: there they are others."""
+        for name in ("Via", "forwarded"):
+            self.get(self.told(b"one", HOUR, ("Vary", name)))
+            self.assertEqual(self.bench.store.entries, 0)
+
+    def test_vary_by_what_stays(self) -> None:
+        """A field that goes no further than to us has selected nothing."""
+        vary, german = ("Vary", "Accept-Language"), ("Accept-Language", "de")
+        self.get(self.told(b"en", HOUR, vary), "/x", german, ("Connection", "Accept-Language"))
+        self.get(self.told(b"de", HOUR, vary), "/x", german)
+        self.assertEqual(self.get(None), "200 en | hit; ttl=3600")
+        self.assertEqual(self.get(None, "/x", german), "200 de | hit; ttl=3600")
+
+    def test_what_is_obeyed(self) -> None:
+        """Fields that origins obey in place of the request's target and method are part of it."""
+        for name in ("X-Forwarded-Host", "X-HTTP-Method-Override", "x-original-url"):
+            with self.subTest(name=name):
+                asking = [self.ask(f"/{name}", (name, "evil")), self.ask(f"/{name}")]
+                self.origin.next().answer(self.told(b"evil", HOUR))
+                self.origin.next().answer(self.told(b"good", HOUR))
+                found = [octets(self.successResultOf(one)) for one in asking]
+                self.assertEqual(found, [b"evil", b"good"])
+                self.assertEqual(self.get(None, f"/{name}"), "200 good | hit; ttl=3600")
+
     def test_vary_survives(self) -> None:
         """Variants are told apart after a restart."""
         vary = ("Vary", "Accept-Language")
@@ -393,6 +505,17 @@ class StoringTests(GenericCase):
             if path.is_file():
                 self.assertNotIn(b"secret", path.read_bytes())
         self.bench.start()
+
+    def test_not_what_was_asked(self) -> None:
+        """A part that nobody wants, and a 304 to no condition, are errors of the origin's."""
+        part = ("Content-Range", "bytes 0-2/9")
+        for status, *fields in ((206, HOUR, part), (304, ("ETag", '"1"'))):
+            for method in ("GET", "POST"):
+                with self.subTest(status=status, method=method):
+                    asking = self.ask(method=method)
+                    self.origin.next().answer(told := self.told(b"", *fields, status=status))
+                    self.assertEqual(self.status_of(self.successResultOf(asking)), 502)
+                    self.assertTrue(told.abandoned)
 
     def test_ranges(self) -> None:
         """A part of what is not stored is cut from the whole, which is fetched for all."""
@@ -459,14 +582,23 @@ class FieldTests(GenericCase):
 
     def test_way(self) -> None:
         """The origin is told by which way the request has come, and from whom."""
-        question = self.question(
-            ("Host", "proxy:8080"), ("Via", "1.0 before"), ("Forwarded", "for=10.0.0.1")
-        )
+        fields = ("Host", "proxy:8080"), ("Via", "1.0 before"), ("Forwarded", "for=10.0.0.1;host=a")
+        asking = self.ask("/x", *fields, method="POST")
+        question = self.origin.next()
+        question.answer(self.told(b""))
+        close(self.successResultOf(asking))
         self.assertEqual(question.field("via"), "1.1 osproxy-1")
         self.assertEqual(
             question.field("forwarded"),
-            'for=10.0.0.1, for=192.0.2.1;host="proxy:8080";proto=http',
+            'for=10.0.0.1;host=a, for=192.0.2.1;host="proxy:8080";proto=http',
         )
+
+    def test_way_for_all(self) -> None:
+        """What is asked for all is asked for under no client's name of us."""
+        question = self.question(
+            ("Host", "proxy:8080"), ("Forwarded", 'for=10.0.0.1;host=a;proto=https, host="b;c"')
+        )
+        self.assertEqual(question.field("forwarded"), "for=10.0.0.1, for=192.0.2.1")
 
     def test_location(self) -> None:
         """A redirect to the authority leads to us; one to elsewhere stays as it is."""
@@ -610,6 +742,17 @@ class MethodTests(GenericCase):
         before.answer(self.told(b"old", HOUR))
         self.assertEqual(octets(self.successResultOf(asking)), b"old")
         self.assertEqual(self.bench.store.entries, 0)
+
+    def test_overtaken_by_a_reader(self) -> None:
+        """Who asks after a change is not served from a fetch that was begun before it."""
+        asking = self.ask()
+        before = self.origin.next()
+        self.send("POST", self.told(b""))
+        later = self.ask()
+        before.answer(self.told(b"old", HOUR))
+        self.origin.next().answer(self.told(b"new", HOUR))
+        found = [self.outcome(self.successResultOf(one))[:7] for one in (asking, later)]
+        self.assertEqual(found, ["200 old", "200 new"])
 
     def test_last_hop(self) -> None:
         """OPTIONS goes no further than it is meant to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.options import LISTEN, OPTIONS, WITHOUT_MEANING
+from osproxy.config.options import LISTEN, OPTIONS, PIN, WITHOUT_MEANING
 from osproxy.config.values import BadValue
 
 
@@ -48,3 +48,14 @@ class OptionsTests(SynchronousTestCase):
         for text in ("", "8080", "tcp:", "ssl:8443:privateKey=k.pem"):
             self.assertIn("give", str(self.assertRaises(BadValue, LISTEN.parse, text)))
         self.assertIn("--tls-listen", str(self.assertRaises(BadValue, LISTEN.parse, "ssl:8443")))
+
+    def test_pins(self) -> None:
+        """A pin is a path in its one spelling; a slash at its end stays, and not all is pinned."""
+        for text, pinned in (
+            ("/oss/", "/oss/"),
+            ("/oss//x/../a%7eb.rpm", "/oss/a~b.rpm"),
+            (" /iso/a.iso ", "/iso/a.iso"),
+        ):
+            self.assertEqual(PIN.parse(text), pinned)
+        for text in ("", "oss/", "/", "//", "/..", "/a%zz", "http://h/oss/"):
+            self.assertIn("give", str(self.assertRaises(BadValue, PIN.parse, text)))

@@ -64,6 +64,8 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(settings.cache.path, self.home / ".cache" / "osproxy")
         self.assertEqual(settings.cache_size, 16 * 2**30)
         self.assertEqual(settings.free_space, Share(percent=5))
+        self.assertEqual(settings.image_space, Share(percent=50))
+        self.assertEqual((settings.eviction, settings.pins), ("clock", ()))
         self.assertEqual([backend.prefix for backend in settings.backends], ["/"])
         self.assertEqual(len(settings.clients), 8)
         self.assertEqual(settings.client_connections, 512)
@@ -132,6 +134,9 @@ class LoadTests(SynchronousTestCase):
             "cache-size": "16Q",
             "free-space": "101%",
             "cache-large-objects": "maybe",
+            "image-space": "101%",
+            "eviction": "fifo",
+            "pin": "oss/",
             "mirror-chain": "ftp://h",
             "upstream-ca": "/proc/missing",
             "clients": "lan",
@@ -267,7 +272,7 @@ class ExampleTests(SynchronousTestCase):
         for name in (
             *("cache_size", "free_space", "clients", "client_connections", "connect_timeout"),
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
-            "log_level",
+            *("log_level", "image_space", "eviction"),
         ):
             self.assertEqual(getattr(example, name), getattr(default, name), name)
         self.assertEqual(example.backends[-1], default.backends[-1])

@@ -18,6 +18,7 @@ from osproxy.config.values import (
     duration,
     host,
     one_of,
+    part,
     path,
     share,
     size,
@@ -103,6 +104,13 @@ class ParserTests(SynchronousTestCase):
         self.assertEqual(share("10GiB").octets(1000), 10 * 2**30)
         self.assertEqual(share("0"), Share())
         self.refuses(share, "", "%", "100%", "-5%", "5%%", "5% of it", "five", saying="such as")
+
+    def test_parts(self) -> None:
+        """What a kind of file may take can be all there is."""
+        self.assertEqual(part("100%").octets(1000), 1000)
+        self.assertEqual(part("50%").octets(1000), 500)
+        self.assertEqual(part("0%"), Share())
+        self.refuses(part, "", "101%", "100.5%", "-5%", "half", saying="such as")
 
     def test_words(self) -> None:
         """A choice lists what may be chosen."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.http.forwarded import add
+from osproxy.http.forwarded import add, clients
 
 HOP = re.compile(
     r'for=([^;,"]+|"\[[0-9a-f:.]+\]")(;host=([^;,"\\]+|"(?:[^"\\]|\\.)+"))?;proto=http'
@@ -85,3 +85,20 @@ class AddTests(SynchronousTestCase):
         for text in (" ", ",", ";", "a=b;", "a=b, ", 'a="', '"', "a", "=", 'a="\\"",', ", ;"):
             for end in ("", '"', "\x00"):
                 add((("Forwarded", text * 100_000 + end),), text * 100_000, text * 100_000, "http")
+
+
+class ClientsTests(SynchronousTestCase):
+    """Where others may get the same answer the upstream is told who asks, and no more."""
+
+    def test_clients(self) -> None:
+        """Of what was said before only the clients are left."""
+        for value, expected in (
+            (None, "for=192.0.2.1"),
+            ("for=_a;by=b;host=c;proto=https, host=d", "for=_a, for=192.0.2.1"),
+            ('by="x;for=evil, for=evil";For="[::1]:80"', 'For="[::1]:80", for=192.0.2.1'),
+            ('host="\\";for=evil"', "for=192.0.2.1"),
+            ('for=_a;host="never', "for=192.0.2.1"),
+        ):
+            with self.subTest(value=value):
+                fields = () if value is None else (("Forwarded", value),)
+                self.assertEqual(clients(fields, "192.0.2.1"), expected)

@@ -86,8 +86,9 @@ class CanonicalPathTests(SynchronousTestCase):
             ("/a%5E1~b", "/a^1~b", "/a%5e1%7eb"),
             ("/a@b!$&'()*,;=", "/a%40b%21%24%26%27%28%29%2a%2c%3b%3d"),
             ("/a%2Fb", "/a%2fb"),
-            ("/a%5C..", "/a\\..", "/a%5c.."),
-            ("/..%2F..", "/..%2f%2E."),
+            ("/a%5C...", "/a\\...", "/a%5c..."),
+            ("/...%2F.", "/...%2f%2E"),
+            ("/..a;..b", "/%2e.a;..b"),
             ("/a%20b", "/a b"),
             ("/%C3%A4", "/ä", "/%c3%a4"),
             ("/%25", "/%25"),
@@ -121,6 +122,20 @@ class CanonicalPathTests(SynchronousTestCase):
         ):
             with self.subTest(raw=raw):
                 self.assertRaises(BadTarget, canonical_path, raw)
+
+    def test_led_out(self) -> None:
+        """Who undoes escapes first, or knows parameters, must not be led out of a folder either."""
+        for raw in (
+            "/a/..%2Fb",
+            "/a/x%2f%2e%2E%2fb",
+            "/a/b%5c..",
+            "/a/..\\b",
+            "/a/..;x/b",
+            "/a/x%2F..;/b",
+        ):
+            for form in (canonical_path, equivalent_path):
+                with self.subTest(raw=raw, form=form):
+                    self.assertRaises(BadTarget, form, raw)
 
     @given(PATHS.map(lambda rest: "/" + rest))
     def test_canonical_or_bad(self, raw: str) -> None:

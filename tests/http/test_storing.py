@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.fields import Fields, every, first, format_date, without
-from osproxy.http.storing import after_head, kept_fields, matches_stored, may_store, updated
+from osproxy.http.storing import (
+    after_head,
+    kept_fields,
+    matches_stored,
+    may_be_personal,
+    may_store,
+    updated,
+)
 
 NOW = 1_000_000_000.0
 SAME, EARLIER = format_date(NOW - 1000), format_date(NOW - 2000)
@@ -164,6 +171,27 @@ class MayStoreTests(SynchronousTestCase):
             self.assertFalse(may_store(status, request, (*response, *saying(forbidden))))
         self.assertFalse(may_store(status, (*request, *saying("no-store")), response))
         self.assertFalse(may_store(status, request, (*response, ("Vary", "*"))))
+
+
+class MayBePersonalTests(SynchronousTestCase):
+    """What answers a cookie, and says nothing of caching, may be for that one alone."""
+
+    def test_table(self) -> None:
+        """Any word on how long it is fresh, or for whom, is taken for one on caching."""
+        cookie = (("COOKIE", "a"),)
+        for request, said, expected in (
+            (cookie, (), True),
+            (cookie, (("ETag", '"1"'), ("Last-Modified", "x"), ("Vary", "Accept")), True),
+            (cookie, (("Cache-Control", "no-cache, must-revalidate"),), True),
+            (cookie, (("Cache-Control", "max-age=0"),), False),
+            (cookie, (("Cache-Control", "s-maxage=1"),), False),
+            (cookie, (("Cache-Control", "public"),), False),
+            (cookie, (("Expires", "0"),), False),
+            ((), (), False),
+            ((("Accept", "a"),), (), False),
+        ):
+            with self.subTest(request=request, said=said):
+                self.assertIs(may_be_personal(request, said), expected)
 
 
 class KeptFieldsTests(SynchronousTestCase):

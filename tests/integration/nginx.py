@@ -37,7 +37,7 @@ http {{
     types {{ text/xml xml; application/x-rpm rpm; application/gzip gz; }}
     default_type application/octet-stream;
     log_format exact escape=json '{{"method":"$request_method","path":"$request_uri",'
-        '"status":$status,"sent":$body_bytes_sent,"range":"$http_range",'
+        '"status":$status,"sent":$body_bytes_sent,"range":"$http_range","if_range":"$http_if_range",'
         '"agent":"$http_user_agent","accept":"$http_accept",'
         '"encoding":"$http_accept_encoding","condition":"$http_if_none_match$http_if_modified_since"}}';
     access_log {directory}/access.log exact;
@@ -78,6 +78,7 @@ class Logged:
     status: int
     sent: int
     range: str
+    if_range: str
     agent: str
     accept: str
     encoding: str

@@ -235,6 +235,12 @@ class Osproxy:
             *(int(figures[name][0]) for name in ("stored", "capacity", "entries", "drafts"))
         )
 
+    def metric(self, name: str) -> int:
+        """Read a figure without labels from the metrics."""
+        lines = self.fetch("/-/metrics").body.decode().splitlines()
+        (value,) = (line.split()[1] for line in lines if line.startswith(f"osproxy_{name} "))
+        return int(float(value))
+
     def settle(self) -> None:
         """
         Wait until nothing is being written.
@@ -262,6 +268,10 @@ class Osproxy:
     def catalogue_octets(self) -> int:
         """Add up the blocks of the catalogue's files."""
         return sum(blocks_of(path) for path in self.store.glob("catalogue.sqlite*"))
+
+    def draft_octets(self) -> int:
+        """Add up the blocks of the drafts' files."""
+        return sum(blocks_of(path) for path in self.draft_files())
 
     def entry_octets(self) -> int:
         """Add up the blocks of the entries' files."""

@@ -149,6 +149,25 @@ class CrashTests(IntegrationCase):
         self.assertIn("the catalogue is damaged", lines[0])
 
     @threaded
+    def test_crash_before_a_commit(self) -> None:
+        """A file that had all its octets when the server died is completed by the last of them."""
+        digest = self.site.write(_TARGET, pattern(3_000_000))
+        nginx = self.file_server()
+        server = self.osproxy(nginx.url, start=False)
+        server.start(crash_at="before-header")
+        self.ask_in_vain(server, _TARGET)
+        self.assertEqual(server.wait(), -9)
+        server.start()
+        until(lambda: server.metric("kept_drafts") == 1, "the draft is found")
+        self.assert_ledger_is_right(server)
+        self.assert_whole(server.fetch(_TARGET), digest)
+        until(lambda: len(nginx.logged()) == 2, "nginx has logged")
+        self.assertEqual([line.range for line in nginx.logged()], ["", "bytes=2999999-"])
+        server.settle()
+        self.assertEqual((server.status().entries, server.draft_files()), (1, []))
+        self.assert_ledger_is_right(server)
+
+    @threaded
     def test_crash_while_an_index_changes(self) -> None:
         """
         Killed before or after any step of an index's change, the server has one snapshot of it.

@@ -18,6 +18,7 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.versions import Version
@@ -25,13 +26,17 @@ from osproxy.metrics import Metrics
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue
+from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.layout import Directory, open_directory
 from osproxy.store.ledger import BLOCK, Ledger
+from osproxy.store.pins import Pins
 from osproxy.store.records import Provenance
 from osproxy.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from twisted.logger import LogEvent
 
     from osproxy.store.blobs import Checkpoint
     from osproxy.store.drafts import Draft
@@ -115,6 +120,8 @@ class Place:
     :ivar free: octets that the disk has free; None for what the real one has.
     :ivar boot: of the machine.
     :ivar recent: entries that stay in memory though nobody holds them.
+    :ivar eviction: the name of the policy.
+    :ivar pins: what is never evicted.
     """
 
     path: Path
@@ -126,6 +133,9 @@ class Place:
     free: int | None = None
     boot: str = "this boot"
     recent: int = 1000
+    eviction: str = "lru"
+    image_space: Callable[[int], int] = field(default=lambda capacity: capacity)
+    pins: tuple[str, ...] = ()
     directory: Directory = field(init=False)
     ledger: Ledger = field(init=False)
     catalogue: Catalogue = field(init=False)
@@ -135,7 +145,11 @@ class Place:
         """Wire a store, as a start of the server does."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.directory = open_directory(self.path)
-        self.ledger = Ledger(self.cache_size)
+        self.ledger = Ledger(
+            self.cache_size,
+            eviction=Eviction(POLICIES[self.eviction]),
+            image_space=self.image_space,
+        )
         self.catalogue = Catalogue(self.directory.catalogue, self._in_database)
         self.metrics = Metrics(CollectorRegistry())
         return Store(
@@ -148,6 +162,7 @@ class Place:
             cache_size=self.cache_size,
             free_space=lambda total: 0,
             boot=self.boot,
+            pins=Pins(self.pins),
             checkpoint=lambda name: self.checkpoint(name),
             recent=self.recent,
         )
@@ -222,9 +237,9 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-async def draft_of(store: Store, name: str, body: bytes) -> Draft:
+async def draft_of(store: Store, name: str, body: bytes, kind: Kind = Kind.PACKAGE) -> Draft:
     """Write a whole draft."""
-    draft = await store.begin(target(name), HEAD, len(body), kind=Kind.PACKAGE)
+    draft = await store.begin(target(name), HEAD, len(body), kind=kind)
     draft.write(body)
     return draft
 
@@ -242,11 +257,18 @@ async def part_of(
     return draft
 
 
-async def put(store: Store, name: str, body: bytes, checked_at: float = 5.0) -> Entry:
+async def put(
+    store: Store, name: str, body: bytes, checked_at: float = 5.0, kind: Kind = Kind.PACKAGE
+) -> Entry:
     """Store a body."""
-    draft = await draft_of(store, name, body)
+    draft = await draft_of(store, name, body, kind)
     (entry,) = await store.commit([(draft, sha256(body))], checked_at)
     return entry
+
+
+def said(events: Iterable[LogEvent], word: str) -> list[str]:
+    """Format those of the events that have this word."""
+    return [text for text in map(formatEvent, events) if word in text]
 
 
 class StoreTestCase(SynchronousTestCase):
@@ -262,9 +284,15 @@ class StoreTestCase(SynchronousTestCase):
         self.successResultOf(run(store.start()))
         return store
 
-    def put(self, store: Store, name: str, body: bytes = b"x" * 5000) -> None:
+    def put(
+        self,
+        store: Store,
+        name: str,
+        body: bytes = b"x" * 5000,
+        kind: Kind = Kind.PACKAGE,
+    ) -> None:
         """Store a body."""
-        self.successResultOf(run(put(store, name, body)))
+        self.successResultOf(run(put(store, name, body, kind=kind)))
 
     def put_aside(
         self,

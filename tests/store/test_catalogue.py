@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -12,11 +13,25 @@ from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue, Damaged, Place
 from osproxy.store.layout import StoreError
-from osproxy.store.records import Record
+from osproxy.store.records import Record, head_to
 from tests.store.doubles import HEAD, at_once, run, target
 
 # What a page of a table's rows begins with.
 _LEAF = 13
+# As the first version of osproxy made it, with two entries, of which one was used.
+FIRST = f"""
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
+    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+);
+CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+INSERT INTO entries VALUES
+    (7, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g'),
+    (8, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g');
+INSERT INTO uses VALUES (7, 3.0);
+PRAGMA user_version = 1;
+"""
 
 
 def record(number: int, name: str = "a") -> Record:
@@ -50,7 +65,7 @@ class CatalogueTests(SynchronousTestCase):
         catalogue = Catalogue(self.path, at_once)
         extent = self.successResultOf(run(catalogue.open()))
         places = self.successResultOf(run(listed(catalogue)))
-        records = self.successResultOf(run(catalogue.rows([number for number, _, _ in places])))
+        records = self.successResultOf(run(catalogue.rows([number for number, *_ in places])))
         self.assertEqual(extent.count, len(places))
         return catalogue, records
 
@@ -66,12 +81,14 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(records, [])
         rows = [record(number, f"n{number}") for number in (1, 2, 3)]
         self.successResultOf(run(catalogue.swap(rows, ())))
-        self.successResultOf(run(catalogue.note({1: 50.0}, {2: (7.0, HEAD)})))
+        self.successResultOf(run(catalogue.note({1: (50.0, 3)}, {2: (7.0, HEAD)})))
         self.assertGreater(catalogue.octets, 4096)
         self.successResultOf(run(catalogue.close()))
         self.successResultOf(run(catalogue.close()))
         _, records = self.opened()
-        self.assertEqual(records, [evolve(rows[1], checked_at=7.0), rows[2], rows[0]])
+        self.assertEqual(
+            records, [evolve(rows[1], checked_at=7.0), rows[2], evolve(rows[0], hotness=3)]
+        )
 
     def test_swaps_or_does_not(self) -> None:
         """Rows that are replaced go if and only if their successors come."""
@@ -86,7 +103,7 @@ class CatalogueTests(SynchronousTestCase):
         """Of a row that is deleted nothing stays."""
         catalogue, _ = self.opened()
         self.successResultOf(run(catalogue.swap([record(1)], ())))
-        self.successResultOf(run(catalogue.note({1: 5.0}, {})))
+        self.successResultOf(run(catalogue.note({1: (5.0, 0)}, {})))
         self.successResultOf(run(catalogue.drop([1])))
         self.successResultOf(run(catalogue.close()))
         with sqlite3.connect(self.path) as connection:
@@ -149,6 +166,30 @@ class CatalogueTests(SynchronousTestCase):
         self.execute("UPDATE entries SET kind = 'x' WHERE id = 2")
         self.assertEqual(self.opened()[1], [rows[2]])
         self.assertEqual(self.opened()[1], [rows[2]])
+
+    def test_first_schema(self) -> None:
+        """A database of the first version is brought up to date, and nothing in it is lost."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(FIRST)
+        connection.close()
+        first = Record(7, target("a"), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
+        catalogue, records = self.opened()
+        self.assertEqual(records, [evolve(first, id=8), first])
+        self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
+        self.successResultOf(run(catalogue.close()))
+        self.assertEqual(self.opened()[1], [evolve(first, hotness=4), evolve(first, id=8)])
+
+    def test_half_way(self) -> None:
+        """An update that fails changes nothing, so that it can be tried again."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(FIRST.replace(" uses ", " others "))
+        connection.close()
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
+        with sqlite3.connect(self.path) as connection:
+            self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
+        connection.close()
+        self.execute("ALTER TABLE others RENAME TO uses")
+        self.assertEqual(len(self.opened()[1]), 2)
 
     def test_later_schema(self) -> None:
         """A database of a later version is refused, not touched."""

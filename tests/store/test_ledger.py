@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import define
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.ledger import BLOCK, CacheFull, Ledger
 
 
@@ -78,15 +67,15 @@ class LedgerTests(SynchronousTestCase):
         for key in (1, 2, 3, 4):
             ledger.adopt(key, BLOCK)
         ledger.touch(1)
-        self.assertEqual(ledger.victims(2 * BLOCK), (2, 3))
+        self.assertEqual(ledger.victims(2 * BLOCK, 0.0), (2, 3))
 
     def test_names_none_in_vain(self) -> None:
         """Nobody goes for what would not fit anyway, nor for what fits already."""
         ledger = Ledger(4 * BLOCK)
         ledger.reserve(9, 2 * BLOCK)
         ledger.adopt(1, BLOCK)
-        self.assertEqual(ledger.victims(3 * BLOCK), ())
-        self.assertEqual(ledger.victims(BLOCK), ())
+        self.assertEqual(ledger.victims(3 * BLOCK, 0.0), ())
+        self.assertEqual(ledger.victims(BLOCK, 0.0), ())
 
     def test_does_not_count_on_what_is_read(self) -> None:
         """A file with readers goes in its turn, but another goes for the space."""
@@ -94,9 +83,9 @@ class LedgerTests(SynchronousTestCase):
         ledger.adopt(1, BLOCK)
         ledger.adopt(2, BLOCK)
         ledger.lease(1)
-        self.assertEqual(ledger.victims(BLOCK), (1, 2))
+        self.assertEqual(ledger.victims(BLOCK, 0.0), (1, 2))
         ledger.touch(1)
-        self.assertEqual(ledger.victims(BLOCK), (2,))
+        self.assertEqual(ledger.victims(BLOCK, 0.0), (2,))
 
     def test_counts_on_what_is_being_unlinked(self) -> None:
         """Space that is about to become free is not made free twice."""
@@ -104,7 +93,7 @@ class LedgerTests(SynchronousTestCase):
         ledger.adopt(1, BLOCK)
         ledger.adopt(2, BLOCK)
         ledger.doom(1)
-        self.assertEqual(ledger.victims(BLOCK), ())
+        self.assertEqual(ledger.victims(BLOCK, 0.0), ())
 
     def test_missing(self) -> None:
         """What has to go is what does not fit beside what stays; what is going anyway does not."""
@@ -123,7 +112,7 @@ class LedgerTests(SynchronousTestCase):
         ledger.reserve(1, BLOCK)
         ledger.settle(1, BLOCK, evictable=False)
         ledger.touch(1)
-        self.assertEqual(ledger.victims(2 * BLOCK), ())
+        self.assertEqual(ledger.victims(2 * BLOCK, 0.0), ())
 
     def test_surplus_after_shrinking(self) -> None:
         """When less is allowed, as many go as must, or as many as can."""
@@ -132,9 +121,9 @@ class LedgerTests(SynchronousTestCase):
             ledger.adopt(key, BLOCK)
         ledger.lease(3)
         ledger.set_capacity(2 * BLOCK)
-        self.assertEqual(ledger.surplus(), (1,))
+        self.assertEqual(ledger.surplus(0.0), (1,))
         ledger.set_capacity(0)
-        self.assertEqual(ledger.surplus(), (1, 2, 3))
+        self.assertEqual(ledger.surplus(0.0), (1, 2, 3))
 
     def test_counts_the_catalogue(self) -> None:
         """B6: the catalogue takes from the capacity, too."""
@@ -165,198 +154,107 @@ class LedgerTests(SynchronousTestCase):
         self.assertRaises(ValueError, ledger.lease, 1)
 
 
-@define
-class _File:
-    blocks: int
-    draft: bool
-    leases: int = 0
-    doomed: bool = False
-    condemned: bool = False
+class ImageTests(SynchronousTestCase):
+    """Images have a part of the capacity."""
+
+    def setUp(self) -> None:
+        """Have room for ten blocks, five of them for images."""
+        self.ledger = Ledger(10 * BLOCK, image_space=lambda capacity: capacity // 2)
+
+    def adopt(self, key: int, blocks: int, *, image: bool) -> None:
+        """Have a file."""
+        self.ledger.adopt(key, blocks * BLOCK, image=image)
+
+    def test_bounded(self) -> None:
+        """An image does not fit beyond that part, while another file does."""
+        self.adopt(1, 3, image=True)
+        self.assertRaises(CacheFull, self.ledger.reserve, 2, 3 * BLOCK, image=True)
+        self.ledger.reserve(2, 3 * BLOCK)
+        self.ledger.reserve(3, 2 * BLOCK, image=True)
+        self.assertRaises(CacheFull, self.ledger.grow, 3, 3 * BLOCK)
+        self.assertEqual((self.ledger.images, self.ledger.image_capacity), (5 * BLOCK, 5 * BLOCK))
+
+    def test_go_for_images(self) -> None:
+        """Images go for an image, though others were used less recently."""
+        self.adopt(1, 2, image=False)
+        self.adopt(2, 3, image=True)
+        self.adopt(3, 2, image=True)
+        self.assertEqual(self.ledger.victims(2 * BLOCK, 0.0, image=True), (2,))
+        self.assertEqual(self.ledger.victims(6 * BLOCK, 0.0, image=True), ())
+
+    def test_go_for_all(self) -> None:
+        """What an image needs beyond that comes from whoever is next; each is named once."""
+        self.adopt(1, 5, image=False)
+        self.adopt(2, 2, image=True)
+        self.adopt(3, 3, image=False)
+        self.assertEqual(self.ledger.victims(5 * BLOCK, 0.0, image=True), (2, 1))
+
+    def test_leave_room_to_others(self) -> None:
+        """Space that images do not take is for all; images go for others in their turn."""
+        self.adopt(1, 2, image=True)
+        self.adopt(2, 8, image=False)
+        self.assertEqual(self.ledger.victims(BLOCK, 0.0), (1,))
+
+    def test_smaller_capacity(self) -> None:
+        """When less is allowed, images come down to their part of it, even those that are read."""
+        self.adopt(1, 2, image=False)
+        self.adopt(2, 2, image=True)
+        self.adopt(3, 2, image=True)
+        self.ledger.lease(2)
+        self.ledger.set_capacity(6 * BLOCK)
+        self.assertEqual(self.ledger.surplus(0.0), (2,))
+
+    def test_doomed(self) -> None:
+        """An image that is on its way out is not counted as one any more, but as used."""
+        self.adopt(1, 5, image=True)
+        self.ledger.lease(1)
+        self.ledger.doom(1)
+        self.assertEqual((self.ledger.images, self.ledger.used), (0, 5 * BLOCK))
+        self.ledger.reserve(2, 5 * BLOCK, image=True)
 
 
-_sizes = st.integers(0, 12 * BLOCK)
+class StandingTests(SynchronousTestCase):
+    """What a policy makes of uses, pins, and what is superseded."""
 
+    def test_policy(self) -> None:
+        """Who goes is the policy's to say, and what it knows of a file can be written down."""
+        ledger = Ledger(99 * BLOCK, eviction=Eviction(POLICIES["clock"]))
+        ledger.adopt(1, 10**9, hotness=2)
+        ledger.adopt(2, 10**9)
+        ledger.adopt(3, 10**9, hotness=0)
+        ledger.touch(3)
+        self.assertEqual([ledger.hotness(key) for key in (1, 2, 3)], [2, 0, 4])
+        self.assertEqual(ledger.surplus(0.0), (2, 1, 3))
 
-def _blocks(octets: int) -> int:
-    return (octets + BLOCK - 1) // BLOCK
+    def test_nobody_is_judged_in_vain(self) -> None:
+        """Where it would not help, the policy is not even asked, so that no counter runs down."""
+        ledger = Ledger(4 * BLOCK, eviction=Eviction(POLICIES["clock"]))
+        ledger.adopt(1, BLOCK, hotness=5)
+        ledger.lease(1)
+        ledger.adopt(2, BLOCK, hotness=5)
+        self.assertEqual(ledger.victims(4 * BLOCK, 0.0), ())
+        self.assertEqual((ledger.hotness(1), ledger.hotness(2)), (5, 5))
 
+    def test_superseded(self) -> None:
+        """What is superseded goes first once its grace is over, unless it is named again."""
+        ledger = Ledger(3 * BLOCK)
+        for key in (1, 2, 3):
+            ledger.adopt(key, BLOCK)
+        ledger.supersede(2, 100.0)
+        self.assertEqual(ledger.victims(BLOCK, 99.0), (1,))
+        self.assertEqual(ledger.victims(BLOCK, 100.0), (2,))
+        ledger.unsupersede(2)
+        self.assertEqual(ledger.victims(BLOCK, 100.0), (1,))
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Any sequence of steps; a slower, plainer book is kept beside it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ledger = Ledger(40 * BLOCK)
-        self.capacity = 40 * BLOCK
-        self.files: dict[int, _File] = {}
-        self.order: list[int] = []
-        self.next = 0
-        self.most = self.capacity
-
-    def pick(self, data: Any, *, draft: bool | None = None, **wanted: bool) -> int:
-        """Choose a file of this kind."""
-        keys = self.those(draft=draft, **wanted)
-        return int(data.draw(st.sampled_from(keys)))
-
-    def those(self, draft: bool | None = None, **wanted: bool) -> list[int]:
-        """Name the files of this kind."""
-        return [
-            key
-            for key, file in self.files.items()
-            if (draft is None or file.draft is draft)
-            and all(bool(getattr(file, name)) is value for name, value in wanted.items())
-        ]
-
-    @property
-    def used(self) -> int:
-        """What the plain book says."""
-        return sum(file.blocks for file in self.files.values()) * BLOCK + self.ledger.overhead
-
-    @rule(octets=_sizes)
-    def reserve(self, octets: int) -> None:
-        """A reservation is given if and only if it fits."""
-        fits = self.used + _blocks(octets) * BLOCK <= self.capacity
-        try:
-            self.ledger.reserve(self.next, octets)
-        except CacheFull:
-            assert not fits
-        else:
-            assert fits
-            self.files[self.next] = _File(_blocks(octets), draft=True)
-        self.next += 1
-
-    @precondition(lambda self: self.those(draft=True, doomed=False))
-    @rule(data=st.data(), octets=_sizes)
-    def grow(self, data: Any, octets: int) -> None:
-        """A reservation grows if and only if it fits."""
-        file = self.files[key := self.pick(data, draft=True, doomed=False)]
-        more = _blocks(octets) - file.blocks
-        fits = more <= 0 or self.used + more * BLOCK <= self.capacity
-        try:
-            self.ledger.grow(key, octets)
-        except CacheFull:
-            assert not fits
-        else:
-            assert fits
-            file.blocks += max(more, 0)
-
-    @precondition(lambda self: self.those(draft=True, doomed=False))
-    @rule(data=st.data())
-    def settle(self, data: Any) -> None:
-        """A draft becomes an entry, no larger than it was reserved."""
-        file = self.files[key := self.pick(data, draft=True, doomed=False)]
-        file.blocks = data.draw(st.integers(0, file.blocks))
-        file.draft = False
-        self.ledger.settle(key, file.blocks * BLOCK)
-        self.order.append(key)
-
-    @precondition(lambda self: self.those(draft=False, doomed=False))
-    @rule(data=st.data())
-    def touch(self, data: Any) -> None:
-        """A use moves an entry to the end."""
-        key = self.pick(data, draft=False, doomed=False)
-        self.ledger.touch(key)
-        self.order.remove(key)
-        self.order.append(key)
-
-    @precondition(lambda self: self.those(doomed=False))
-    @rule(data=st.data())
-    def lease(self, data: Any) -> None:
-        """A reader comes."""
-        key = self.pick(data, doomed=False)
-        self.ledger.lease(key)
-        self.files[key].leases += 1
-
-    @precondition(lambda self: self.those(leases=True))
-    @rule(data=st.data())
-    def release(self, data: Any) -> None:
-        """A reader goes; the last one of a doomed file has it unlinked."""
-        file = self.files[key := self.pick(data, leases=True)]
-        file.leases -= 1
-        file.condemned = file.doomed and not file.leases
-        assert self.ledger.release(key) is file.condemned
-
-    @precondition(lambda self: self.those(doomed=False))
-    @rule(data=st.data())
-    def doom(self, data: Any) -> None:
-        """A file is let go; it is unlinked at once if nobody reads it."""
-        self.let_go(self.pick(data, doomed=False))
-
-    def let_go(self, key: int) -> None:
-        """Doom in both books."""
-        file = self.files[key]
-        file.doomed = True
-        file.condemned = not file.leases
-        assert self.ledger.doom(key) is file.condemned
-        if not file.draft:
-            self.order.remove(key)
-
-    @precondition(lambda self: self.those(condemned=True))
-    @rule(data=st.data())
-    def removed(self, data: Any) -> None:
-        """An unlink has happened."""
-        key = self.pick(data, condemned=True)
-        self.ledger.removed(key)
-        del self.files[key]
-
-    @rule(octets=_sizes)
-    def evict(self, octets: int) -> None:
-        """What is named suffices, is the oldest idle, and is none too many."""
-        idle = [key for key in self.order if not self.files[key].leases]
-        named = self.ledger.victims(octets)
-        assert list(named) == idle[: len(named)]
-        soon = sum(self.files[key].blocks for key in self.those(condemned=True))
-        free = self.capacity - self.used + soon * BLOCK
-        gained = [self.files[key].blocks * BLOCK for key in named]
-        if named:
-            assert free + sum(gained) >= _blocks(octets) * BLOCK
-            assert free + sum(gained[:-1]) < _blocks(octets) * BLOCK
-        else:
-            everything = sum(self.files[key].blocks for key in idle) * BLOCK
-            needed = _blocks(octets) * BLOCK
-            assert free >= needed or free + everything < needed
-        for key in named:
-            self.let_go(key)
-
-    @rule(octets=st.integers(0, 60 * BLOCK))
-    def set_capacity(self, octets: int) -> None:
-        """The disk gets fuller or emptier."""
-        self.ledger.set_capacity(octets)
-        self.capacity = octets
-        self.most = max(self.used, octets)
-
-    @rule(octets=st.integers(0, 5 * BLOCK))
-    def set_overhead(self, octets: int) -> None:
-        """The catalogue grows or shrinks."""
-        self.ledger.overhead = octets
-        self.most = max(self.used, self.capacity)
-
-    @invariant()
-    def adds_up(self) -> None:
-        """B6: the sums are those of the files, and never pass the capacity by a reservation."""
-        assert self.ledger.used == self.used
-        assert self.ledger.capacity == self.capacity
-        assert self.ledger.used <= self.most
-        self.most = max(self.capacity, self.ledger.used)
-        parts = self.ledger.stored + self.ledger.reserved + self.ledger.awaiting
-        assert parts + self.ledger.overhead == self.ledger.used
-
-    @invariant()
-    def doomed_stay(self) -> None:
-        """B5: a file with readers has not left the book, and neither has one not unlinked."""
-        awaiting = sum(file.blocks for file in self.files.values() if file.doomed)
-        assert self.ledger.awaiting == awaiting * BLOCK
-        for key, file in self.files.items():
-            assert key in self.ledger
-            assert self.ledger.leased(key) is (file.leases > 0)
-
-
-class LedgerSequenceTests(SynchronousTestCase):
-    """Every sequence of steps."""
-
-    def test_sequences(self) -> None:
-        """B5 and B6 hold after every step of any sequence."""
-        run_state_machine_as_test(
-            LedgerMachine,
-            settings=settings(max_examples=60, stateful_step_count=40, deadline=None),
-        )
+    def test_pinned(self) -> None:
+        """What is pinned is counted, and never named, superseded or not."""
+        ledger = Ledger(3 * BLOCK)
+        ledger.adopt(1, BLOCK, evictable=False, hotness=3)
+        ledger.adopt(2, BLOCK)
+        ledger.supersede(1, 0.0)
+        ledger.touch(1)
+        self.assertEqual((ledger.pinned, ledger.hotness(1)), (BLOCK, 0))
+        ledger.set_capacity(0)
+        self.assertEqual(ledger.surplus(9.0), (2,))
+        ledger.doom(1)
+        self.assertEqual(ledger.pinned, 0)

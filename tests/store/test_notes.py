@@ -50,17 +50,31 @@ class NotesTests(StoreTestCase):
         store = self.started()
         for name in "abc":
             self.put(store, name)
-        notes = Notes(self.place.catalogue)
+        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
         for name in "bacab":
             notes.used(self.entry(store, name))
         self.successResultOf(run(notes.write_down(9.0)))
         self.assertEqual([path for path, _ in self.rows()], ["/c", "/a", "/b"])
 
+    def test_standing(self) -> None:
+        """With the last use, how an entry stood then is written."""
+        store = self.started()
+        self.put(store, "a")
+        entry = self.entry(store)
+        standing = {entry.id: 3}
+        notes = Notes(self.place.catalogue, standing.__getitem__)
+        notes.used(entry)
+        standing[entry.id] = 5
+        self.successResultOf(run(notes.write_down(9.0)))
+        database = self.place.catalogue._database
+        rows = database.execute("SELECT * FROM uses").fetchall()
+        self.assertEqual(rows, [(entry.id, 9.0, 5)])
+
     def test_written_once(self) -> None:
         """What was written is not written again."""
         store = self.started()
         self.put(store, "a")
-        notes = Notes(self.place.catalogue)
+        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
         notes.used(self.entry(store))
         self.successResultOf(run(notes.write_down(9.0)))
         self.place.in_database = database = WhenTold()
@@ -71,7 +85,7 @@ class NotesTests(StoreTestCase):
         """Of an entry that is going nothing is written."""
         store = self.started()
         self.put(store, "a")
-        notes = Notes(self.place.catalogue)
+        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
         notes.used(self.entry(store))
         notes.checked(self.entry(store))
         notes.forget(self.entry(store).id)
@@ -84,7 +98,7 @@ class NotesTests(StoreTestCase):
         store = self.started()
         for name in "abc":
             self.put(store, name)
-        notes = Notes(self.place.catalogue)
+        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
         for name in "abc":
             self.entry(store, name).checked_at = 7.0
             notes.checked(self.entry(store, name))

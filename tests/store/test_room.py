@@ -19,8 +19,10 @@ from tests.store.doubles import (
     part_of,
     put,
     run,
+    said,
     target,
 )
+from tests.web.support import logged
 
 if TYPE_CHECKING:
     from osproxy.store.store import Store
@@ -159,6 +161,130 @@ class EvictionTests(StoreTestCase):
         self.put(store, "big", b"x" * 61 * MIB)
         self.assertIsNotNone(find(store, target("big")))
         self.assert_agrees()
+
+
+class ImageTests(StoreTestCase):
+    """Images have a part of the cache."""
+
+    def setUp(self) -> None:
+        """Let images have half of it."""
+        super().setUp()
+        self.place.image_space = lambda capacity: capacity // 2
+
+    def names(self, store: Store, *names: str) -> list[str]:
+        """Say which of these are stored."""
+        return [name for name in names if find(store, target(name))]
+
+    def test_go_for_images(self) -> None:
+        """An image takes the place of images once their part is full, and of nothing else."""
+        store = self.started()
+        self.put(store, "a.rpm", b"x" * 4 * MIB)
+        for name in ("a.iso", "b.iso", "c.iso"):
+            self.put(store, name, b"x" * 12 * MIB, Kind.IMAGE)
+        self.assertEqual(
+            self.names(store, "a.rpm", "a.iso", "b.iso", "c.iso"), ["a.rpm", "b.iso", "c.iso"]
+        )
+        self.assert_agrees()
+
+    def test_too_large(self) -> None:
+        """An image that is larger than their part is refused, and nothing goes for it."""
+        store = self.started()
+        self.put(store, "a.iso", b"x" * 12 * MIB, Kind.IMAGE)
+        begun = run(store.begin(target("b.iso"), HEAD, 33 * MIB, kind=Kind.IMAGE))
+        self.failureResultOf(begun, CacheFull)
+        self.put(store, "a.rpm", b"x" * 33 * MIB)
+        self.assertEqual(self.names(store, "a.iso", "a.rpm"), ["a.iso", "a.rpm"])
+
+    def test_of_unknown_length(self) -> None:
+        """So is one that outgrows their part while it comes."""
+        store = self.started()
+        draft = self.successResultOf(run(store.begin(target("a"), HEAD, None, kind=Kind.IMAGE)))
+        self.successResultOf(run(store.make_room(draft, 30 * MIB)))
+        self.failureResultOf(run(store.make_room(draft, 33 * MIB)), CacheFull)
+        draft.discard()
+        self.assert_agrees()
+
+    def test_restart(self) -> None:
+        """After a restart, images are known for what they are."""
+        store = self.started()
+        for name in ("a.iso", "b.iso"):
+            self.put(store, name, b"x" * 12 * MIB, Kind.IMAGE)
+        self.successResultOf(run(store.stop()))
+        store = self.started()
+        self.put(store, "c.iso", b"x" * 12 * MIB, Kind.IMAGE)
+        self.assertEqual(self.names(store, "a.iso", "b.iso", "c.iso"), ["b.iso", "c.iso"])
+
+
+class PinTests(StoreTestCase):
+    """What is pinned stays."""
+
+    def setUp(self) -> None:
+        """Pin a folder, and a file."""
+        super().setUp()
+        self.place.pins = ("/pinned/", "/a.iso")
+        self.place.image_space = lambda capacity: capacity // 4
+
+    def fill(self, store: Store) -> None:
+        """Store more than there is room for."""
+        for number in range(20):
+            self.put(store, f"n{number}", b"x" * 4 * MIB)
+
+    def test_stays(self) -> None:
+        """Pinned files outlast all others, after a restart as well, whatever their kind."""
+        store = self.started()
+        self.put(store, "pinned/a")
+        self.put(store, "a.iso", b"x" * 20 * MIB, Kind.IMAGE)
+        self.fill(store)
+        self.successResultOf(run(store.stop()))
+        store = self.started()
+        self.fill(store)
+        for name in ("pinned/a", "a.iso"):
+            self.assertIsNotNone(find(store, target(name)))
+        self.assert_agrees()
+
+    def test_unpinned(self) -> None:
+        """What is pinned no longer goes in its turn."""
+        store = self.started()
+        self.put(store, "pinned/a")
+        self.successResultOf(run(store.stop()))
+        self.place.pins = ()
+        store = self.started()
+        self.fill(store)
+        self.assertIsNone(find(store, target("pinned/a")))
+
+    def test_more_than_there_is_room_for(self) -> None:
+        """Pins that the cache cannot hold are said to be so, once."""
+        events = logged(self)
+        store = self.started()
+        self.put(store, "pinned/a", b"x" * 40 * MIB)
+        for name in ("pinned/b", "pinned/c"):
+            begun = run(store.begin(target(name), HEAD, 30 * MIB, kind=Kind.PACKAGE))
+            self.failureResultOf(begun, CacheFull)
+        (message,) = said(events, "pinned")
+        self.assertIn("/pinned/b cannot be held", message)
+        self.assertIn("--cache-size", message)
+
+    def test_not_their_fault(self) -> None:
+        """What does not fit and is not pinned is nothing to be told of pins."""
+        events = logged(self)
+        store = self.started()
+        self.put(store, "pinned/a", b"x" * 40 * MIB)
+        begun = run(store.begin(target("b"), HEAD, 30 * MIB, kind=Kind.PACKAGE))
+        self.failureResultOf(begun, CacheFull)
+        self.assertEqual(said(events, "pinned"), [])
+
+    def test_disk_fills_up(self) -> None:
+        """So is it when the disk leaves less than what is pinned."""
+        store = self.started()
+        self.put(store, "pinned/a", b"x" * 40 * MIB)
+        self.put(store, "b", b"x" * 4 * MIB)
+        events = logged(self)
+        self.place.free = -10 * MIB
+        for _ in range(6):
+            self.place.clock.advance(5)
+        self.assertIsNone(find(store, target("b")))
+        self.assertIsNotNone(find(store, target("pinned/a")))
+        self.assertEqual(len(said(events, "what is pinned cannot")), 1)
 
 
 class CapacityTests(StoreTestCase):

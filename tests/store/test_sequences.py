@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define
 from hypothesis import settings
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from osproxy.store.drafts import Draft, DraftLease
     from osproxy.store.entries import Entry, Lease
 
-_NAMES = ("a", "b", "c", "d")
+# Two packages, an image, and a package that is pinned.
+_KINDS = {"a": Kind.PACKAGE, "b": Kind.PACKAGE, "c": Kind.IMAGE, "d": Kind.PACKAGE}
+_NAMES = tuple(_KINDS)
+_PINNED = "d"
 _names = st.sampled_from(_NAMES)
 # Five of these fill the cache; the longest are worth completing when they are interrupted.
 _lengths = st.sampled_from([0, 1, 5000, 400_000, WORTH_COMPLETING + 1, WORTH_COMPLETING + 90_000])
@@ -46,7 +49,12 @@ class _Held:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store of 4 MiB, bodies of a little over 1 MiB, and threads that work when told."""
+    """
+    A store of 4 MiB, half of it for images, bodies of a little over 1 MiB, and threads that work
+    when told.
+    """
+
+    eviction: ClassVar[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +73,17 @@ class StoreMachine(RuleBasedStateMachine):
         self.threads.waiting.clear()
         self.database.waiting.clear()
         self.place = Place(
-            path, 4 * MIB, in_thread=self.threads, in_database=self.database, recent=1
+            path,
+            4 * MIB,
+            in_thread=self.threads,
+            in_database=self.database,
+            eviction=self.eviction,
+            image_space=lambda capacity: capacity // 2,
+            pins=(f"/{_PINNED}",),
+            recent=2,
         )
+        self.most = 4 * MIB
+        self.has_pinned = False
         self.store = self.place.store()
         starting = run(self.store.start())
         self.settle()
@@ -143,7 +160,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Somebody wants to write."""
         body = fill * length
         work = run(
-            self.store.begin(target(name), HEAD, length, kind=Kind.PACKAGE, provenance=TAGGED)
+            self.store.begin(target(name), HEAD, length, kind=_KINDS[name], provenance=TAGGED)
         )
         self.beginning.append((name, body, work))
         if rest:
@@ -242,11 +259,37 @@ class StoreMachine(RuleBasedStateMachine):
         entry = self.find(name)
         if entry is not None:
             self.store.doom(entry)
+            self.has_pinned &= name != _PINNED
 
     @rule()
     def tick(self) -> None:
         """Time passes."""
         self.place.clock.advance(5)
+
+    @rule(name=_names, grace=st.integers(0, 10), back=st.booleans())
+    def supersede(self, name: str, grace: int, back: bool) -> None:
+        """No index names an entry any more, or one names it again."""
+        entry = self.find(name)
+        if entry is not None and back:
+            self.place.ledger.unsupersede(entry.id)
+        elif entry is not None:
+            self.place.ledger.supersede(entry.id, self.place.clock.seconds() + grace)
+
+    @rule(free=st.sampled_from([None, -2 * MIB, -MIB, 0, MIB]))
+    def others_use_the_disk(self, free: int | None) -> None:
+        """The disk has less room, or more again; this is seen within ten seconds."""
+        self.place.free = free
+        self.settle()
+        for _ in range(2):
+            self.place.clock.advance(5)
+            self.settle()
+        self.collect()
+        ledger = self.place.ledger
+        leased = any(held.lease for held in self.held)
+        if not (leased or self.drafts or self.beginning or self.opening or self.committing):
+            # Only what is pinned may be left, and the catalogue.
+            assert ledger.used <= max(ledger.capacity, ledger.pinned + ledger.overhead)
+        self.most = max(ledger.used, ledger.capacity)
 
     @precondition(lambda self: self.threads.waiting)
     @rule(data=st.data())
@@ -288,9 +331,26 @@ class StoreMachine(RuleBasedStateMachine):
         """B6: neither in the book nor on the disk."""
         self.collect()
         ledger = self.place.ledger
-        assert ledger.used <= ledger.capacity
+        assert ledger.used <= self.most
+        self.most = max(ledger.used, ledger.capacity)
         on_disk = sum(-(-size // 4096) * 4096 for size in self.place.files().values())
         assert on_disk <= ledger.used - ledger.overhead
+
+    @invariant()
+    def images_within_bounds(self) -> None:
+        """Images that are stored have their half, and no more."""
+        ledger = self.place.ledger
+        if not ledger.reserved:
+            assert ledger.images <= ledger.image_capacity
+
+    @invariant()
+    def pinned_stays(self) -> None:
+        """What is pinned goes only when it is let go."""
+        entry = self.find(_PINNED)
+        assert entry is not None or not self.has_pinned
+        if entry is not None:
+            self.has_pinned = True
+            assert self.place.ledger.pinned >= entry.length
 
     @invariant()
     def readers_are_undisturbed(self) -> None:
@@ -347,9 +407,21 @@ class StoreMachine(RuleBasedStateMachine):
 class StoreSequenceTests(SynchronousTestCase):
     """Every sequence of happenings."""
 
-    def test_sequences(self) -> None:
-        """B3, B5 and B6 hold after every step, and nothing leaks, whatever happens when."""
+    def check(self, eviction: str) -> None:
+        """Let hypothesis look for a sequence that breaks something."""
+        machine = type(f"{eviction}Machine", (StoreMachine,), {"eviction": eviction})
         run_state_machine_as_test(
-            StoreMachine,
-            settings=settings(max_examples=150, stateful_step_count=60, deadline=None),
+            machine, settings=settings(max_examples=60, stateful_step_count=60, deadline=None)
         )
+
+    def test_clock(self) -> None:
+        """B3, B5 and B6 hold after every step, and nothing leaks, whatever happens when."""
+        self.check("clock")
+
+    def test_gdsf(self) -> None:
+        """B3, B5 and B6 hold after every step, and nothing leaks, whatever happens when."""
+        self.check("gdsf")
+
+    def test_lru(self) -> None:
+        """B3, B5 and B6 hold after every step, and nothing leaks, whatever happens when."""
+        self.check("lru")

@@ -42,10 +42,25 @@ class EntryTests(StoreTestCase):
         self.assertEqual(found.digest, sha256(b"x" * 5000))
         self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
         ledger = self.place.ledger
-        order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom)
+        order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom, 0.0)
         names = {e.id: e.target.path for e in (find(store, target(name)) for name in "abc") if e}
         self.assertEqual([names[key] for key in order], ["/b", "/c", "/a"])
         self.assert_agrees()
+
+    def test_standing_survives(self) -> None:
+        """How an entry stood when it was last used is known after a restart."""
+        self.place.eviction = "clock"
+        store = self.started()
+        for name in ("a", "b"):
+            self.put(store, name)
+        found = (find(store, target(name)) for name in "ab")
+        entries = [entry for entry in found if entry is not None]
+        store.touch(entries[0])
+        standing = [self.place.ledger.hotness(entry.id) for entry in entries]
+        self.assertGreater(standing[0], standing[1])
+        self.successResultOf(run(store.stop()))
+        self.started()
+        self.assertEqual([self.place.ledger.hotness(entry.id) for entry in entries], standing)
 
     def test_file_describes_itself(self) -> None:
         """A file says what it is, so that the catalogue can be made anew from the files."""

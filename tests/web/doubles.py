@@ -230,21 +230,28 @@ class Front:
         clients: str = "all",
         backends: Sequence[Backend] = BACKENDS,
         in_thread: InThread = at_once,
+        cache: Cache | None = None,
+        pseudonym: str = "osproxy-1",
     ) -> None:
+        """
+        Make it.
+
+        :param cache: a real one, in place of the one that is played.
+        """
         self.cache = Played()
         self.metrics = Metrics(CollectorRegistry())
         self.records: list[Record] = []
         status = Status("1", 0.0, 0, 0, 0, 0, 0)
         root = Root(
-            cast("Cache", self.cache),
+            cache or cast("Cache", self.cache),
             Routes(backends),
             networks(clients),
             OwnPages(lambda: True, lambda: status, self.metrics),
-            Responder(in_thread, clock.seconds, "osproxy-1"),
+            Responder(in_thread, clock.seconds, pseudonym),
             cast("AccessLog", self),
             self.metrics,
             clock,
-            pseudonym="osproxy-1",
+            pseudonym=pseudonym,
             body_size=100,
         )
         self.connections = Connections(100)
