@@ -22,6 +22,7 @@ from osproxy.config.given import ConfigError
 from osproxy.config.options import OPTIONS
 from osproxy.config.settings import load
 from osproxy.metrics import Metrics
+from osproxy.service.collector import leave_alone
 from osproxy.service.loglevel import limit
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
@@ -190,6 +191,7 @@ def assemble(
         boot=boot_id(),
         pins=Pins(settings.pins),
         checkpoint=checkpoint,
+        settled=leave_alone,
     )
     agent = ExactAgent(
         reactor,

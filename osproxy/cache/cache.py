@@ -170,7 +170,7 @@ class Cache:
 
     async def _file(self, target: Target, source: Source, asked: Asked, policy: Policy) -> Answer:
         now = self._clock.seconds()
-        entry = self._store.find(target)
+        entry = await self._store.find(target)
         if entry is None:
             return await self._fetch(target, source, asked, policy, None, "uri-miss")
         since, lifetimes = freshness_of(entry, policy)
@@ -289,7 +289,7 @@ class Cache:
     ) -> Answer:
         """Answer when the upstream had nothing to keep: not modified, missing, or an error."""
         target, reply, now = fill.order.target, fill.reply, self._clock.seconds()
-        entry = self._store.find(target)
+        entry = await self._store.find(target)
         if reply is not None and fill.confirmed:
             if entry is None:
                 raise Lost(f"{target} was evicted while it was revalidated")

@@ -85,7 +85,7 @@ class Generations:
         :param source_of: gives the source of a member by its name.
         :raises UpstreamError: when nothing is stored and the authority cannot be asked.
         """
-        repository = self._repository(root, policy.lifetimes.fresh_for, source_of)
+        repository = await self._repository(root, policy.lifetimes.fresh_for, source_of)
         repository.know(name)
         before, now = repository.current, self._clock.seconds()
         had, collapsed = repository.serves(name), repository.refreshing is not None
@@ -156,23 +156,26 @@ class Generations:
 
     # What is known already.
 
-    def _repository(
+    async def _repository(
         self, root: Target, fresh_for: float, source_of: Callable[[str], Source]
     ) -> Repository:
-        repository = self._repositories.pop(root, None)
-        if repository is None:
-            self._forget_idle()
-            repository = Repository(root, fresh_for, source_of)
-            self._recall(repository)
+        if root not in self._repositories:
+            fresh = Repository(root, fresh_for, source_of)
+            found = {name: await self._store.find(fresh.target(name)) for name in MEMBERS}
+            # Another may have asked for it meanwhile.
+            if root not in self._repositories:
+                self._forget_idle()
+                self._recall(fresh, found)
+                self._repositories[root] = fresh
+        repository = self._repositories.pop(root)
         # What asks now is what the next refresh is for.
         repository.source_of = source_of
         # At the end: those that nobody asks for come to the front, and are forgotten first.
         self._repositories[root] = repository
         return repository
 
-    def _recall(self, repository: Repository) -> None:
-        """Put the snapshot together again from the store, after a restart."""
-        found = {name: self._store.find(repository.target(name)) for name in MEMBERS}
+    def _recall(self, repository: Repository, found: Mapping[str, Entry | None]) -> None:
+        """Put the snapshot together again from what is stored, after a restart."""
         stored = [entry for entry in found.values() if entry is not None]
         if not stored:
             return
@@ -329,9 +332,8 @@ class Generations:
         # One reactor turn from here on: all members change hands together (F2).
         if stored or not any(documents.values()):
             for name, document in documents.items():
-                old = self._store.find(repository.target(name))
-                if document is None and old is not None:
-                    self._store.doom(old)
+                if document is None:
+                    self._store.doom_all(repository.target(name))
         self._retire(repository)
         repository.previous = previous
         repository.current = Snapshot(token, self._clock.seconds(), {**documents, **stored})

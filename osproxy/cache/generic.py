@@ -46,7 +46,7 @@ from osproxy.repo.policies import policy_of
 from osproxy.upstream.origin import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -99,41 +99,29 @@ class Generic:
         asked = source.asked
         if asked.method not in _LOOKED_UP or asked.body is not None:
             return await self._forward(source)
-        entry = self._select(source.target, asked)
+        stored = await self._store.all_of(source.target)
+        entry = _selected(stored, asked)
         if entry is None:
-            return await self._missing(source)
-        return await self._known(source, entry)
-
-    def _select(self, target: Target, asked: Asked) -> Entry | None:
-        """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
-        fitting = [
-            entry
-            for entry in self._stored(target)
-            if variant_of(asked.fields, entry.head.fields) == entry.target.variant
-        ]
-        return max(fitting, key=lambda entry: entry.head.date, default=None)
-
-    def _stored(self, target: Target) -> tuple[Entry, ...]:
-        plain = self._store.find(target)
-        return (*self._store.variants(target), *(() if plain is None else (plain,)))
+            return await self._missing(source, stored)
+        return await self._known(source, entry, _key(source, stored))
 
     # What is not stored.
 
-    async def _missing(self, source: Travelling) -> Answer:
+    async def _missing(self, source: Travelling, stored: Sequence[Entry]) -> Answer:
         asked = source.asked
         control = RequestControl.parse(asked.fields)
-        why = Fwd.VARY_MISS if self._stored(source.target) else Fwd.URI_MISS
+        why = Fwd.VARY_MISS if stored else Fwd.URI_MISS
         if control.only_if_cached:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
-        return await self._fetch(self._key(source), source, None, why)
+        return await self._fetch(_key(source, stored), source, None, why)
 
     # What is stored.
 
-    async def _known(self, source: Travelling, entry: Entry) -> Answer:
+    async def _known(self, source: Travelling, entry: Entry, key: Target) -> Answer:
         asked, now = source.asked, self._clock.seconds()
         control, stored = RequestControl.parse(asked.fields), stored_of(entry.head)
         decision = freshness.decide_heeded(stored, control, now)
@@ -141,7 +129,7 @@ class Generic:
         if decision.verdict is Verdict.SERVE:
             return await self._serve(entry, asked, CacheStatus(hit=True, ttl=left))
         if decision.verdict is Verdict.SERVE_AND_REFRESH:
-            self._refresh(source, entry)
+            self._refresh(key, source, entry)
             status = CacheStatus(hit=True, ttl=left, detail="stale-while-revalidate")
             return await self._serve(entry, asked, status)
         if control.only_if_cached:
@@ -154,7 +142,7 @@ class Generic:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._look(source, entry, why_asked)
-        return await self._fetch(self._key(source), source, entry, why_asked)
+        return await self._fetch(key, source, entry, why_asked)
 
     async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
         return await from_store(self._store, entry, asked, status, self._clock.seconds())
@@ -164,24 +152,12 @@ class Generic:
         stored, now = stored_of(entry.head), self._clock.seconds()
         return freshness.may_serve_stale_on_error(stored, control, now, status)
 
-    def _refresh(self, source: Travelling, entry: Entry) -> None:
+    def _refresh(self, key: Target, source: Travelling, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
-        key = self._key(source)
         if self._fills.find(key) is None and self._fills.unattended < UNATTENDED:
             self._begin(key, source, entry, background=True)
 
     # Asking for ourselves, on behalf of all who want the same.
-
-    def _key(self, source: Travelling) -> Target:
-        """
-        Name the fill that would do for a request.
-
-        What is stored of a URL tells which fields its responses vary by.
-        """
-        stored = self._stored(source.target)
-        newest = max(stored, key=lambda entry: entry.head.date, default=None)
-        said = () if newest is None else newest.head.fields
-        return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
     def _begin(
         self, key: Target, source: Travelling, entry: Entry | None, *, background: bool = False
@@ -216,7 +192,7 @@ class Generic:
             if not may_store(head.status, source.asked.fields, head.fields):
                 self._store.doom(entry)
         if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
-            self._invalidate(target)
+            self._store.doom_all(target)
         del self._before[fill.order.target]
 
     async def _fetch(
@@ -261,10 +237,11 @@ class Generic:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
             return from_fill(fill, reader, asked, status, self._clock.seconds())
-        # It was asked with the fields of whoever began the fill, and may be theirs alone.
+        entry = _selected(await self._store.all_of(source.target), asked)
+        # Taken after the last await: whoever has it must give it on, or up. It was asked with the
+        # fields of whoever began the fill, and may be theirs alone.
         reply = None if collapsed else fill.take_reply()
         reader.close()
-        entry = self._select(source.target, asked)
         control = RequestControl.parse(asked.fields)
         if fill.state is FillState.FAILED:
             if entry is not None and self._outlives(entry, control, None):
@@ -367,11 +344,28 @@ class Generic:
             if target is not None:
                 self._changes += 1
                 self._changed.put(target, self._changes, self._clock.seconds())
-                self._invalidate(target)
+                self._store.doom_all(target)
 
-    def _invalidate(self, target: Target) -> None:
-        for entry in self._stored(target):
-            self._store.doom(entry)
+
+def _selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
+    """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
+    fitting = [
+        entry
+        for entry in stored
+        if variant_of(asked.fields, entry.head.fields) == entry.target.variant
+    ]
+    return max(fitting, key=lambda entry: entry.head.date, default=None)
+
+
+def _key(source: Travelling, stored: Sequence[Entry]) -> Target:
+    """
+    Name the fill that would do for a request.
+
+    What is stored of a URL tells which fields its responses vary by.
+    """
+    newest = max(stored, key=lambda entry: entry.head.date, default=None)
+    said = () if newest is None else newest.head.fields
+    return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
 
 def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:

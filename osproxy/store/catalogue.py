@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
+from osproxy.store.index import key_of, key_of_url
 from osproxy.store.layout import StoreError
+from osproxy.store.ledger import BLOCK
 from osproxy.store.records import Record, head_from, head_to
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ _T = TypeVar("_T")
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
-# What each version of the schema adds to the one before.
+# What each version of the schema adds to the one before; a new database goes through them all.
 _STEPS = (
     """
     CREATE TABLE entries (
@@ -45,15 +48,58 @@ _STEPS = (
     """,
     "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
+    "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
+    # With the size beside it, all of them are summed up without a look at the rows.
+    """
+    ALTER TABLE entries ADD COLUMN key INTEGER NOT NULL DEFAULT 0;
+    UPDATE entries SET key = key_of_url(backend, path);
+    CREATE INDEX entries_by_key ON entries (key, offset, length);
+    """,
 )
 SCHEMA = len(_STEPS)
+# Until it is deleted, there may be files whose rows are lost.
+_REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
 
-_LOAD = """
+_COLUMNS = """
+id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
+key
+"""
+_READ = """
 SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
     hotness, variant
+FROM entries LEFT JOIN uses USING (id)
+"""
+_INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_EXTENT = f"""
+SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
+FROM entries
+"""
+# The order needs what is not in the index: each row is seen, and damage with it.
+_LIST = """
+SELECT id, key, offset + length, backend, path, kind, hotness
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+#: An entry as it is listed: number, key, octets of its file, backend, path, kind, hotness.
+Place = tuple[int, int, int, str, str, str, int | None]
+
+
+class Damaged(Exception):
+    """The database is not what was written."""
+
+
+@frozen
+class Extent:
+    """
+    What there is in all.
+
+    :ivar octets: what the files take, in whole blocks.
+    :ivar last: the greatest number.
+    """
+
+    count: int
+    octets: int
+    last: int
 
 
 class Catalogue:
@@ -62,6 +108,7 @@ class Catalogue:
 
     :param in_thread: runs one function at a time, in order.
     :ivar octets: what its files take on disk.
+    :ivar incomplete: whether rows are missing that can be made anew from the files.
     """
 
     log = Logger()
@@ -71,16 +118,42 @@ class Catalogue:
         self._in_thread = in_thread
         self._connection: sqlite3.Connection | None = None
         self.octets = 0
+        self.incomplete = False
 
-    async def load(self) -> list[Record]:
+    async def open(self) -> Extent:
         """
-        Open the database and give every entry, the least recently used first.
+        Open the database and say what is in it.
 
-        A damaged one is moved aside, and it is as if nothing had been stored.
+        A damaged one is moved aside, and an empty one takes its place, which is `incomplete` until
+        `completed` is called, beyond the end of the process.
 
         :raises StoreError: when it cannot be opened, though nothing says that it is damaged.
         """
-        return await self._in_thread(self._measured, self._load)
+        return await self._in_thread(self._measured, self._open)
+
+    def listing(self, in_thread: InThread) -> Listing:
+        """List all entries as they are now, in another thread, and behind nobody's back."""
+        return Listing(self._path, in_thread)
+
+    async def start_anew(self, damage: Damaged) -> None:
+        """Move the database aside, which was found damaged, as `open` does."""
+        await self._in_thread(self._measured, self._start_anew, damage)
+
+    async def rows(self, ids: Sequence[int]) -> list[Record]:
+        """Read the rows of these numbers, but for those that make no sense."""
+        return await self._in_thread(self._rows, [("id", number) for number in ids])
+
+    async def rows_of(self, key: int) -> list[Record]:
+        """Read the rows of a key."""
+        return await self._in_thread(self._rows, [("key", key)])
+
+    async def sizes(self, after: int, most: int) -> list[tuple[int, int]]:
+        """Give numbers and octets of the files that follow a number, so many at most."""
+        return await self._in_thread(self._sizes, after, most)
+
+    async def recover(self, records: Sequence[Record]) -> None:
+        """Add rows that may be there."""
+        await self._in_thread(self._measured, self._recover, records)
 
     async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
         """Add rows and delete those that they replace, in one transaction."""
@@ -98,6 +171,10 @@ class Catalogue:
         """
         await self._in_thread(self._measured, self._note, used, checked)
 
+    async def completed(self) -> None:
+        """Write down that no rows are missing any more."""
+        await self._in_thread(self._measured, self._completed)
+
     async def close(self) -> None:
         """Fold the log into the database and close it."""
         await self._in_thread(self._close)
@@ -110,29 +187,52 @@ class Catalogue:
                 path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
             )
 
-    def _load(self) -> list[Record]:
+    def _open(self) -> Extent:
         try:
-            self._connection = _opened(self._path)
-            return self._rows()
+            try:
+                return self._opened()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                self._move_aside(error)
+                return self._opened()
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            self._move_aside(error)
-        self._connection = _opened(self._path)
-        return []
 
-    def _rows(self) -> list[Record]:
+    def _opened(self) -> Extent:
+        self._connection = _connected(self._path)
+        with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
+            self.incomplete = cursor.fetchone() is not None
+        with closing(self._connection.execute(_EXTENT)) as cursor:
+            count, blocks, last = cursor.fetchone()
+        return Extent(count, blocks * BLOCK, last)
+
+    def _start_anew(self, damage: Damaged) -> None:
+        self._move_aside(damage)
+        self._opened()
+
+    def _rows(self, wanted: list[tuple[str, int]]) -> list[Record]:
         records = []
-        unreadable = []
-        for row in self._database.execute(_LOAD):
-            try:
-                records.append(_record_of(row))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                unreadable.append(row[0])
-        if unreadable:
-            self.log.error("{count} rows of the catalogue are unreadable", count=len(unreadable))
-            self._swap((), unreadable)
+        for column, value in wanted:
+            found = self._database.execute(f"{_READ} WHERE {column} = ?", (value,))
+            for row in found.fetchall():
+                # One that makes no sense is read from its file.
+                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                    records.append(_record_of(row))
         return records
+
+    def _sizes(self, after: int, most: int) -> list[tuple[int, int]]:
+        found = self._database.execute(
+            "SELECT id, offset + length FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+            (after, most),
+        )
+        return found.fetchall()
+
+    def _recover(self, records: Sequence[Record]) -> None:
+        with self._database as transaction:
+            transaction.executemany(
+                f"INSERT OR IGNORE {_INTO}", [_row_of(record) for record in records]
+            )
 
     def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
         with self._database as transaction:
@@ -140,7 +240,7 @@ class Catalogue:
                 transaction.executemany(
                     f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
                 )
-            transaction.executemany(_INSERT, [_row_of(record) for record in new])
+            transaction.executemany(f"INSERT {_INTO}", [_row_of(record) for record in new])
 
     def _note(
         self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
@@ -158,6 +258,11 @@ class Catalogue:
                 ],
             )
 
+    def _completed(self) -> None:
+        with self._database as transaction:
+            transaction.execute("DELETE FROM unfinished")
+        self.incomplete = False
+
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -169,7 +274,7 @@ class Catalogue:
             raise sqlite3.ProgrammingError("the catalogue is not open")
         return self._connection
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _move_aside(self, error: Exception) -> None:
         self._close()
         number = 1
         while (aside := self._path.with_name(f"catalogue.damaged-{number}")).exists():
@@ -178,16 +283,61 @@ class Catalogue:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         self.log.error(
-            "the catalogue is damaged ({error}); it is kept as {aside}, and the cache starts empty",
+            "the catalogue is damaged ({error}); it is kept as {aside}, the files make a new one",
             error=error,
             aside=aside,
         )
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+@define(eq=False)
+class Listing:
+    """
+    All entries, the least recently used first, a bite at a time.
+
+    It reads through a connection of its own: putting a million in order takes seconds, in which
+    nobody is to wait for the other one. What is written meanwhile is not listed.
+    """
+
+    _path: Path
+    _in_thread: InThread
+    _connection: sqlite3.Connection | None = field(init=False, default=None)
+    _cursor: sqlite3.Cursor | None = field(init=False, default=None)
+
+    async def next(self, most: int) -> list[Place]:
+        """
+        Give the next ones; none at the end.
+
+        :raises Damaged: when they cannot be read.
+        """
+        return await self._in_thread(self._next, most)
+
+    async def close(self) -> None:
+        """Give the database up."""
+        await self._in_thread(self._close)
+
+    def _next(self, most: int) -> list[Place]:
+        try:
+            if self._cursor is None:
+                self._connection = sqlite3.connect(self._path, check_same_thread=False)
+                self._cursor = self._connection.execute(_LIST)
+            return self._cursor.fetchmany(most)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise Damaged(str(error)) from error
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
     # The thread that calls is one at a time, but not always the same one.
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
+        connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
+        # What is no UTF-8 costs its row, not all.
+        connection.text_factory = _decoded
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
@@ -196,13 +346,31 @@ def _opened(path: Path) -> sqlite3.Connection:
             (version,) = cursor.fetchone()
         if not 0 <= version <= SCHEMA:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
-        if version < SCHEMA:
-            steps = "".join(_STEPS[version:])
-            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        _migrate(connection, version)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _decoded(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    # One transaction: a crash leaves the old schema or the new one.
+    steps = [*_STEPS[version:], *(() if version else (_REBUILD,))]
+    if steps:
+        connection.executescript(
+            f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        )
+
+
+def place_of(record: Record) -> Place:
+    """Give an entry as it would be listed."""
+    target = record.target
+    size, kind = record.size, record.kind.value
+    return record.id, key_of(target), size, target.backend, target.path, kind, record.hotness
 
 
 def _row_of(record: Record) -> tuple[object, ...]:
@@ -219,6 +387,7 @@ def _row_of(record: Record) -> tuple[object, ...]:
         record.checked_at,
         record.generation,
         record.target.variant,
+        key_of(record.target),
     )
 
 

@@ -43,10 +43,10 @@ class Notes:
         """Note that the entry was confirmed."""
         self._checked[entry.id] = entry
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, number: int) -> None:
         """Note nothing of an entry that is going."""
-        self._used.pop(entry.id, None)
-        self._checked.pop(entry.id, None)
+        self._used.pop(number, None)
+        self._checked.pop(number, None)
 
     async def write_down(self, now: float) -> None:
         """Write what was noted; confirmations that cannot be written are kept for the next time."""

@@ -33,6 +33,10 @@ class Pins:
         self._folders = tuple(path for path in pinned if path.endswith("/"))
         self._told = False
 
+    def __bool__(self) -> bool:
+        """Whether anything is pinned."""
+        return bool(self._files or self._folders)
+
     def hold(self, target: Target) -> bool:
         """Whether a file is pinned."""
         path = str(target)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import asdict, frozen
@@ -179,6 +180,17 @@ def read_header(path: Path) -> Record:
         return Record(**_common(said, path), **said)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadHeader(f"{path} has a header that cannot be read: {error}") from error
+
+
+def read_entries(paths: list[Path]) -> list[Record]:
+    """Read what files say of themselves, but for those that are no entries, or cut; blocks."""
+    records = []
+    for path in paths:
+        with suppress(BadHeader, OSError):
+            record = read_header(path)
+            if path.lstat().st_size == record.size:
+                records.append(record)
+    return records
 
 
 def read_draft(path: Path) -> FoundDraft:

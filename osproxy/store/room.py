@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
-from osproxy.store.ledger import CacheFull
+from osproxy.store.ledger import BLOCK, CacheFull, blocks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ class Room:
     What may be taken, and the queue of those who want some.
 
     :ivar closed: whether nobody gets any more.
+    :ivar unknown: octets of files that lie on the disk and are not in the ledger yet.
     """
 
     _ledger: Ledger
@@ -58,6 +59,7 @@ class Room:
     _cache_size: int
     _free_space: Callable[[int], int]
     closed: bool = field(init=False, default=False)
+    unknown: int = field(init=False, default=0)
     _queue: DeferredLock = field(init=False, factory=DeferredLock)
 
     def __attrs_post_init__(self) -> None:
@@ -108,11 +110,16 @@ class Room:
         free = disk.f_bavail * disk.f_frsize
         floor = self._free_space(disk.f_blocks * disk.f_frsize)
         self._weigh_catalogue()
-        ahead = self._ledger.overhead - self._catalogue.octets
+        ahead = self._ledger.overhead - self.unknown - self._catalogue.octets
         allowed = self._ledger.used - ahead - unwritten() + free - floor
         self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
         self._come_down()
         self._pins.check(self._ledger)
+
+    def found(self, octets: int) -> None:
+        """Count a file no longer as unknown: it is about to be entered in the ledger."""
+        self.unknown = max(0, self.unknown - blocks_of(octets) * BLOCK)
+        self._weigh_catalogue()
 
     def count_catalogue(self) -> None:
         """Account for what the catalogue takes now, and make room for it."""
@@ -121,7 +128,7 @@ class Room:
 
     def _weigh_catalogue(self) -> None:
         units = -(-(self._catalogue.octets + _CATALOGUE_UNIT // 2) // _CATALOGUE_UNIT)
-        self._ledger.overhead = units * _CATALOGUE_UNIT
+        self._ledger.overhead = units * _CATALOGUE_UNIT + self.unknown
 
     def _come_down(self) -> None:
         self._kept.give_way(self._ledger.missing(0))

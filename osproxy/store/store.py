@@ -19,10 +19,12 @@ from twisted.logger import Logger
 
 from osproxy.store.blobs import Blob, Shelf, State, publish
 from osproxy.store.drafting import Drafting
-from osproxy.store.entries import Entry
+from osproxy.store.inventory import RECENT, Inventory
 from osproxy.store.kept import Kept
+from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
 from osproxy.store.pins import Pins
+from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
@@ -30,7 +32,7 @@ from osproxy.store.sweep import Sweep
 from osproxy.waiting import Tasks, detached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from osproxy.store.blobs import Checkpoint
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafts import Draft
+    from osproxy.store.entries import Entry
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import Provenance
@@ -62,6 +65,8 @@ class Store:
     :param pins: what is never evicted.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
+    :param settled: called when memory was taken that will stay taken, again and again in a start.
+    :param recent: how many entries stay in memory that nobody holds.
     """
 
     log = Logger()
@@ -80,6 +85,8 @@ class Store:
         boot: str,
         pins: Pins | None = None,
         checkpoint: Checkpoint = _unobserved,
+        settled: Callable[[], None] = lambda: None,
+        recent: int = RECENT,
     ) -> None:
         self._directory = directory
         self._ledger = ledger
@@ -109,10 +116,22 @@ class Store:
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
-        self._sweep = Sweep(directory, ledger, in_thread, self.doom, self._drafting.adopt)
-        self._entries: dict[Target, Entry] = {}
-        self._by_id: dict[int, Entry] = {}
-        self._variants: dict[Target, dict[Target, Entry]] = {}
+        self._inventory = Inventory(
+            self._shelf,
+            catalogue,
+            self._removal,
+            self._room,
+            self._notes,
+            self._pins,
+            recent=recent,
+        )
+        sweep = Sweep(
+            directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt
+        )
+        rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._inventory)
+        self._loading = Loading(
+            catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
+        )
         self._next_id = directory.first_id
         self._swapping = DeferredLock()
         self._ticks = 0
@@ -120,12 +139,12 @@ class Store:
         self._loop = LoopingCall(lambda: self._tasks.start(self._tick()))
         self._loop.clock = clock
         metrics.stored.set_function(lambda: ledger.used)
-        metrics.entries.set_function(lambda: len(self._entries))
+        metrics.entries.set_function(lambda: len(self._inventory))
         metrics.kept.set_function(lambda: len(self._kept))
 
     async def start(self) -> None:
         """
-        Bring back every entry of the last run, and begin to sweep.
+        Bring back what the last run had, or begin to, and begin to sweep.
 
         A `stop` meanwhile ends it: it returns, and nothing is begun.
 
@@ -134,28 +153,27 @@ class Store:
         await self._tasks.start(self._start())
 
     async def _start(self) -> None:
-        records = await self._catalogue.load()
+        last = await self._loading.prepare()
         if self._stopped:
             return
-        for record in records:
-            self._restore(record)
+        self._next_id = max(self._next_id, last + 1)
         await self._look()
         if self._stopped:
             return
         self.log.info(
             "the cache may take {capacity} octets; {entries} entries take {stored}",
             capacity=self._ledger.capacity,
-            entries=len(self._entries),
-            stored=self._ledger.stored,
+            entries=len(self._inventory),
+            stored=self._ledger.stored + self._room.unknown,
         )
-        self._tasks.unattended(self._sweep.run(list(self._entries.values())))
+        self._tasks.unattended(self._loading.run())
         self._loop.start(_TICK, now=False)
 
     async def stop(self) -> None:
         """Put drafts aside, let what is under way end, write down what is not, release the lock."""
         self._stopped = True
         self._room.closed = True
-        self._sweep.stopped = True
+        self._loading.stop()
         if self._loop.running:
             self._loop.stop()
         self._drafting.put_all_aside()
@@ -170,21 +188,25 @@ class Store:
     @property
     def entries(self) -> int:
         """How many files can be served."""
-        return len(self._entries)
+        return len(self._inventory)
 
     @property
     def drafts(self) -> int:
         """How many files are being written."""
         return len(self._drafting)
 
-    def find(self, target: Target) -> Entry | None:
-        """Look an entry up; this is no use of it, see `touch`."""
-        return self._entries.get(target)
+    async def find(self, target: Target) -> Entry | None:
+        """
+        Look an entry up; this is no use of it, see `touch`.
 
-    def variants(self, target: Target) -> tuple[Entry, ...]:
-        """Give what is stored of a target that is named without its variant."""
-        found = self._variants.get(target)
-        return () if found is None else tuple(found.values())
+        Only for one that is not in memory the catalogue is asked. From one await to the next it
+        may be let go of again, and cannot be opened then.
+        """
+        return await self._inventory.find(target)
+
+    async def all_of(self, target: Target) -> list[Entry]:
+        """Look up what is stored of a target's URL, whatever the variant."""
+        return await self._inventory.all_of(target)
 
     @property
     def kept(self) -> int:
@@ -261,12 +283,16 @@ class Store:
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used."""
         if entry.state is State.LIVE:
-            self._ledger.touch(entry.id)
+            self._inventory.touch(entry.id)
             self._notes.used(entry)
 
     def doom(self, entry: Entry) -> None:
         """Take an entry out of sight; its readers keep it until they are done."""
-        self._retire(entry)
+        self._inventory.retire(entry.id)
+
+    def doom_all(self, target: Target) -> None:
+        """Take out of sight, at once, what is stored of a target's URL, whatever the variant."""
+        self._inventory.forget(target)
 
     async def _commit(self, drafts: list[tuple[Draft, str]], checked_at: float) -> list[Entry]:
         sealed: list[Draft] = []
@@ -311,19 +337,27 @@ class Store:
         # One at a time: which rows are replaced must still be true when the transaction is done.
         await self._swapping.acquire()
         try:
-            found = [self._entries.get(record.target) for record in records]
+            found = [await self._inventory.find(record.target) for record in records]
             replaced = {entry.id for entry in found if entry is not None}
             self._checkpoint("before-catalogue")
             await self._catalogue.swap(records, replaced)
             self._checkpoint("after-catalogue")
             self._checkpoint("before-visible")
             # One reactor turn: the old set is seen before it, the new one after.
+            for number in replaced:
+                self._inventory.retire(number, row_is_gone=True)
+            shown: dict[Target, Entry] = {}
             entries = []
             for draft, record in zip(drafts, records, strict=True):
                 evictable = not self._pins.hold(record.target)
                 self._ledger.settle(record.id, record.size, evictable=evictable)
                 draft.blob.become(State.LIVE)
-                entries.append(self._show(record, draft.blob, replaced))
+                entry = self._inventory.show(record, draft.blob)
+                # Of two for one target the later one counts.
+                if record.target in shown:
+                    self._inventory.retire(shown[record.target].id)
+                shown[record.target] = entry
+                entries.append(entry)
                 draft.blob.close_if_idle()
             self._checkpoint("after-visible")
         except BaseException:
@@ -335,67 +369,8 @@ class Store:
         self._room.count_catalogue()
         return entries
 
-    def _show(self, record: Record, blob: Blob, replaced: Collection[int]) -> Entry:
-        old = self._entries.get(record.target)
-        if old is not None:
-            self._retire(old, row_is_gone=old.id in replaced)
-        entry = Entry(
-            target=record.target,
-            kind=record.kind,
-            head=record.head,
-            offset=record.offset,
-            length=record.length,
-            digest=record.digest,
-            stored_at=record.stored_at,
-            checked_at=record.checked_at,
-            generation=record.generation,
-            blob=blob,
-            unreadable=self._unreadable,
-        )
-        self._entries[record.target] = entry
-        if record.target.variant:
-            self._variants.setdefault(record.target.url, {})[record.target] = entry
-        self._by_id[record.id] = entry
-        return entry
-
-    def _restore(self, record: Record) -> None:
-        self._ledger.adopt(
-            record.id,
-            record.size,
-            image=self._pins.image(record.target, record.kind),
-            evictable=not self._pins.hold(record.target),
-            hotness=record.hotness,
-        )
-        self._next_id = max(self._next_id, record.id + 1)
-        blob = Blob(record.id, self._shelf, State.LIVE, published=True)
-        self._show(record, blob, ())
-
-    def _retire(self, entry: Entry, *, row_is_gone: bool = False) -> None:
-        if entry.state is not State.LIVE:
-            return
-        del self._entries[entry.target]
-        self._forget_variant(entry.target)
-        del self._by_id[entry.id]
-        self._notes.forget(entry)
-        # The row before the file: the removal keeps this order.
-        if not row_is_gone:
-            self._removal.rows((entry.id,))
-        entry.blob.doom()
-
-    def _forget_variant(self, target: Target) -> None:
-        others = self._variants.get(target.url)
-        if target.variant and others is not None:
-            del others[target]
-            if not others:
-                del self._variants[target.url]
-
-    def _unreadable(self, entry: Entry, error: OSError) -> None:
-        if entry.state is State.LIVE:
-            self.log.error("{target} is lost: {error}", target=entry.target, error=error)
-            self._retire(entry)
-
     def _evict(self, number: int) -> None:
-        self._retire(self._by_id[number])
+        self._inventory.retire(number)
         self._metrics.evictions.inc()
 
     async def _look(self) -> None:

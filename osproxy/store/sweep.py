@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
-from osproxy.store.blobs import State
 from osproxy.store.records import BadHeader, read_draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from osproxy.store.entries import Entry
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.inventory import Inventory
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import FoundDraft
@@ -45,15 +45,16 @@ class Sweep:
     _directory: Directory
     _ledger: Ledger
     _in_thread: InThread
-    _doom: Callable[[Entry], None]
+    _catalogue: Catalogue
+    _inventory: Inventory
     _adopt: Callable[[FoundDraft], bool]
     stopped: bool = field(init=False, default=False)
 
-    async def run(self, entries: Sequence[Entry]) -> None:
-        """Remove what nobody can use, and doom those of the entries whose file is not right."""
+    async def run(self) -> None:
+        """Remove what nobody can use, and doom the entries whose file is not right."""
         left = await self._sort_drafts()
         left += await self._remove_orphans()
-        lost = await self._doom_lost(entries)
+        lost = await self._doom_lost()
         if left or lost:
             self.log.warn(
                 "swept: {left} files left over, {lost} entries without their file",
@@ -104,16 +105,16 @@ class Sweep:
             await self._in_thread(_unlink_all, [path_of(number) for number in orphans])
         return len(orphans)
 
-    async def _doom_lost(self, entries: Sequence[Entry]) -> int:
-        count = 0
-        for start in range(0, len(entries), _BITE):
-            if self.stopped:
-                break
-            bite = [entry for entry in entries[start : start + _BITE] if entry.state is State.LIVE]
-            sizes = await self._in_thread(_sizes_of, [entry.blob.path for entry in bite])
-            for entry, size in zip(bite, sizes, strict=True):
-                if size != entry.offset + entry.length and entry.state is State.LIVE:
-                    self._doom(entry)
+    async def _doom_lost(self) -> int:
+        count, last = 0, -1
+        while not self.stopped and (bite := await self._catalogue.sizes(last, _BITE)):
+            last = bite[-1][0]
+            found = [(number, size) for number, size in bite if number in self._inventory]
+            paths = [self._directory.entry_path(number) for number, _ in found]
+            sizes = await self._in_thread(_sizes_of, paths)
+            for (number, expected), size in zip(found, sizes, strict=True):
+                if size != expected and number in self._inventory:
+                    self._inventory.retire(number)
                     count += 1
         return count
 

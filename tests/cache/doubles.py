@@ -20,7 +20,7 @@ from osproxy.http.fields import first
 from osproxy.model import Asked, Backend, BodyDiverted, Notice, Relayed, Representation, Target
 from osproxy.store.ledger import BLOCK
 from osproxy.upstream.origin import Unreachable
-from tests.store.doubles import Place
+from tests.store.doubles import Place, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -327,7 +327,7 @@ class CacheTestCase(SynchronousTestCase):
 
     def stored(self, path: str) -> bytes | None:
         """Return what is stored under a path."""
-        entry = self.bench.store.find(Target("/", path))
+        entry = find(self.bench.store, Target("/", path))
         if entry is None:
             return None
         lease = self.successResultOf(Deferred.fromCoroutine(entry.open()))

@@ -18,7 +18,7 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
-from tests.store.doubles import WhenTold, at_once
+from tests.store.doubles import WhenTold, at_once, find
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 MUTABLE = "/oss/CHECKSUMS"
@@ -215,7 +215,7 @@ class FreshnessTests(CacheTestCase):
     def test_lost(self) -> None:
         """A file that is lost from the disk is fetched anew in the same request."""
         self.store(RPM, b"package")
-        entry = self.bench.store.find(Target("/", RPM))
+        entry = find(self.bench.store, Target("/", RPM))
         assert entry is not None
         entry.blob.path.unlink()
         asked = self.bench.get(RPM)
@@ -229,7 +229,7 @@ class FreshnessTests(CacheTestCase):
         self.store(RPM, b"package", MODIFIED)
         self.bench.advance(15 * MINUTE)
         asked = self.bench.get(RPM)
-        entry = self.bench.store.find(Target("/", RPM))
+        entry = find(self.bench.store, Target("/", RPM))
         assert entry is not None
         self.bench.store.doom(entry)
         # One who never saw what was stored joins in.

@@ -31,7 +31,7 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
-from tests.store.doubles import WhenTold, at_once
+from tests.store.doubles import WhenTold, at_once, find
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
@@ -91,7 +91,7 @@ class ResumingTestCase(CacheTestCase):
         question.answer(rest(BODY, WRITTEN, *(fields or (TAG,))))
         self.assertEqual(self.successResultOf(read(self.successResultOf(asked))), BODY)
         self.assertEqual(self.stored(path), BODY)
-        entry = self.bench.store.find(Target("/", path))
+        entry = find(self.bench.store, Target("/", path))
         assert entry is not None
         self.assertEqual(entry.digest, hashlib.sha256(BODY).hexdigest())
         self.assertEqual((self.bench.store.kept, self.bench.store.drafts), (0, 0))
@@ -151,7 +151,7 @@ class InterruptedTests(ResumingTestCase):
         self.failureResultOf(reading, BodyBroken)
         self.bench.start()
         self.completed()
-        entry = self.bench.store.find(Target("/", RPM))
+        entry = find(self.bench.store, Target("/", RPM))
         assert entry is not None
         self.assertEqual(entry.head.etag, answer.content.head.etag)
 
@@ -306,7 +306,7 @@ class AskingTests(ResumingTestCase):
             question.answer(whole(b"new", TAG))
             self.assertEqual(octets(self.successResultOf(asked)), b"new")
             self.assertEqual(self.bench.store.kept, 0)
-            entry = self.bench.store.find(Target("/", RPM))
+            entry = find(self.bench.store, Target("/", RPM))
             assert entry is not None
             self.bench.store.doom(entry)
 

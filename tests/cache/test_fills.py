@@ -12,7 +12,7 @@ from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import MODIFIED, CacheTestCase, Told, close, octets
-from tests.store.doubles import WhenTold, at_once
+from tests.store.doubles import WhenTold, at_once, find
 
 
 class FillsTests(CacheTestCase):
@@ -90,7 +90,7 @@ class FillsTests(CacheTestCase):
         thread.run_all()
         self.successResultOf(stopping)
         self.bench.place.in_thread = at_once
-        self.assertIsNotNone(self.bench.store.find(Target("/", "/oss/a.rpm")))
+        self.assertIsNotNone(find(self.bench.store, Target("/", "/oss/a.rpm")))
         self.assert_settled()
 
     def test_stop(self) -> None:

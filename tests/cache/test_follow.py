@@ -7,6 +7,7 @@ import os
 from osproxy.cache.follow import FillReader
 from osproxy.model import Target
 from tests.cache.doubles import CacheTestCase, Told, body_of
+from tests.store.doubles import find
 
 RPM = "/oss/a.rpm"
 
@@ -27,7 +28,7 @@ class FillReaderTests(CacheTestCase):
         body = body_of(self.begin(RPM, told := Told(200, (), 4)))
         told.send(b"body")
         told.finish()
-        entry = self.bench.store.find(Target("/", RPM))
+        entry = find(self.bench.store, Target("/", RPM))
         assert entry is not None
         self.bench.store.doom(entry)
         self.assertEqual(os.pread(body.fileno(), body.available, body.offset), b"body")

@@ -15,6 +15,7 @@ from tests.cache.repositories import (
     ZYPPER,
     GenerationsTestCase,
 )
+from tests.store.doubles import find
 
 
 class GenerationsTests(GenerationsTestCase):
@@ -282,7 +283,7 @@ class GenerationsTests(GenerationsTestCase):
     def test_restart_of_a_part(self) -> None:
         """A set of which not all is stored is looked at after a restart, before it is completed."""
         self.poll()
-        entry = self.bench.store.find(Target("/", SIGNATURE))
+        entry = find(self.bench.store, Target("/", SIGNATURE))
         assert entry is not None
         self.bench.store.doom(entry)
         self.bench.stop()
@@ -303,7 +304,7 @@ class GenerationsTests(GenerationsTestCase):
         """When one of them is evicted, the whole set is fetched anew."""
         self.poll()
         self.publish(2)
-        entry = self.bench.store.find(Target("/", SIGNATURE))
+        entry = find(self.bench.store, Target("/", SIGNATURE))
         assert entry is not None
         self.bench.store.doom(entry)
         self.assertEqual(self.poll(), self.snapshot(2))
@@ -312,7 +313,7 @@ class GenerationsTests(GenerationsTestCase):
         """When one of them is lost from the disk, the set is fetched anew in the same request."""
         self.poll()
         self.publish(2)
-        entry = self.bench.store.find(Target("/", SIGNATURE))
+        entry = find(self.bench.store, Target("/", SIGNATURE))
         assert entry is not None
         entry.blob.path.unlink()
         answer = self.successResultOf(self.bench.get(SIGNATURE, connection=2))

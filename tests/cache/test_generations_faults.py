@@ -17,6 +17,7 @@ from tests.cache.repositories import (
     ZYPPER,
     GenerationsTestCase,
 )
+from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.store.entries import Entry
@@ -40,7 +41,7 @@ class FaultTests(GenerationsTestCase):
 
     def entry(self, path: str) -> Entry:
         """Return what is stored."""
-        entry = self.bench.store.find(Target("/", path))
+        entry = find(self.bench.store, Target("/", path))
         assert entry is not None
         return entry
 

@@ -29,6 +29,7 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
+from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -755,7 +756,7 @@ class MethodTests(GenericCase):
                 path = f"/{number}"
                 self.kept(path=path)
                 self.send(method, told, path)
-                found = self.bench.store.find(Target(PLACE.prefix, path))
+                found = find(self.bench.store, Target(PLACE.prefix, path))
                 self.assertIs(found is not None, stays)
 
     def test_invalidates_all_variants(self) -> None:
@@ -775,7 +776,7 @@ class MethodTests(GenericCase):
             self.told(b"", ("Location", "/base/y"), ("Content-Location", f"{URL}/z"), status=201),
         )
         self.assertEqual(
-            [self.bench.store.find(Target("/api", path)) is None for path in ("/y", "/z", "/w")],
+            [find(self.bench.store, Target("/api", path)) is None for path in ("/y", "/z", "/w")],
             [True, True, False],
         )
 

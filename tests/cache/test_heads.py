@@ -8,6 +8,7 @@ from osproxy.cache.heads import conditions_of, confirmed, head_of, unchanged
 from osproxy.model import Expectation, Target
 from osproxy.repo.digests import Digest
 from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, Told
+from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -62,7 +63,7 @@ class HeadTests(CacheTestCase):
     def entry(self, *fields: tuple[str, str]) -> Entry:
         """Store a file of four octets."""
         self.store("/a.rpm", b"body", *fields)
-        entry = self.bench.store.find(Target("/", "/a.rpm"))
+        entry = find(self.bench.store, Target("/", "/a.rpm"))
         assert entry is not None
         return entry
 

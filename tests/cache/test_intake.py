@@ -14,7 +14,7 @@ from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
 from osproxy.upstream.origin import Unreachable
 from tests.cache.doubles import CacheTestCase, Told, unreachable
-from tests.store.doubles import HEAD, MIB, WhenTold, at_once, run, target
+from tests.store.doubles import HEAD, MIB, WhenTold, at_once, find, run, target
 
 if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply
@@ -110,7 +110,7 @@ class IntakeTests(CacheTestCase):
         self.successResultOf(taking)
         self.assertFalse(self.told.paused)
         self.assertEqual(self.grown[-1], 2 * MIB + 1)
-        self.assertIsNone(self.bench.store.find(Target("/", RPM)))
+        self.assertIsNone(find(self.bench.store, Target("/", RPM)))
 
     def test_goes_on(self) -> None:
         """When there is room it goes on."""
@@ -129,7 +129,7 @@ class IntakeTests(CacheTestCase):
         while not self.told.abandoned:
             self.told.send(bytes(MIB))
         self.failureResultOf(taking, CacheFull)
-        self.assertIsNone(self.bench.store.find(Target("/", RPM)))
+        self.assertIsNone(find(self.bench.store, Target("/", RPM)))
 
     def test_trouble_at_the_end(self) -> None:
         """What goes wrong after the last octet has come is not missed."""

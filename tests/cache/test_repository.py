@@ -10,6 +10,7 @@ from osproxy.cache.source import source_of
 from osproxy.model import Head, Target
 from osproxy.repo.layout import CORE
 from tests.cache.doubles import CacheTestCase
+from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.cache.source import Source
@@ -51,7 +52,7 @@ class RepositoryTests(CacheTestCase):
     def test_lost(self) -> None:
         """It is stale when something of it is lost; the rest of it can be served."""
         self.store("/oss/a.rpm", b"stands for a member")
-        entry = self.bench.store.find(Target("/", "/oss/a.rpm"))
+        entry = find(self.bench.store, Target("/", "/oss/a.rpm"))
         assert entry is not None
         members = {**dict.fromkeys(CORE), REPOMD: DOCUMENT, MEDIA: entry}
         repository = self.repository(Snapshot("t", 0.0, members))

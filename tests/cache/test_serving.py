@@ -12,6 +12,7 @@ from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Asked, Representation, Target
 from osproxy.repo.kinds import Kind
 from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
+from tests.store.doubles import find
 
 PATH = "/a.rpm"
 
@@ -22,7 +23,7 @@ class FromStoreTests(CacheTestCase):
     def test_whole(self) -> None:
         """The answer has the file, its age and where it came from; HEAD has no body."""
         self.store(PATH, b"package")
-        entry = self.bench.store.find(Target("/", PATH))
+        entry = find(self.bench.store, Target("/", PATH))
         assert entry is not None
         now = entry.head.date + 7.5
         for method in ("GET", "HEAD"):
@@ -40,12 +41,12 @@ class FromStoreTests(CacheTestCase):
     def test_lost(self) -> None:
         """A file that is gone from the disk is lost, and not in the store any more."""
         self.store(PATH, b"package")
-        entry = self.bench.store.find(Target("/", PATH))
+        entry = find(self.bench.store, Target("/", PATH))
         assert entry is not None
         entry.blob.path.unlink()
         serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
         self.failureResultOf(Deferred.fromCoroutine(serving), Lost)
-        self.assertIsNone(self.bench.store.find(entry.target))
+        self.assertIsNone(find(self.bench.store, entry.target))
 
 
 class FromFillTests(CacheTestCase):

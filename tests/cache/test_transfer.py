@@ -26,6 +26,7 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
+from tests.store.doubles import find
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 UNKNOWN = "/oss/odd.thing"
@@ -176,7 +177,7 @@ class ContinuingTests(TransferTestCase):
         said = (TAG, ("Cache-Control", "max-age=99"), ("Content-Type", "q/q"), ("Age", "7"))
         self.send(self.asked_again(), rest(BODY[:100], 40, *said), BODY[40:100])
         self.assertEqual(self.successResultOf(reading), BODY[:100])
-        entry = self.bench.store.find(Target("/", UNKNOWN))
+        entry = find(self.bench.store, Target("/", UNKNOWN))
         assert entry is not None
         self.assertEqual(entry.head.etag, before.etag)
         self.assertEqual(dict(entry.head.fields)["Cache-Control"], "max-age=99")
@@ -184,7 +185,7 @@ class ContinuingTests(TransferTestCase):
         self.assertEqual(entry.head.date, before.date + PAUSES[0] - 7)
         self.bench.stop()
         self.bench.start()
-        again = self.bench.store.find(Target("/", UNKNOWN))
+        again = find(self.bench.store, Target("/", UNKNOWN))
         assert again is not None
         self.assertEqual(again.head, entry.head)
 
@@ -411,7 +412,7 @@ class ExpectationTests(TransferTestCase):
             if fine:
                 self.assertEqual(octets(answer), second)
                 self.assertEqual(self.stored(addressed(second)), second)
-                entry = self.bench.store.find(Target("/", addressed(second)))
+                entry = find(self.bench.store, Target("/", addressed(second)))
                 assert entry is not None
                 self.bench.store.doom(entry)
             else:

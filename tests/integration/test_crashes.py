@@ -117,6 +117,38 @@ class CrashTests(IntegrationCase):
             server.close()
 
     @threaded
+    def test_damaged_catalogue(self) -> None:
+        """A catalogue with garbage in its middle costs one line of the log, and no file."""
+        digests = {
+            target: self.site.write(target, pattern(9000, seed=number))
+            for number in range(300)
+            for target in (f"/x/noarch/file-{number}-1-1.noarch.rpm",)
+        }
+        nginx = self.file_server()
+        server = self.osproxy(nginx.url)
+        for target in digests:
+            server.fetch(target)
+        server.settle()
+        self.assertEqual(server.status().entries, len(digests))
+        self.assertEqual(server.stop(), 0)
+        catalogue = server.store / "catalogue.sqlite"
+        octets = bytearray(catalogue.read_bytes())
+        self.assertGreater(len(octets), 100_000)
+        third = len(octets) // 3
+        octets[third : 2 * third] = random.Random(6).randbytes(third)
+        catalogue.write_bytes(octets)
+        server.start()
+        until(lambda: server.status().entries == len(digests), "all files are known again")
+        for target, digest in digests.items():
+            answer = server.fetch(target)
+            self.assert_whole(answer, digest)
+            self.assertTrue(answer.cache_status.startswith("osproxy; hit"), answer.cache_status)
+        self.assert_ledger_is_right(server)
+        lines = [line for line in server.said().splitlines() if "#error" in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("the catalogue is damaged", lines[0])
+
+    @threaded
     def test_crash_before_a_commit(self) -> None:
         """A file that had all its octets when the server died is completed by the last of them."""
         digest = self.site.write(_TARGET, pattern(3_000_000))

@@ -119,6 +119,7 @@ class Place:
 
     :ivar free: octets that the disk has free; None for what the real one has.
     :ivar boot: of the machine.
+    :ivar recent: entries that stay in memory though nobody holds them.
     :ivar eviction: the name of the policy.
     :ivar pins: what is never evicted.
     """
@@ -131,6 +132,7 @@ class Place:
     checkpoint: Checkpoint = field(default=lambda name: None)
     free: int | None = None
     boot: str = "this boot"
+    recent: int = 1000
     eviction: str = "lru"
     image_space: Callable[[int], int] = field(default=lambda capacity: capacity)
     pins: tuple[str, ...] = ()
@@ -162,6 +164,7 @@ class Place:
             boot=self.boot,
             pins=Pins(self.pins),
             checkpoint=lambda name: self.checkpoint(name),
+            recent=self.recent,
         )
 
     # Through these, a test can change its mind in the middle.
@@ -214,6 +217,14 @@ class Place:
 def run(work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
     """Start a coroutine."""
     return Deferred.fromCoroutine(work)
+
+
+def find(store: Store, wanted: Target) -> Entry | None:
+    """Look an entry up for which nothing need be waited for."""
+    results: list[Entry | None] = []
+    run(store.find(wanted)).addCallbacks(results.append, lambda failure: failure.raiseException())
+    (entry,) = results
+    return entry
 
 
 def target(name: str) -> Target:
@@ -302,7 +313,7 @@ class StoreTestCase(SynchronousTestCase):
 
     def body_of(self, store: Store, name: str) -> bytes | None:
         """Read what is stored under a name."""
-        entry = store.find(target(name))
+        entry = find(store, target(name))
         if entry is None:
             return None
         lease = self.successResultOf(run(entry.open()))

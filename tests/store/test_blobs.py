@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.store.blobs import State, creator_of, opener_of, publish, remove, write_all
-from tests.store.doubles import StoreTestCase, WhenTold, draft_of, run, sha256, target
+from tests.store.doubles import StoreTestCase, WhenTold, draft_of, find, run, sha256, target
 
 
 class SharedTests(StoreTestCase):
@@ -21,7 +21,7 @@ class SharedTests(StoreTestCase):
         """However many read a file, it is open once, and closed after the last."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         first = self.successResultOf(run(entry.open()))
         second = self.successResultOf(run(entry.open()))
@@ -37,7 +37,7 @@ class SharedTests(StoreTestCase):
         """B5: a reader whose file is being opened keeps it, though it is doomed meanwhile."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.place.in_thread = threads = WhenTold()
         opening = run(entry.open())
@@ -54,7 +54,7 @@ class SharedTests(StoreTestCase):
         """A reader that leaves while its file is opened leaves no lease and no descriptor."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.place.in_thread = threads = WhenTold()
         before = self.place.descriptors()
@@ -103,7 +103,7 @@ class StateTests(StoreTestCase):
         """When a file cannot be opened, all who wait for it are told, and the next one tries."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.place.in_thread = threads = WhenTold()
         first, second = run(entry.open()), run(entry.open())

@@ -11,11 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
-from osproxy.store.catalogue import Catalogue
+from osproxy.store.catalogue import Catalogue, Damaged, Place
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from tests.store.doubles import HEAD, at_once, run, target
 
+# What a page of a table's rows begins with.
+_LEAF = 13
 # As the first version of osproxy made it, with two entries, of which one was used.
 FIRST = f"""
 CREATE TABLE entries (
@@ -37,6 +39,18 @@ def record(number: int, name: str = "a") -> Record:
     return Record(number, target(name), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
 
 
+async def listed(catalogue: Catalogue, most: int = 2) -> list[Place]:
+    """List all entries, so many at a time."""
+    places: list[Place] = []
+    listing = catalogue.listing(at_once)
+    try:
+        while bite := await listing.next(most):
+            places += bite
+    finally:
+        await listing.close()
+    return places
+
+
 class CatalogueTests(SynchronousTestCase):
     """The rows of one directory."""
 
@@ -47,9 +61,13 @@ class CatalogueTests(SynchronousTestCase):
         self.path = folder / "catalogue.sqlite"
 
     def opened(self) -> tuple[Catalogue, list[Record]]:
-        """Open a catalogue and read it."""
+        """Open a catalogue and read it, in the order in which it is listed."""
         catalogue = Catalogue(self.path, at_once)
-        return catalogue, self.successResultOf(run(catalogue.load()))
+        extent = self.successResultOf(run(catalogue.open()))
+        places = self.successResultOf(run(listed(catalogue)))
+        records = self.successResultOf(run(catalogue.rows([number for number, *_ in places])))
+        self.assertEqual(extent.count, len(places))
+        return catalogue, records
 
     def execute(self, statement: str) -> None:
         """Change the database behind the catalogue's back."""
@@ -115,15 +133,31 @@ class CatalogueTests(SynchronousTestCase):
         catalogue, _ = self.opened()
         rows = [record(number, "x" * 500) for number in range(200)]
         self.successResultOf(run(catalogue.swap(rows, ())))
+        self.successResultOf(run(catalogue.completed()))
         self.successResultOf(run(catalogue.close()))
         octets = bytearray(self.path.read_bytes())
-        octets[4 * 4096 :] = b"\xff" * (len(octets) - 4 * 4096)
+        leaves = [page for page in range(4, len(octets) // 4096) if octets[page * 4096] == _LEAF]
+        self.assertGreater(len(leaves), 10)
+        for page in leaves[1:]:
+            octets[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
         self.path.write_bytes(octets)
-        self.assertEqual(self.opened()[1], [])
+        catalogue = Catalogue(self.path, at_once)
+        self.successResultOf(run(catalogue.open()))
+        damage = self.failureResultOf(run(listed(catalogue)), Damaged).value
+        self.assertFalse(catalogue.incomplete)
+        self.successResultOf(run(catalogue.start_anew(damage)))
+        self.assertTrue(catalogue.incomplete)
         self.assertTrue(self.path.with_name("catalogue.damaged-1").exists())
+        self.successResultOf(run(catalogue.close()))
+        # It is not forgotten that rows are missing.
+        catalogue, records = self.opened()
+        self.assertEqual((records, catalogue.incomplete), ([], True))
+        self.successResultOf(run(catalogue.completed()))
+        self.successResultOf(run(catalogue.close()))
+        self.assertFalse(self.opened()[0].incomplete)
 
     def test_unreadable_row(self) -> None:
-        """A row that cannot be understood is dropped; the others are not."""
+        """A row that cannot be understood is not given; the others are."""
         catalogue, _ = self.opened()
         rows = [record(1, "a"), record(2, "b"), record(3, "c")]
         self.successResultOf(run(catalogue.swap(rows, ())))
@@ -150,7 +184,7 @@ class CatalogueTests(SynchronousTestCase):
         with sqlite3.connect(self.path) as connection:
             connection.executescript(FIRST.replace(" uses ", " others "))
         connection.close()
-        self.failureResultOf(run(Catalogue(self.path, at_once).load()), StoreError)
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
         with sqlite3.connect(self.path) as connection:
             self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
         connection.close()
@@ -163,7 +197,7 @@ class CatalogueTests(SynchronousTestCase):
         self.successResultOf(run(catalogue.close()))
         self.execute("PRAGMA user_version = 99")
         before = self.path.read_bytes()
-        self.failureResultOf(run(Catalogue(self.path, at_once).load()), StoreError)
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
         self.assertEqual(self.path.read_bytes(), before)
 
     def test_earlier_schema(self) -> None:
@@ -197,4 +231,4 @@ class CatalogueTests(SynchronousTestCase):
     def test_not_damaged_but_out_of_reach(self) -> None:
         """A database that cannot be opened is not taken for damaged."""
         self.path.mkdir()
-        self.failureResultOf(run(Catalogue(self.path, at_once).load()), StoreError)
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)

@@ -15,6 +15,7 @@ from tests.store.doubles import (
     WhenTold,
     at_once,
     draft_of,
+    find,
     run,
     sha256,
     target,
@@ -51,7 +52,9 @@ class CommitTests(StoreTestCase):
         drafts = [(self.successResultOf(each), "0" * 64) for each in drafting]
         commit = run(store.commit(drafts, 2.0))
         while threads.waiting:
-            seen = {e.checked_at for e in map(store.find, map(target, "ab")) if e is not None}
+            seen = {
+                e.checked_at for e in (find(store, target(name)) for name in "ab") if e is not None
+            }
             self.assertEqual(len(seen), 1, "both of one set")
             threads.run()
         self.successResultOf(commit)
@@ -64,7 +67,7 @@ class CommitTests(StoreTestCase):
         """B5: who reads the old body reads it to its end."""
         store = self.started()
         self.put(store, "a", b"old")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         lease = self.successResultOf(run(entry.open()))
         self.put(store, "a", b"new")
@@ -106,7 +109,7 @@ class CommitTests(StoreTestCase):
             self.failureResultOf(run(store.commit(drafts, 1.0)), type(trouble))
             failing.trouble.clear()
             self.assertEqual(self.body_of(store, "a"), b"old")
-            self.assertIsNone(store.find(target("b")))
+            self.assertIsNone(find(store, target("b")))
             self.assertEqual(len(self.place.files()), 1)
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
@@ -142,7 +145,7 @@ class CommitTests(StoreTestCase):
         drafts = self.drafts(store, a=b"1", b=b"2")
         drafts[1][0].discard()
         self.failureResultOf(run(store.commit(drafts, 1.0)), ValueError)
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
         self.assertEqual(self.place.files(), {})
 
     def test_committed_once(self) -> None:
@@ -207,14 +210,14 @@ class CommitTests(StoreTestCase):
         """An entry that is evicted while its successor is committed goes once."""
         store = self.started()
         self.put(store, "a", b"old" * 5000)
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         draft = self.successResultOf(run(draft_of(store, "a", b"new")))
         self.place.in_thread = self.place.in_database = threads = WhenTold()
         commit = run(store.commit([(draft, sha256(b"new"))], 1.0))
         threads.run()
         store.doom(entry)
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
         threads.run_all()
         self.successResultOf(commit)
         self.place.in_thread = self.place.in_database = at_once

@@ -15,6 +15,7 @@ from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
     draft_of,
+    find,
     run,
     sha256,
     target,
@@ -32,7 +33,7 @@ class DraftTests(StoreTestCase):
         self.assertEqual(os.pread(lease.fileno(), 9, draft.offset), b"abc")
         self.successResultOf(run(store.commit([(draft, sha256(b"abc"))], 1.0)))
         self.assertEqual(os.pread(lease.fileno(), 9, draft.offset), b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.assertTrue(self.place.ledger.leased(entry.id))
         store.doom(entry)
@@ -98,7 +99,7 @@ class DraftTests(StoreTestCase):
             draft.write(b"x" * (MIB // 4))
             self.assertLessEqual(self.place.ledger.used, self.place.ledger.capacity)
         self.successResultOf(run(store.commit([(draft, "0" * 64)], 1.0)))
-        self.assertIsNone(store.find(target("old0")))
+        self.assertIsNone(find(store, target("old0")))
         self.assert_agrees()
 
     def test_outgrows_the_cache(self) -> None:

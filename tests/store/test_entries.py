@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from osproxy.store.blobs import State
-from tests.store.doubles import Failing, StoreTestCase, run, target
+from tests.store.doubles import Failing, StoreTestCase, find, run, target
 
 
 class OpenTests(StoreTestCase):
@@ -15,11 +15,11 @@ class OpenTests(StoreTestCase):
         """An entry whose file is gone is dropped when it is asked for, and its space is free."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         entry.blob.path.unlink()
         self.failureResultOf(run(entry.open()), FileNotFoundError)
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
         self.assert_agrees()
         self.flushLoggedErrors()
 
@@ -27,11 +27,11 @@ class OpenTests(StoreTestCase):
         """An entry whose file has another size is never served."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         os.truncate(entry.blob.path, 4200)
         self.failureResultOf(run(entry.open()), OSError)
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
         self.assert_agrees()
 
     def test_too_many_open_files_drop_nothing(self) -> None:
@@ -39,11 +39,11 @@ class OpenTests(StoreTestCase):
         self.place.in_thread = failing = Failing()
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         failing.trouble["opened"] = OSError(24, "too many open files")
         self.failureResultOf(run(entry.open()), OSError)
-        self.assertIs(store.find(target("a")), entry)
+        self.assertIs(find(store, target("a")), entry)
         self.assertFalse(self.place.ledger.leased(entry.id))
 
 
@@ -54,12 +54,12 @@ class LeaseTests(StoreTestCase):
         """B5: a doomed file is read to its end; then it is unlinked, and its space free."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         lease = self.successResultOf(run(entry.open()))
         store.doom(entry)
         store.doom(entry)
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
         self.assertEqual(self.read(lease), b"abc")
         self.assertTrue(self.place.ledger.awaiting)
         lease.close()
@@ -72,7 +72,7 @@ class LeaseTests(StoreTestCase):
         """A stored body never makes its reader wait."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         lease = self.successResultOf(run(entry.open()))
         self.assertEqual((lease.length, lease.available), (3, 3))

@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from osproxy.store.notes import Notes
-from tests.store.doubles import StoreTestCase, WhenTold, run, target
+from tests.store.doubles import StoreTestCase, WhenTold, find, run, target
 
 if TYPE_CHECKING:
     from osproxy.store.entries import Entry
@@ -18,7 +18,7 @@ class NotesTests(StoreTestCase):
 
     def entry(self, store: Store, name: str = "a") -> Entry:
         """Find what is stored."""
-        found = store.find(target(name))
+        found = find(store, target(name))
         assert found is not None
         return found
 
@@ -26,13 +26,13 @@ class NotesTests(StoreTestCase):
         """A confirmation counts from the moment it is known, and is on the disk soon after."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         store.freshen(entry, 99.0)
         self.assertEqual(entry.checked_at, 99.0)
         self.place.clock.advance(5)
         self.place.kill()
-        found = self.started().find(target("a"))
+        found = find(self.started(), target("a"))
         assert found is not None
         self.assertEqual(found.checked_at, 99.0)
 
@@ -88,7 +88,7 @@ class NotesTests(StoreTestCase):
         notes = Notes(self.place.catalogue, self.place.ledger.hotness)
         notes.used(self.entry(store))
         notes.checked(self.entry(store))
-        notes.forget(self.entry(store))
+        notes.forget(self.entry(store).id)
         self.place.in_database = database = WhenTold()
         self.successResultOf(run(notes.write_down(9.0)))
         self.assertFalse(database.waiting)

@@ -6,7 +6,7 @@ import sqlite3
 
 from twisted.internet.defer import CancelledError
 
-from tests.store.doubles import Failing, StoreTestCase, WhenTold, run, target
+from tests.store.doubles import Failing, StoreTestCase, WhenTold, find, run, target
 
 
 class RemovalTests(StoreTestCase):
@@ -20,7 +20,7 @@ class RemovalTests(StoreTestCase):
         self.place.in_thread = threads = WhenTold()
         self.place.in_database = database = WhenTold()
         for name in "abc":
-            entry = store.find(target(name))
+            entry = find(store, target(name))
             assert entry is not None
             store.doom(entry)
         while threads.waiting or database.waiting:
@@ -35,7 +35,7 @@ class RemovalTests(StoreTestCase):
         """Space is freed though the row cannot be deleted; the next start meets and drops it."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
         store.doom(entry)
@@ -44,13 +44,13 @@ class RemovalTests(StoreTestCase):
         failing.trouble.clear()
         self.place.kill()
         store = self.started()
-        self.assertIsNone(store.find(target("a")))
+        self.assertIsNone(find(store, target("a")))
 
     def test_unlink_failing(self) -> None:
         """A file that cannot be removed counts until it can."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         path = entry.blob.path
         path.unlink()
@@ -69,7 +69,7 @@ class RemovalTests(StoreTestCase):
             self.put(store, f"n{number}", b"")
         self.place.in_thread = self.place.in_database = threads = WhenTold()
         for number in range(200):
-            entry = store.find(target(f"n{number}"))
+            entry = find(store, target(f"n{number}"))
             assert entry is not None
             store.doom(entry)
         left = set()
@@ -84,7 +84,7 @@ class RemovalTests(StoreTestCase):
         """A file that is being opened is removed once it is open, and its descriptor closed."""
         store = self.started()
         self.put(store, "a")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         before = self.place.descriptors()
         self.place.in_thread = threads = WhenTold()

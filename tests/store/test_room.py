@@ -15,6 +15,7 @@ from tests.store.doubles import (
     Place,
     StoreTestCase,
     WhenTold,
+    find,
     part_of,
     put,
     run,
@@ -39,12 +40,12 @@ class EvictionTests(StoreTestCase):
         """B6: what was used least recently goes, and the sum is right before, during and after."""
         store = self.started()
         self.fill(store)
-        entry = store.find(target("old0"))
+        entry = find(store, target("old0"))
         assert entry is not None
         store.touch(entry)
         self.put(store, "new", b"x" * 6 * MIB)
-        self.assertIsNotNone(store.find(target("old0")))
-        self.assertIsNone(store.find(target("old1")))
+        self.assertIsNotNone(find(store, target("old0")))
+        self.assertIsNone(find(store, target("old1")))
         self.assertIn(b"osproxy_evictions_total 1.0", self.place.metrics.exposition())
         self.assert_agrees()
 
@@ -54,7 +55,7 @@ class EvictionTests(StoreTestCase):
         self.fill(store)
         beginning = run(store.begin(target("a"), HEAD, 70 * MIB, kind=Kind.IMAGE))
         self.failureResultOf(beginning, CacheFull)
-        self.assertIsNotNone(store.find(target("old0")))
+        self.assertIsNotNone(find(store, target("old0")))
 
     def test_drafts_go_first(self) -> None:
         """Drafts that nobody writes go before any entry, the oldest first, and as many as must."""
@@ -64,11 +65,11 @@ class EvictionTests(StoreTestCase):
             self.put_aside(store, name, bytes(2 * MIB), 3 * MIB)
         self.put(store, "new", b"x" * 8 * MIB)
         self.assertEqual([store.find_kept(target(name)) is None for name in "ab"], [True, False])
-        self.assertIsNotNone(store.find(target("old0")))
+        self.assertIsNotNone(find(store, target("old0")))
         self.put(store, "newer", b"x" * 4 * MIB)
         self.assertEqual(store.kept, 0)
-        self.assertIsNone(store.find(target("old0")))
-        self.assertIsNotNone(store.find(target("old1")))
+        self.assertIsNone(find(store, target("old0")))
+        self.assertIsNotNone(find(store, target("old1")))
         self.assertIn(b"osproxy_evictions_total 1.0", self.place.metrics.exposition())
         self.assert_agrees()
 
@@ -88,7 +89,7 @@ class EvictionTests(StoreTestCase):
         lease = draft.lease()
         draft.put_aside()
         self.put(store, "new", b"x" * 6 * MIB)
-        self.assertIsNone(store.find(target("old0")))
+        self.assertIsNone(find(store, target("old0")))
         self.assertEqual(store.kept, 1)
         lease.close()
         self.assert_agrees()
@@ -102,7 +103,7 @@ class EvictionTests(StoreTestCase):
         for _ in range(2):
             self.place.clock.advance(5)
         self.assertEqual(store.kept, 0)
-        self.assertIsNotNone(store.find(target("old")))
+        self.assertIsNotNone(find(store, target("old")))
         self.assert_agrees()
 
     def test_waits_for_the_unlink(self) -> None:
@@ -118,7 +119,7 @@ class EvictionTests(StoreTestCase):
             threads.run()
         for beginning in both:
             self.successResultOf(beginning)
-        self.assertEqual(len([n for n in range(15) if store.find(target(f"old{n}"))]), 12)
+        self.assertEqual(len([n for n in range(15) if find(store, target(f"old{n}"))]), 12)
 
     def test_cancelled_while_waiting(self) -> None:
         """Who leaves while room is made for him leaves it to the next."""
@@ -140,14 +141,14 @@ class EvictionTests(StoreTestCase):
         """B6: when others fill the disk, the cache shrinks; what is read stays."""
         store = self.started()
         self.fill(store)
-        entry = store.find(target("old0"))
+        entry = find(store, target("old0"))
         assert entry is not None
         lease = self.successResultOf(run(entry.open()))
         self.place.free = -30 * MIB
         for _ in range(2):
             self.place.clock.advance(5)
         self.assertLess(self.place.ledger.used, 34 * MIB)
-        self.assertIsNone(store.find(target("old0")))
+        self.assertIsNone(find(store, target("old0")))
         self.assertEqual(len(os.pread(lease.fileno(), lease.length, lease.offset)), lease.length)
         lease.close()
         self.assert_agrees()
@@ -158,7 +159,7 @@ class EvictionTests(StoreTestCase):
         for number in range(300):
             self.successResultOf(run(put(store, f"s{number}", b"x" * 9000)))
         self.put(store, "big", b"x" * 61 * MIB)
-        self.assertIsNotNone(store.find(target("big")))
+        self.assertIsNotNone(find(store, target("big")))
         self.assert_agrees()
 
 
@@ -172,7 +173,7 @@ class ImageTests(StoreTestCase):
 
     def names(self, store: Store, *names: str) -> list[str]:
         """Say which of these are stored."""
-        return [name for name in names if store.find(target(name))]
+        return [name for name in names if find(store, target(name))]
 
     def test_go_for_images(self) -> None:
         """An image takes the place of images once their part is full, and of nothing else."""
@@ -238,7 +239,7 @@ class PinTests(StoreTestCase):
         store = self.started()
         self.fill(store)
         for name in ("pinned/a", "a.iso"):
-            self.assertIsNotNone(store.find(target(name)))
+            self.assertIsNotNone(find(store, target(name)))
         self.assert_agrees()
 
     def test_unpinned(self) -> None:
@@ -249,7 +250,7 @@ class PinTests(StoreTestCase):
         self.place.pins = ()
         store = self.started()
         self.fill(store)
-        self.assertIsNone(store.find(target("pinned/a")))
+        self.assertIsNone(find(store, target("pinned/a")))
 
     def test_more_than_there_is_room_for(self) -> None:
         """Pins that the cache cannot hold are said to be so, once."""
@@ -281,8 +282,8 @@ class PinTests(StoreTestCase):
         self.place.free = -10 * MIB
         for _ in range(6):
             self.place.clock.advance(5)
-        self.assertIsNone(store.find(target("b")))
-        self.assertIsNotNone(store.find(target("pinned/a")))
+        self.assertIsNone(find(store, target("b")))
+        self.assertIsNotNone(find(store, target("pinned/a")))
         self.assertEqual(len(said(events, "what is pinned cannot")), 1)
 
 
@@ -297,8 +298,8 @@ class CapacityTests(StoreTestCase):
         self.successResultOf(run(store.stop()))
         self.place.cache_size = 20 * MIB
         store = self.started()
-        self.assertIsNone(store.find(target("n0")))
-        self.assertIsNotNone(store.find(target("n9")))
+        self.assertIsNone(find(store, target("n0")))
+        self.assertIsNotNone(find(store, target("n9")))
         self.assert_agrees()
 
     def test_step(self) -> None:

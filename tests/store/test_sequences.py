@@ -28,7 +28,7 @@ from tests.store.doubles import HEAD, MIB, TAGGED, Place, WhenTold, run, sha256,
 
 if TYPE_CHECKING:
     from osproxy.store.drafts import Draft, DraftLease
-    from osproxy.store.entries import Lease
+    from osproxy.store.entries import Entry, Lease
 
 # Two packages, an image, and a package that is pinned.
 _KINDS = {"a": Kind.PACKAGE, "b": Kind.PACKAGE, "c": Kind.IMAGE, "d": Kind.PACKAGE}
@@ -80,6 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
             eviction=self.eviction,
             image_space=lambda capacity: capacity // 2,
             pins=(f"/{_PINNED}",),
+            recent=2,
         )
         self.most = 4 * MIB
         self.has_pinned = False
@@ -100,6 +101,15 @@ class StoreMachine(RuleBasedStateMachine):
         while self.threads.waiting or self.database.waiting:
             self.threads.run_all()
             self.database.run_all()
+
+    def find(self, name: str) -> Entry | None:
+        """Look up what is stored, the thread of the catalogue going on meanwhile."""
+        finding = run(self.store.find(target(name)))
+        results: list[Entry | None] = []
+        finding.addCallbacks(results.append, lambda failure: failure.raiseException())
+        while not results:
+            self.database.run()
+        return results[0]
 
     def collect(self) -> None:
         """Take what has come of what was asked."""
@@ -223,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=_names, cancel=st.booleans(), rest=st.booleans())
     def open(self, name: str, cancel: bool, rest: bool) -> None:
         """A reader comes."""
-        entry = self.store.find(target(name))
+        entry = self.find(name)
         if entry is not None:
             self.store.touch(entry)
             self.store.freshen(entry, 2.0)
@@ -246,7 +256,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=_names)
     def doom(self, name: str) -> None:
         """An entry is let go."""
-        entry = self.store.find(target(name))
+        entry = self.find(name)
         if entry is not None:
             self.store.doom(entry)
             self.has_pinned &= name != _PINNED
@@ -259,7 +269,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=_names, grace=st.integers(0, 10), back=st.booleans())
     def supersede(self, name: str, grace: int, back: bool) -> None:
         """No index names an entry any more, or one names it again."""
-        entry = self.store.find(target(name))
+        entry = self.find(name)
         if entry is not None and back:
             self.place.ledger.unsupersede(entry.id)
         elif entry is not None:
@@ -311,7 +321,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.settle()
         self.agree()
         for name in _NAMES:
-            entry = self.store.find(target(name))
+            entry = self.find(name)
             if entry is not None:
                 body = entry.blob.path.read_bytes()[entry.offset :]
                 assert body == self.bodies[entry.digest]
@@ -336,7 +346,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def pinned_stays(self) -> None:
         """What is pinned goes only when it is let go."""
-        entry = self.store.find(target(_PINNED))
+        entry = self.find(_PINNED)
         assert entry is not None or not self.has_pinned
         if entry is not None:
             self.has_pinned = True
@@ -355,7 +365,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def agree(self) -> None:
         """B3: at rest, what lies on the disk is what is stored or put aside, and nothing else."""
-        found = [self.store.find(target(name)) for name in _NAMES]
+        found = [self.find(name) for name in _NAMES]
         kept = [it for it in (self.store.find_kept(target(name)) for name in _NAMES) if it]
         paths = [str(entry.blob.path) for entry in found if entry is not None]
         paths += [str(draft.blob.path) for draft in kept]

@@ -13,6 +13,7 @@ from tests.store.doubles import (
     WhenTold,
     at_once,
     draft_of,
+    find,
     run,
     sha256,
     target,
@@ -58,7 +59,7 @@ class StopTests(StoreTestCase):
         """A reader that is still there reads on; what it held is swept at the next start."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         lease = self.successResultOf(run(entry.open()))
         store.doom(entry)

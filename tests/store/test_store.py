@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.records import read_header
-from tests.store.doubles import (
-    HEAD,
-    StoreTestCase,
-    run,
-    sha256,
-    target,
-)
+from tests.store.doubles import HEAD, StoreTestCase, find, run, sha256, target
 
 
 class EntryTests(StoreTestCase):
@@ -35,21 +29,21 @@ class EntryTests(StoreTestCase):
         store = self.started()
         for name in ("a", "b", "c"):
             self.put(store, name)
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         self.place.clock.advance(1)
         store.touch(entry)
         store.freshen(entry, 77.0)
         self.successResultOf(run(store.stop()))
         store = self.started()
-        found = store.find(target("a"))
+        found = find(store, target("a"))
         assert found is not None
         self.assertEqual((found.checked_at, found.head), (77.0, HEAD))
         self.assertEqual(found.digest, sha256(b"x" * 5000))
         self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
         ledger = self.place.ledger
         order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom, 0.0)
-        names = {e.id: e.target.path for e in map(store.find, map(target, "abc")) if e}
+        names = {e.id: e.target.path for e in (find(store, target(name)) for name in "abc") if e}
         self.assertEqual([names[key] for key in order], ["/b", "/c", "/a"])
         self.assert_agrees()
 
@@ -59,7 +53,8 @@ class EntryTests(StoreTestCase):
         store = self.started()
         for name in ("a", "b"):
             self.put(store, name)
-        entries = [entry for entry in map(store.find, map(target, "ab")) if entry is not None]
+        found = (find(store, target(name)) for name in "ab")
+        entries = [entry for entry in found if entry is not None]
         store.touch(entries[0])
         standing = [self.place.ledger.hotness(entry.id) for entry in entries]
         self.assertGreater(standing[0], standing[1])
@@ -71,7 +66,7 @@ class EntryTests(StoreTestCase):
         """A file says what it is, so that the catalogue can be made anew from the files."""
         store = self.started()
         self.put(store, "a", b"12345")
-        entry = store.find(target("a"))
+        entry = find(store, target("a"))
         assert entry is not None
         record = read_header(entry.blob.path)
         self.assertEqual((record.target, record.head, record.length), (target("a"), HEAD, 5))

@@ -1,0 +1,298 @@
+"""
+The entries that there are: found by target, whether they are in memory or not.
+
+What is resident of every entry is its place in the `Index`. All else lies in the catalogue; it is
+read when it is asked for, and kept while it is used, or was among the last that were. An entry that
+anybody holds is the only one of its file: what one changes, all see.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from sqlite3 import Error as DatabaseError
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from osproxy.model import Target
+from osproxy.repo.kinds import Kind
+from osproxy.store.blobs import Blob, State
+from osproxy.store.catalogue import place_of
+from osproxy.store.entries import Entry
+from osproxy.store.index import Index, key_of
+from osproxy.store.records import read_entries
+
+if TYPE_CHECKING:
+    from osproxy.store.blobs import Shelf
+    from osproxy.store.catalogue import Catalogue, Place
+    from osproxy.store.notes import Notes
+    from osproxy.store.pins import Pins
+    from osproxy.store.records import Record
+    from osproxy.store.removal import Removal
+    from osproxy.store.room import Room
+
+#: Entries that stay in memory though nobody holds them; with their heads some 1.5 KiB each.
+RECENT = 20_000
+
+
+@define(eq=False)
+class _Arrivals:
+    """What is remembered while not all entries are listed yet."""
+
+    # What must not come back: the list that is being read is from before they went.
+    gone: set[int] = field(init=False, factory=set)
+    # Keys of which all that there is has been listed.
+    looked_up: set[int] = field(init=False, factory=set)
+    # Keys of which nothing may come back.
+    forgotten: set[int] = field(init=False, factory=set)
+    # In the order of use: what is listed later was used before.
+    used: dict[int, None] = field(init=False, factory=dict)
+
+
+class Inventory:
+    """
+    Finds entries, and lets go of them.
+
+    :param recent: how many entries stay in memory that nobody holds.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        catalogue: Catalogue,
+        removal: Removal,
+        room: Room,
+        notes: Notes,
+        pins: Pins,
+        *,
+        recent: int = RECENT,
+    ) -> None:
+        self._shelf = shelf
+        self._ledger = shelf.ledger
+        self._catalogue = catalogue
+        self._removal = removal
+        self._room = room
+        self._notes = notes
+        self._pins = pins
+        self._most_recent = recent
+        self._index = Index()
+        self._resident: WeakValueDictionary[int, Entry] = WeakValueDictionary()
+        self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
+        self._recent: OrderedDict[int, Entry] = OrderedDict()
+        self._arrivals: _Arrivals | None = _Arrivals()
+        self._unlisted = 0
+
+    def __len__(self) -> int:
+        """How many entries there are, those included that are not listed yet."""
+        return len(self._index) + self._unlisted
+
+    def __contains__(self, number: int) -> bool:
+        """Whether the file of this number is an entry, as far as they are listed."""
+        return number in self._index
+
+    # Finding.
+
+    async def find(self, target: Target) -> Entry | None:
+        """Look an entry up."""
+        for entry in await self.all_of(target):
+            if entry.target == target:
+                return entry
+        return None
+
+    async def all_of(self, target: Target) -> list[Entry]:
+        """
+        Give what is stored of a target's URL, whatever the variant.
+
+        Where there is nothing, or it is in memory, it is said without waiting.
+        """
+        key = key_of(target)
+        arrivals = self._arrivals
+        if arrivals is not None and key not in arrivals.looked_up:
+            await self._look_up(key)
+        held: dict[int, Entry] = {}
+        while numbers := [number for number in self._index.of(key) if number not in held]:
+            resident = {number: self._resident.get(number) for number in numbers}
+            held.update((number, it) for number, it in resident.items() if it is not None)
+            missing = [number for number, it in resident.items() if it is None]
+            if missing:
+                held.update(await self._fetched(missing))
+        entries = [self._use(held[number]) for number in self._index.of(key)]
+        return [entry for entry in self._only_latest(entries) if entry.target.url == target.url]
+
+    def _only_latest(self, entries: list[Entry]) -> list[Entry]:
+        """Of several for one target, which a damaged catalogue can have, only the last counts."""
+        latest = {entry.target: entry for entry in sorted(entries, key=lambda entry: entry.id)}
+        for entry in entries:
+            if latest[entry.target] is not entry:
+                self.retire(entry.id)
+        return list(latest.values())
+
+    async def _look_up(self, key: int) -> None:
+        """List all of a key now, before its turn comes."""
+        try:
+            records = await self._catalogue.rows_of(key)
+        except DatabaseError as error:
+            self.log.error("entries cannot be looked up yet: {error}", error=error)
+            return
+        for record in records:
+            self.restore(place_of(record))
+            self._admit(record)
+        if self._arrivals is not None:
+            self._arrivals.looked_up.add(key)
+
+    async def _fetched(self, numbers: list[int]) -> dict[int, Entry]:
+        """Read entries, in the catalogue or else in their files; those that cannot be read go."""
+        records: list[Record] = []
+        try:
+            records = await self._catalogue.rows(numbers)
+        except DatabaseError as error:
+            self.log.error("rows of {count} entries: {error}", count=len(numbers), error=error)
+        without = {*numbers} - {record.id for record in records}
+        if without:
+            paths = [self._shelf.directory.entry_path(number) for number in without]
+            records += await self._shelf.in_thread(read_entries, paths)
+        entries = [self._admit(record) for record in records]
+        for number in {*numbers} - {record.id for record in records}:
+            self.log.error("entry {number:x} cannot be read", number=number)
+            self.retire(number)
+        return {entry.id: entry for entry in entries if entry is not None}
+
+    def _admit(self, record: Record) -> Entry | None:
+        """Make an entry of a row, unless it is gone meanwhile, or there already."""
+        if record.id not in self._index:
+            return None
+        known = self._resident.get(record.id)
+        return self._entry_of(record, self.blob(record.id)) if known is None else known
+
+    def blob(self, number: int) -> Blob:
+        """Give the one that stands for a file."""
+        blob = self._blobs.get(number)
+        if blob is None:
+            blob = Blob(number, self._shelf, State.LIVE, published=True)
+            self._blobs[number] = blob
+        return blob
+
+    def _entry_of(self, record: Record, blob: Blob) -> Entry:
+        entry = Entry(
+            target=record.target,
+            kind=record.kind,
+            head=record.head,
+            offset=record.offset,
+            length=record.length,
+            digest=record.digest,
+            stored_at=record.stored_at,
+            checked_at=record.checked_at,
+            generation=record.generation,
+            blob=blob,
+            unreadable=self._unreadable,
+        )
+        self._resident[record.id] = entry
+        return self._use(entry)
+
+    def _use(self, entry: Entry) -> Entry:
+        self._recent[entry.id] = entry
+        self._recent.move_to_end(entry.id)
+        if len(self._recent) > self._most_recent:
+            self._recent.popitem(last=False)
+        return entry
+
+    def _unreadable(self, entry: Entry, error: OSError) -> None:
+        if entry.state is State.LIVE:
+            self.log.error("{target} is lost: {error}", target=entry.target, error=error)
+            self.retire(entry.id)
+
+    # Coming.
+
+    def expect(self, count: int) -> None:
+        """Say how many entries will be listed."""
+        self._unlisted = count
+
+    def restore(self, place: Place) -> bool:
+        """List an entry of an earlier run, unless it is known already, or gone again."""
+        number, key, octets, *_ = place
+        arrivals = self._arrivals
+        if number in self._ledger or (arrivals is not None and number in arrivals.gone):
+            return False
+        self._room.found(octets)
+        self._unlisted = max(0, self._unlisted - 1)
+        if arrivals is not None and key in arrivals.forgotten:
+            # Its file is a leftover for the sweep.
+            arrivals.gone.add(number)
+            self._removal.rows((number,))
+            return False
+        self._adopt(place)
+        self._index.add(number, key)
+        return True
+
+    def _adopt(self, place: Place) -> None:
+        number, _, octets, backend, path, kind, hotness = place
+        if self._pins or kind == Kind.IMAGE.value:
+            target = Target(backend, path)
+            image = self._pins.image(target, Kind(kind))
+            evictable = not self._pins.hold(target)
+            self._ledger.adopt(number, octets, image=image, evictable=evictable, hotness=hotness)
+        else:
+            # So it is with nearly all, and there may be a million.
+            self._ledger.adopt(number, octets, hotness=hotness)
+
+    async def recover(self, record: Record) -> bool:
+        """List an entry that was found by its file, and say whether it is one."""
+        key = key_of(record.target)
+        self.restore(place_of(record))
+        if len(self._index.of(key)) > 1:
+            # Of two for one target the earlier one goes.
+            await self.all_of(record.target)
+        return record.id in self._index
+
+    def complete(self) -> None:
+        """Note that all entries are listed."""
+        arrivals, self._arrivals = self._arrivals, None
+        self._unlisted = 0
+        for number in () if arrivals is None else arrivals.used:
+            if number in self._index:
+                self._ledger.touch(number)
+
+    def show(self, record: Record, blob: Blob) -> Entry:
+        """Take in what was committed."""
+        self._blobs[record.id] = blob
+        self._index.add(record.id, key_of(record.target))
+        self._note_use(record.id)
+        return self._entry_of(record, blob)
+
+    def touch(self, number: int) -> None:
+        """Note that an entry was used."""
+        self._ledger.touch(number)
+        self._note_use(number)
+
+    def _note_use(self, number: int) -> None:
+        if self._arrivals is not None:
+            self._arrivals.used.pop(number, None)
+            self._arrivals.used[number] = None
+
+    # Going.
+
+    def retire(self, number: int, *, row_is_gone: bool = False) -> None:
+        """Take an entry out of sight, if it is not yet; its readers keep it."""
+        if number not in self._index:
+            return
+        self._index.remove(number)
+        self._recent.pop(number, None)
+        self._notes.forget(number)
+        if self._arrivals is not None:
+            self._arrivals.gone.add(number)
+        # The row before the file: the removal keeps this order.
+        if not row_is_gone:
+            self._removal.rows((number,))
+        self.blob(number).doom()
+
+    def forget(self, target: Target) -> None:
+        """Take all out of sight that is stored of a target's URL, listed or not."""
+        key = key_of(target)
+        for number in self._index.of(key):
+            self.retire(number)
+        if self._arrivals is not None:
+            self._arrivals.forgotten.add(key)

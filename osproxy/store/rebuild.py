@@ -1,0 +1,102 @@
+"""
+Making the rows of the catalogue anew from the files, in bites, while the store already serves.
+
+Each file begins with what its row said when it was written. What a later confirmation changed is
+lost, which only makes an entry older than it could be. What is no entry is left to the sweep.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from osproxy.store.ledger import BLOCK, blocks_of
+from osproxy.store.records import read_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.inventory import Inventory
+    from osproxy.store.layout import Directory
+    from osproxy.store.ledger import Ledger
+    from osproxy.threads import InThread
+
+_BITE = 64
+
+
+@define(eq=False)
+class Rebuild:
+    """
+    A pass over the files of which the catalogue may have no row.
+
+    :ivar stopped: set it to end the pass after the bite under way.
+    """
+
+    log = Logger()
+
+    _directory: Directory
+    _ledger: Ledger
+    _catalogue: Catalogue
+    _in_thread: InThread
+    _inventory: Inventory
+    stopped: bool = field(init=False, default=False)
+
+    async def weigh(self) -> int:
+        """Say how many octets the files take that are not known of."""
+        octets = 0
+        folders = self._directory.entries()
+        while (found := await self._next(folders)) is not None:
+            octets += await self._in_thread(_octets_of, self._paths_of(filter(self._lost, found)))
+        return octets
+
+    async def run(self) -> None:
+        """Bring back what can be, and write down in the end that nothing is missing."""
+        count = 0
+        folders = self._directory.entries()
+        while (found := await self._next(folders)) is not None:
+            count += await self._bring_back(self._paths_of(filter(self._wanted, found)))
+        if not self.stopped:
+            await self._catalogue.completed()
+        if count:
+            self.log.info("{count} entries were found by their files", count=count)
+
+    async def _next(self, folders: Iterator[list[int]]) -> list[int] | None:
+        return None if self.stopped else await self._in_thread(next, folders, None)
+
+    def _lost(self, number: int) -> bool:
+        # What was begun in this run, and is no entry yet, is somebody's business.
+        return number < self._directory.first_id and number not in self._ledger
+
+    def _wanted(self, number: int) -> bool:
+        # An entry that is known may have lost its row all the same.
+        return number in self._inventory or self._lost(number)
+
+    def _paths_of(self, found: Iterable[int]) -> list[Path]:
+        return [self._directory.entry_path(number) for number in sorted(found)]
+
+    async def _bring_back(self, paths: list[Path]) -> int:
+        count = 0
+        for start in range(0, len(paths), _BITE):
+            if self.stopped:
+                break
+            records = await self._in_thread(read_entries, paths[start : start + _BITE])
+            # First the row, then the entry: if it is evicted, its row goes after that.
+            await self._catalogue.recover(records)
+            refused = [it.id for it in records if not await self._inventory.recover(it)]
+            if refused:
+                await self._catalogue.drop(refused)
+            count += len(records) - len(refused)
+        return count
+
+
+def _octets_of(paths: list[Path]) -> int:
+    octets = 0
+    for path in paths:
+        with suppress(OSError):
+            octets += blocks_of(path.lstat().st_size) * BLOCK
+    return octets

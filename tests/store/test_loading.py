@@ -1,0 +1,186 @@
+"""Tests of `osproxy.store.loading`: entries that are asked for before they are listed."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from osproxy.repo.kinds import Kind
+from osproxy.store.ledger import CacheFull
+from tests.store.doubles import (
+    HEAD,
+    MIB,
+    Failing,
+    StoreTestCase,
+    WhenTold,
+    at_once,
+    draft_of,
+    find,
+    run,
+    sha256,
+    target,
+)
+
+if TYPE_CHECKING:
+    from osproxy.store.store import Store
+
+
+class LoadingTests(StoreTestCase):
+    """A store serves before it knows all that it has."""
+
+    def stored(self, *names: str) -> None:
+        """Have an earlier run leave entries."""
+        store = self.started()
+        for name in names:
+            self.put(store, name, name.encode())
+        self.successResultOf(run(store.stop()))
+
+    def starting(self) -> tuple[Store, WhenTold]:
+        """Start a store that has not listed anything yet."""
+        self.place.in_thread = threads = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        # A look at the free space.
+        threads.run()
+        self.successResultOf(starting)
+        return store, threads
+
+    def finished(self, store: Store, threads: WhenTold) -> None:
+        """Let it list all, and look whether nothing was mixed up."""
+        threads.run_all()
+        self.place.in_thread = at_once
+        self.assert_agrees()
+        self.assertEqual(len(self.place.files()), store.entries)
+
+    def test_found_before_it_is_listed(self) -> None:
+        """An entry is found, read and let go of before its turn, and counted once."""
+        self.stored("a", "b", "c")
+        store, threads = self.starting()
+        self.assertEqual(store.entries, 3)
+        entry = find(store, target("a"))
+        assert entry is not None
+        opening = run(entry.open())
+        threads.waiting.rotate(1)
+        threads.run()
+        lease = self.successResultOf(opening)
+        self.assertEqual(self.read(lease), b"a")
+        lease.close()
+        other = find(store, target("b"))
+        assert other is not None
+        store.doom(other)
+        self.assertIsNone(find(store, target("missing")))
+        self.finished(store, threads)
+        self.assertEqual(store.entries, 2)
+        self.assertIs(find(store, target("a")), entry)
+        self.assertIsNone(find(store, target("b")))
+
+    def test_replaced_before_it_is_listed(self) -> None:
+        """What is stored anew before its turn is what stays."""
+        self.stored("a", "b")
+        store, threads = self.starting()
+        drafting = run(draft_of(store, "a", b"new"))
+        threads.run_all()
+        draft = self.successResultOf(drafting)
+        commit = run(store.commit([(draft, sha256(b"new"))], 1.0))
+        self.finished(store, threads)
+        self.successResultOf(commit)
+        self.assertEqual(self.body_of(store, "a"), b"new")
+        self.assertEqual(store.entries, 2)
+
+    def test_forgotten_before_it_is_listed(self) -> None:
+        """What is taken out of sight does not come back when its turn comes, nor later."""
+        self.stored("a", "b")
+        store, threads = self.starting()
+        store.doom_all(target("a"))
+        self.finished(store, threads)
+        for _ in range(2):
+            self.assertIsNone(find(store, target("a")))
+            self.assertEqual((store.entries, len(self.place.files())), (1, 1))
+            self.successResultOf(run(store.stop()))
+            store = self.started()
+
+    def test_takes_its_space(self) -> None:
+        """B6: what is not listed yet takes its space, and is not evicted for lack of more."""
+        self.place.cache_size = 2 * MIB
+        store = self.started()
+        for number in range(3):
+            self.put(store, f"n{number}", bytes(400_000))
+        used = self.place.ledger.used
+        self.successResultOf(run(store.stop()))
+        store, threads = self.starting()
+        self.assertEqual(self.place.ledger.used, used)
+        begun = run(store.begin(target("new"), HEAD, MIB, kind=Kind.PACKAGE))
+        self.failureResultOf(begun, CacheFull)
+        self.finished(store, threads)
+        self.assertEqual(self.place.ledger.used, used)
+        self.put(store, "new", bytes(MIB))
+
+    def test_order_of_use(self) -> None:
+        """What is used before it is listed is not taken for what was used least recently."""
+        self.place.cache_size = 2 * MIB
+        store = self.started()
+        for number in range(3):
+            self.put(store, f"n{number}", bytes(400_000))
+        self.successResultOf(run(store.stop()))
+        store, threads = self.starting()
+        entry = find(store, target("n0"))
+        assert entry is not None
+        store.touch(entry)
+        self.finished(store, threads)
+        self.put(store, "new", bytes(600_000))
+        names = ("n0", "n1", "n2", "new")
+        there = [name for name in names if find(store, target(name)) is not None]
+        self.assertEqual(there, ["n0", "n2", "new"])
+
+    def test_stopped_while_it_lists(self) -> None:
+        """A stop in the middle leaves everything for the next start."""
+        self.stored("a", "b")
+        for turns in range(4):
+            store, threads = self.starting()
+            threads.run(min(turns, len(threads.waiting)))
+            stopping = run(store.stop())
+            threads.run_all()
+            self.successResultOf(stopping)
+            self.assertEqual(self.place.descriptors(), [])
+            self.place.in_thread = at_once
+        self.assertEqual(self.body_of(self.started(), "b"), b"b")
+
+    def test_not_looked_up(self) -> None:
+        """What cannot be looked up yet is a miss, and found once it is listed."""
+        self.stored("a")
+        store, threads = self.starting()
+        self.place.in_database = Failing({"_rows": sqlite3.OperationalError("disk")})
+        self.assertIsNone(find(store, target("a")))
+        self.place.in_database = at_once
+        self.finished(store, threads)
+        self.assertEqual(self.body_of(store, "a"), b"a")
+
+    def test_damage_shows_while_it_lists(self) -> None:
+        """Damage that shows only when all is read costs nothing that is stored."""
+        self.stored(*(f"n{number}" for number in range(300)))
+        path = self.place.directory.catalogue
+        octets = bytearray(path.read_bytes())
+        # Pages of rows begin with 13.
+        for start in range(len(octets) // 2, len(octets), 4096):
+            if octets[start] == 13:
+                octets[start : start + 4096] = b"\xff" * 4096
+        path.write_bytes(octets)
+        store, threads = self.starting()
+        self.assertFalse(self.place.catalogue.incomplete)
+        # It will be known and without a row.
+        early = find(store, target("n0"))
+        assert early is not None
+        while not self.place.catalogue.incomplete:
+            threads.run()
+        threads.run_all()
+        self.place.in_thread = at_once
+        self.assertIs(early, find(store, target("n0")))
+        for _ in range(2):
+            self.assertEqual(store.entries, 300)
+            for number in range(300):
+                name = f"n{number}"
+                self.assertEqual(self.body_of(store, name), name.encode())
+            self.assertFalse(self.place.catalogue.incomplete)
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+            store = self.started()
