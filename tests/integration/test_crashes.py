@@ -126,10 +126,10 @@ class CrashTests(IntegrationCase):
         }
         nginx = self.file_server()
         server = self.osproxy(nginx.url)
-        for target in digests:
-            server.fetch(target)
+        for target, digest in digests.items():
+            self.assert_whole(server.fetch(target), digest)
         server.settle()
-        self.assertEqual(server.status().entries, len(digests))
+        self.assertEqual(server.status().entries, len(digests), server.said())
         self.assertEqual(server.stop(), 0)
         catalogue = server.store / "catalogue.sqlite"
         octets = bytearray(catalogue.read_bytes())
