@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
 from osproxy.config.settings import load
+from osproxy.tools.simulate import command_line
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text()
@@ -32,6 +33,9 @@ NOT_AN_OPTION = {"OSPROXY_CI"}
 
 # Full of the options of other programs; `tests/test_packaging.py` has what they say of osproxy.
 RECIPES = {"Containerfile", "osproxy.spec"}
+
+# Options of osproxy-simulate.
+SIMULATOR = set(re.findall(r"--([a-z-]+)", command_line().format_help()))
 
 
 def rows(text: str, name: str) -> dict[str, str]:
@@ -79,7 +83,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_mentioned(self) -> None:
         """Wherever an option or its variable is mentioned, it exists."""
-        names = {option.name for option in OPTIONS} | NOT_OURS
+        names = {option.name for option in OPTIONS} | NOT_OURS | SIMULATOR
         variables = {option.variable for option in OPTIONS} | NOT_AN_OPTION
         wrong = []
         for path in TOLD:
@@ -140,6 +144,13 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(typed("sed -i.bak"), expected)
         self.assertEqual(typed("for old in"), repositories)
         self.assertEqual(len(list(directory.iterdir())), len(repositories))
+
+    def test_simulator(self) -> None:
+        """What is to be typed to size a cache is understood."""
+        command = block(".venv/bin/osproxy-simulate").split()[1:]
+        options = command_line().parse_args(command)
+        self.assertEqual(len(options.sizes), 3)
+        self.assertEqual(options.files, command[-1:])
 
     def test_backends(self) -> None:
         """The examples of backends can be put into the file of settings."""

@@ -75,23 +75,27 @@ class Eviction:
 
     def insert(self, key: int, octets: int, *, image: bool) -> None:
         """Enter a new file."""
-        for order in self._orders(image=image):
-            order.insert(key, octets)
+        self._files.insert(key, octets)
+        if image:
+            self._images.insert(key, octets)
 
     def restore(self, key: int, octets: int, hotness: int, *, image: bool) -> None:
         """Enter a file as it was before a restart; those that were used last come last."""
-        for order in self._orders(image=image):
-            order.restore(key, octets, hotness)
+        self._files.restore(key, octets, hotness)
+        if image:
+            self._images.restore(key, octets, hotness)
 
     def hit(self, key: int, *, image: bool) -> None:
         """Note a use."""
-        for order in self._orders(image=image):
-            order.hit(key)
+        self._files.hit(key)
+        if image:
+            self._images.hit(key)
 
     def remove(self, key: int, *, image: bool) -> None:
         """Forget a file."""
-        for order in self._orders(image=image):
-            order.remove(key)
+        self._files.remove(key)
+        if image:
+            self._images.remove(key)
         self._superseded.discard(key)
 
     def hotness(self, key: int) -> int:
@@ -114,6 +118,3 @@ class Eviction:
     def images(self) -> Iterator[int]:
         """Name images, the next to go first."""
         return self._images.victims()
-
-    def _orders(self, *, image: bool) -> tuple[Policy, ...]:
-        return (self._files, self._images) if image else (self._files,)
