@@ -18,7 +18,6 @@ from osproxy.http.fields import end_to_end, first, format_date, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
-from osproxy.upstream.origin import Unreachable
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -65,18 +64,9 @@ class Travelling:
         return await self._ask(self.asked.method, self._travelling(), self.asked.body)
 
     async def _ask(self, method: str, fields: Fields, body: PassingBody | None) -> Reply:
-        reply = await self.upstream.ask(
+        return await self.upstream.ask(
             self.url, method=method, fields=fields, body=body, verbatim=True
         )
-        if (reply.status == 206 and first(fields, "range") is None) or (
-            reply.status == 304 and not any(name.lower().startswith("if-") for name, _ in fields)
-        ):
-            # RFC 9110 sections 15.3.7 and 15.4.5: whoever took it for an answer would take a part
-            # for the whole, or what it does not have for right.
-            reply.abandon()
-            text = f"{reply.host} answers {reply.status}, which was not asked for"
-            raise Unreachable(reply.host, "protocol", text)
-        return reply
 
     def _travelling(self) -> Fields:
         asked = self.asked

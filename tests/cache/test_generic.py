@@ -515,17 +515,6 @@ class StoringTests(GenericCase):
                 self.assertNotIn(b"secret", path.read_bytes())
         self.bench.start()
 
-    def test_not_what_was_asked(self) -> None:
-        """A part that nobody wants, and a 304 to no condition, are errors of the origin's."""
-        part = ("Content-Range", "bytes 0-2/9")
-        for status, *fields in ((206, HOUR, part), (304, ("ETag", '"1"'))):
-            for method in ("GET", "POST"):
-                with self.subTest(status=status, method=method):
-                    asking = self.ask(method=method)
-                    self.origin.next().answer(told := self.told(b"", *fields, status=status))
-                    self.assertEqual(self.status_of(self.successResultOf(asking)), 502)
-                    self.assertTrue(told.abandoned)
-
     def test_ranges(self) -> None:
         """A part of what is not stored is cut from the whole, which is fetched for all."""
         asking = self.ask("/x", ("Range", "bytes=1-2"), ("If-None-Match", '"z"'))
