@@ -663,6 +663,27 @@ class FieldTests(GenericCase):
                 close(answer)
 
 
+class PersonalTests(GenericCase):
+    """What is said to one with a cookie is not written into what others get."""
+
+    def test_not_taken_over(self) -> None:
+        """Neither a 304 nor a HEAD brings a field that is not there, if it says nothing more."""
+        tag, mine, cookie = ("ETag", '"1"'), ("X-User", "a"), ("Cookie", "a")
+        self.kept(tag, ("Last-Modified", "Thu, 01 Jan 1970 01:00:00 GMT"))
+        for method, told in (
+            ("GET", self.told(b"", tag, mine, status=304)),
+            ("HEAD", Told(200, (tag, mine, ("Content-Length", "3")), 3)),
+        ):
+            self.bench.advance(3600 * 24)
+            asking = self.ask("/x", cookie, ("Cache-Control", "no-cache"), method=method)
+            self.origin.next().answer(told)
+            close(self.successResultOf(asking))
+            entry = self.bench.store.find(Target("/api", "/x"))
+            assert entry is not None
+            self.assertIsNone(first(entry.head.fields, "x-user"))
+            self.assertGreater(entry.head.date, self.bench.place.clock.seconds() - 3600 * 25)
+
+
 class HeadTests(GenericCase):
     """HEAD is answered from what is stored, or passed on."""
 
