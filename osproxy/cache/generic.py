@@ -187,7 +187,7 @@ class Generic:
         elif fill.state is not FillState.FAILED:
             self._resting.forget(target)
         if fill.confirmed and entry is not None and reply is not None:
-            head = renewed(entry.head, reply)
+            head = renewed(source.asked.fields, entry.head, reply)
             self._store.freshen(entry, now, head)
             if not may_store(head.status, source.asked.fields, head.fields):
                 self._store.doom(entry)
@@ -314,7 +314,7 @@ class Generic:
         """Pass HEAD on, and learn from the answer about what is stored."""
         reply = await source.as_asked()
         if reply.status == 200 and entry.head.status == 200:
-            head = looked_at(entry.head, entry.length, reply)
+            head = looked_at(source.asked.fields, entry.head, entry.length, reply)
             if head is None or not may_store(200, source.asked.fields, head.fields):
                 self._store.doom(entry)
             else:

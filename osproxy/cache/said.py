@@ -14,11 +14,10 @@ from attrs import evolve, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
-from osproxy.http.fields import end_to_end, first, format_date, without
+from osproxy.http.fields import end_to_end, first, format_date, only, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
-from osproxy.upstream.origin import Unreachable
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -65,18 +64,9 @@ class Travelling:
         return await self._ask(self.asked.method, self._travelling(), self.asked.body)
 
     async def _ask(self, method: str, fields: Fields, body: PassingBody | None) -> Reply:
-        reply = await self.upstream.ask(
+        return await self.upstream.ask(
             self.url, method=method, fields=fields, body=body, verbatim=True
         )
-        if (reply.status == 206 and first(fields, "range") is None) or (
-            reply.status == 304 and not any(name.lower().startswith("if-") for name, _ in fields)
-        ):
-            # RFC 9110 sections 15.3.7 and 15.4.5: whoever took it for an answer would take a part
-            # for the whole, or what it does not have for right.
-            reply.abandon()
-            text = f"{reply.host} answers {reply.status}, which was not asked for"
-            raise Unreachable(reply.host, "protocol", text)
-        return reply
 
     def _travelling(self) -> Fields:
         asked = self.asked
@@ -136,12 +126,14 @@ class AsSaid:
 
     def goes_with(self, head: Head, reply: Reply) -> bool:
         """See `osproxy.cache.heads.Rule`; it must be for the same requests, too."""
-        variants = {variant_of(self.request, it.fields) for it in (head, renewed(head, reply))}
+        variants = {
+            variant_of(self.request, it.fields) for it in (head, renewed(self.request, head, reply))
+        }
         return len(variants) == 1 and self._stores(200, reply.fields)
 
     def updated(self, head: Head, reply: Reply, now: float) -> Head:
         """See `osproxy.cache.heads.Rule`."""
-        return renewed(head, reply)
+        return renewed(self.request, head, reply)
 
 
 def variant_of(request: Fields, fields: Fields) -> str:
@@ -158,23 +150,32 @@ def stored_of(head: Head) -> Stored:
     return Stored(head.status, head.fields, head.date)
 
 
-def renewed(head: Head, reply: Reply) -> Head:
+def renewed(request: Fields, head: Head, reply: Reply) -> Head:
     """
     Bring a stored head up to date (RFC 9111 sections 3.2 and 3.4).
 
     :param reply: a 304 that confirms it, or one that has the rest of the body.
     """
-    return _updated(head, storing.updated(_with_tag(head), reply.fields), _born(reply))
+    return _updated(
+        head, storing.updated(_with_tag(head), _news(request, reply.fields)), _born(reply)
+    )
 
 
-def looked_at(head: Head, length: int, reply: Reply) -> Head | None:
+def looked_at(request: Fields, head: Head, length: int, reply: Reply) -> Head | None:
     """
     Bring a stored head up to date with the answer to a HEAD (RFC 9111 section 4.3.5).
 
     None where it says that what is stored is not right any more.
     """
-    fields = storing.after_head(_with_tag(head), length, reply.fields)
+    fields = storing.after_head(_with_tag(head), length, _news(request, reply.fields))
     return None if fields is None else _updated(head, fields, _born(reply))
+
+
+def _news(request: Fields, fields: Fields) -> Fields:
+    """Leave out what may be meant for one client alone; what is compared stays."""
+    if storing.may_be_personal(request, fields):
+        return only(fields, "date", "etag", "last-modified", "content-length")
+    return fields
 
 
 def _with_tag(head: Head) -> Fields:

@@ -86,6 +86,19 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
     return Outcome.NOT_MODIFIED if unchanged else Outcome.PROCEED
 
 
+def answers(status: int, asked: Fields) -> bool:
+    """
+    Say whether this may be the status of a response to a request with these fields.
+
+    Not a 206 to one that wants no part, nor a 304 to one that has nothing to compare (RFC 9110
+    sections 15.3.7 and 15.4.5): whoever took it for an answer would take a part for the whole, or
+    have nothing.
+    """
+    if status == 206:
+        return bool(every(asked, "range"))
+    return status != 304 or any(name.lower().startswith("if-") for name, _ in asked)
+
+
 def applicable_range(fields: Fields, validators: Validators) -> str | None:
     """
     Give the Range of a GET that is to be heeded: step 5 of RFC 9110 section 13.2.2.

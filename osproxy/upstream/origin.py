@@ -28,6 +28,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
+from osproxy.http.conditions import answers
 from osproxy.http.fields import every, without
 from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
@@ -130,7 +131,7 @@ class Upstream:
             )
 
         try:
-            return await self._reply(ask, url, 0, verbatim=True)
+            return await self._reply(ask, url, fields, 0, verbatim=True)
         finally:
             if upload is not None:
                 upload.stopProducing()
@@ -152,10 +153,16 @@ class Upstream:
             exact: IResponse = response.original
             return exact
 
-        return await self._reply(ask, url, hops, verbatim=False)
+        return await self._reply(ask, url, fields, hops, verbatim=False)
 
     async def _reply(
-        self, ask: Callable[[], Awaitable[IResponse]], url: str, hops: int, *, verbatim: bool
+        self,
+        ask: Callable[[], Awaitable[IResponse]],
+        url: str,
+        fields: Fields,
+        hops: int,
+        *,
+        verbatim: bool,
     ) -> Reply:
         host = urlsplit(url).netloc.rpartition("@")[2]
         requested_at = self._reactor.seconds()
@@ -167,7 +174,7 @@ class Upstream:
             raise
         except Exception as error:
             raise _named(host, error) from error
-        return Reply(
+        reply = Reply(
             response,
             url=url,
             host=host,
@@ -178,6 +185,11 @@ class Upstream:
             stall_timeout=self._stall_timeout,
             metrics=self._metrics,
         )
+        if not answers(reply.status, fields):
+            reply.abandon()
+            text = f"{host} answers {reply.status}, which was not asked for"
+            raise Unreachable(host, "protocol", text)
+        return reply
 
 
 @implementer(IAgent)

@@ -516,17 +516,6 @@ class StoringTests(GenericCase):
                 self.assertNotIn(b"secret", path.read_bytes())
         self.bench.start()
 
-    def test_not_what_was_asked(self) -> None:
-        """A part that nobody wants, and a 304 to no condition, are errors of the origin's."""
-        part = ("Content-Range", "bytes 0-2/9")
-        for status, *fields in ((206, HOUR, part), (304, ("ETag", '"1"'))):
-            for method in ("GET", "POST"):
-                with self.subTest(status=status, method=method):
-                    asking = self.ask(method=method)
-                    self.origin.next().answer(told := self.told(b"", *fields, status=status))
-                    self.assertEqual(self.status_of(self.successResultOf(asking)), 502)
-                    self.assertTrue(told.abandoned)
-
     def test_ranges(self) -> None:
         """A part of what is not stored is cut from the whole, which is fetched for all."""
         asking = self.ask("/x", ("Range", "bytes=1-2"), ("If-None-Match", '"z"'))
@@ -673,6 +662,27 @@ class FieldTests(GenericCase):
                 assert isinstance(answer.content, Relayed)
                 self.assertEqual(first(answer.content.fields, "location"), expected)
                 close(answer)
+
+
+class PersonalTests(GenericCase):
+    """What is said to one with a cookie is not written into what others get."""
+
+    def test_not_taken_over(self) -> None:
+        """Neither a 304 nor a HEAD brings a field that is not there, if it says nothing more."""
+        tag, mine, cookie = ("ETag", '"1"'), ("X-User", "a"), ("Cookie", "a")
+        self.kept(tag, ("Last-Modified", "Thu, 01 Jan 1970 01:00:00 GMT"))
+        for method, told in (
+            ("GET", self.told(b"", tag, mine, status=304)),
+            ("HEAD", Told(200, (tag, mine, ("Content-Length", "3")), 3)),
+        ):
+            self.bench.advance(3600 * 24)
+            asking = self.ask("/x", cookie, ("Cache-Control", "no-cache"), method=method)
+            self.origin.next().answer(told)
+            close(self.successResultOf(asking))
+            entry = self.bench.store.find(Target("/api", "/x"))
+            assert entry is not None
+            self.assertIsNone(first(entry.head.fields, "x-user"))
+            self.assertGreater(entry.head.date, self.bench.place.clock.seconds() - 3600 * 25)
 
 
 class HeadTests(GenericCase):

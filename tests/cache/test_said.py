@@ -145,18 +145,18 @@ class UpdateTests(SynchronousTestCase):
     def test_renewed(self) -> None:
         """A 304 brings new fields and a new date; the status stays."""
         date = ("Date", "Thu, 01 Jan 1970 00:03:20 GMT")
-        head = renewed(STORED, reply(304, TAG, date, ("X-Said", "after")))
+        head = renewed((), STORED, reply(304, TAG, date, ("X-Said", "after")))
         self.assertEqual((head.status, head.etag, head.date), (200, '"1"', 200.0))
         self.assertEqual(set(head.fields), {date, HOUR, ("X-Said", "after")})
         self.assertEqual(stored_of(head).lifetime, 3600)
 
     def test_looked_at(self) -> None:
         """The answer to HEAD brings the same, or shows that what is stored is out of date."""
-        head = looked_at(STORED, 3, reply(200, TAG, ("Content-Length", "3")))
+        head = looked_at((), STORED, 3, reply(200, TAG, ("Content-Length", "3")))
         assert head is not None
         self.assertEqual(head.etag, '"1"')
         for fields in ((OTHER_TAG,), (TAG, ("Content-Length", "4"))):
-            self.assertIsNone(looked_at(STORED, 3, reply(200, *fields)))
+            self.assertIsNone(looked_at((), STORED, 3, reply(200, *fields)))
 
 
 class PlaceTests(SynchronousTestCase):

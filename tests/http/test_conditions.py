@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.http.conditions import Outcome, Validators, applicable_range, evaluate
+from osproxy.http.conditions import (
+    Outcome,
+    Validators,
+    answers,
+    applicable_range,
+    evaluate,
+)
 from osproxy.http.fields import format_date
 
 MODIFIED = 1_000_000_000.0
@@ -142,6 +148,26 @@ class EvaluateTests(SynchronousTestCase):
         """A list of a hundred thousand tags is read in one go, closed or not."""
         for value in ('"x",' * 100_000, "x," * 100_000, 'W/"' * 100_000, 'W/"x' * 100_000):
             self.assertIs(evaluate((("If-None-Match", value),), OURS), GO)
+
+
+class AnswersTests(SynchronousTestCase):
+    """Some statuses answer only those who asked for them."""
+
+    def test_table(self) -> None:
+        """A part is for who wants a part, and 304 for who has something."""
+        for status, asked, expected in (
+            (200, (), True),
+            (416, (), True),
+            (206, (), False),
+            (206, (("If-Range", '"a"'),), False),
+            (206, (("range", "bytes=0-"),), True),
+            (304, (), False),
+            (304, (("Range", "bytes=0-"),), False),
+            (304, (("IF-NONE-MATCH", '"a"'),), True),
+            (304, (("If-Modified-Since", "x"),), True),
+        ):
+            with self.subTest(status=status, asked=asked):
+                self.assertIs(answers(status, asked), expected)
 
 
 class ApplicableRangeTests(SynchronousTestCase):

@@ -160,9 +160,19 @@ class AskTests(TestCase):
     async def test_not_modified(self) -> None:
         """304 has no body, whatever length it says."""
         origin = Origin(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nETag: a\r\n\r\n")
-        reply = await self.upstream.ask(self.network.serve(origin))
+        asked = (("If-None-Match", "a"),)
+        reply = await self.upstream.ask(self.network.serve(origin), fields=asked)
         self.assertEqual((reply.status, reply.fields), (304, (("ETag", "a"),)))
         self.assertEqual(await reply.read(0), b"")
+
+    async def test_not_asked_for(self) -> None:
+        """A part that nobody wants, and a 304 to no condition, are no answers."""
+        for status in (b"206 Partial Content", b"304 Not Modified"):
+            for verbatim in (False, True):
+                origin = Origin(plain(b"", status=status))
+                asking = self.upstream.ask(self.network.serve(origin), verbatim=verbatim)
+                error = await self.assertFailure(started(asking), Unreachable)
+                self.assertEqual(error.reason, "protocol")
 
     async def test_no_url(self) -> None:
         """What cannot be asked is unreachable."""

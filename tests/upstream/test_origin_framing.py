@@ -239,7 +239,8 @@ class EndTests(FramingTestCase):
                 with self.subTest((method, head, behind)):
                     origin = Origin(head + behind)
                     url = self.network.serve(origin)
-                    reply = await self.upstream.ask(url, method=method)
+                    asked = (("If-None-Match", "a"),)
+                    reply = await self.upstream.ask(url, method=method, fields=asked)
                     self.assertEqual(await reply.read(0), b"")
                     await self.expect_reuse(origin, url, connections)
 
