@@ -19,6 +19,7 @@ from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_from, head_to
+from osproxy.store.schedule import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-SCHEMA = 2
+SCHEMA = 3
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
@@ -40,8 +41,9 @@ CREATE TABLE entries (
     id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
     head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
     stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL,
-    variant TEXT NOT NULL DEFAULT ''
+    variant TEXT NOT NULL DEFAULT '', verified_at REAL NOT NULL DEFAULT 0
 );
+CREATE INDEX entries_by_verification ON entries (verified_at);
 CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
 PRAGMA user_version = {SCHEMA};
 COMMIT;
@@ -49,13 +51,25 @@ COMMIT;
 # What makes of each schema the next one.
 _STEPS = {
     1: "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT ''",
+    # When each was last verified: as it was stored, until the scrub comes by.
+    2: """
+        ALTER TABLE entries ADD COLUMN verified_at REAL NOT NULL DEFAULT 0;
+        UPDATE entries SET verified_at = stored_at;
+        CREATE INDEX entries_by_verification ON entries (verified_at)
+    """,
 }
 _LOAD = """
 SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
     variant
 FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Those of the future are asked for first: they were verified before the clock was set back.
+_LEAST_VERIFIED = """
+SELECT id, offset + length, verified_at FROM entries
+WHERE verified_at {} ? ORDER BY verified_at LIMIT ?
+"""
+_USED = "SELECT coalesce(used, stored_at) FROM entries LEFT JOIN uses USING (id) WHERE id = ?"
 
 
 class Catalogue:
@@ -97,6 +111,18 @@ class Catalogue:
     ) -> None:
         """Write down when entries were used, and when (and how) they were confirmed."""
         await self._in_thread(self._measured, self._note, used, checked)
+
+    async def least_verified(self, now: float, most: int | None = None) -> list[Candidate]:
+        """Name the entries that were not verified for longest, or all, the first before others."""
+        return await self._in_thread(self._least_verified, now, most)
+
+    async def note_verified(self, verified: Mapping[int, float]) -> None:
+        """Write down when entries were verified."""
+        await self._in_thread(self._measured, self._note_verified, verified)
+
+    async def last_used(self, number: int) -> float | None:
+        """Say when an entry was last used, or stored; None where there is no such row."""
+        return await self._in_thread(self._last_used, number)
 
     async def close(self) -> None:
         """Fold the log into the database and close it."""
@@ -152,6 +178,27 @@ class Catalogue:
                     for number, (checked_at, head) in checked.items()
                 ],
             )
+
+    def _least_verified(self, now: float, most: int | None) -> list[Candidate]:
+        found: list[Candidate] = []
+        for condition in (">", "<="):
+            # SQLite takes a negative limit for none.
+            limit = -1 if most is None else most - len(found)
+            rows = self._database.execute(_LEAST_VERIFIED.format(condition), (now, limit))
+            found += (Candidate(*row) for row in rows)
+        return found
+
+    def _note_verified(self, verified: Mapping[int, float]) -> None:
+        with self._database as transaction:
+            transaction.executemany(
+                "UPDATE entries SET verified_at = ? WHERE id = ?",
+                [(verified_at, number) for number, verified_at in verified.items()],
+            )
+
+    def _last_used(self, number: int) -> float | None:
+        with closing(self._database.execute(_USED, (number,))) as found:
+            row = found.fetchone()
+        return None if row is None else row[0]
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -223,6 +270,7 @@ def _row_of(record: Record) -> tuple[object, ...]:
         record.checked_at,
         record.generation,
         record.target.variant,
+        record.stored_at,
     )
 
 

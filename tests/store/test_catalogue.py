@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Head, Target
@@ -13,7 +16,11 @@ from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record
+from osproxy.store.schedule import Candidate
 from tests.store.doubles import HEAD, at_once, run, target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def record(number: int, name: str = "a") -> Record:
@@ -21,8 +28,8 @@ def record(number: int, name: str = "a") -> Record:
     return Record(number, target(name), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
 
 
-class CatalogueTests(SynchronousTestCase):
-    """The rows of one directory."""
+class CatalogueTestCase(SynchronousTestCase):
+    """A place for a catalogue."""
 
     def setUp(self) -> None:
         """Have a place for a database."""
@@ -40,6 +47,10 @@ class CatalogueTests(SynchronousTestCase):
         with sqlite3.connect(self.path) as connection:
             connection.executescript(statement)
         connection.close()
+
+
+class CatalogueTests(CatalogueTestCase):
+    """The rows of one directory."""
 
     def test_keeps_rows(self) -> None:
         """What was written is read back, the least recently used first."""
@@ -151,6 +162,11 @@ class CatalogueTests(SynchronousTestCase):
         )
         varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
         self.successResultOf(run(catalogue.swap([varied], [])))
+        # Each was verified when it was written.
+        self.assertEqual(
+            self.successResultOf(run(catalogue.least_verified(9.0))),
+            [Candidate(7, 4099, 1.0), Candidate(8, 4099, 1.0)],
+        )
         self.successResultOf(run(catalogue.close()))
         self.assertEqual(self.opened()[1], [found, varied])
 
@@ -158,3 +174,63 @@ class CatalogueTests(SynchronousTestCase):
         """A database that cannot be opened is not taken for damaged."""
         self.path.mkdir()
         self.failureResultOf(run(Catalogue(self.path, at_once).load()), StoreError)
+
+
+class VerificationTests(CatalogueTestCase):
+    """When each entry was last verified, and used."""
+
+    def order(self, catalogue: Catalogue, now: float, most: int | None = None) -> list[int]:
+        """Name the entries in the order in which they are to be verified."""
+        found = self.successResultOf(run(catalogue.least_verified(now, most)))
+        return [candidate.id for candidate in found]
+
+    def stored(self, times: Sequence[float]) -> Catalogue:
+        """Store an entry at each of these times, numbered from 0."""
+        catalogue, _ = self.opened()
+        records = [
+            evolve(record(number, f"n{number}"), stored_at=at) for number, at in enumerate(times)
+        ]
+        self.successResultOf(run(catalogue.swap(records, ())))
+        return catalogue
+
+    def test_stored(self) -> None:
+        """What was just stored was verified just now."""
+        catalogue = self.stored([30.0, 10.0, 20.0])
+        self.assertEqual(self.order(catalogue, 30.0), [1, 2, 0])
+        self.assertEqual(self.order(catalogue, 30.0, 2), [1, 2])
+        (first,) = self.successResultOf(run(catalogue.least_verified(30.0, 1)))
+        self.assertEqual(first, Candidate(1, 4096 + 9, 10.0))
+
+    def test_survives(self) -> None:
+        """What was verified goes to the end, also after a restart; a row that is gone does not."""
+        catalogue = self.stored([1.0, 2.0, 3.0])
+        self.successResultOf(run(catalogue.note_verified({0: 50.0, 9: 50.0})))
+        self.successResultOf(run(catalogue.close()))
+        catalogue, records = self.opened()
+        self.assertEqual(len(records), 3)
+        self.assertEqual(self.order(catalogue, 60.0), [1, 2, 0])
+        self.successResultOf(run(catalogue.drop([1])))
+        self.assertEqual(self.order(catalogue, 60.0), [2, 0])
+
+    def test_last_used(self) -> None:
+        """An entry that nobody has used yet counts as used when it was stored."""
+        catalogue = self.stored([5.0])
+        self.assertEqual(self.successResultOf(run(catalogue.last_used(0))), 5.0)
+        self.successResultOf(run(catalogue.note({0: 8.0}, {})))
+        self.assertEqual(self.successResultOf(run(catalogue.last_used(0))), 8.0)
+        self.assertIsNone(self.successResultOf(run(catalogue.last_used(1))))
+
+    @given(st.lists(st.floats(0, 100), max_size=12), st.floats(0, 100), st.integers(1, 12))
+    @settings(max_examples=20, deadline=None)
+    def test_order(self, times: list[float], now: float, most: int) -> None:
+        """Those of the future come first, then the others, each by its time."""
+        self.path.unlink(missing_ok=True)
+        catalogue = self.stored(times)
+        found = self.successResultOf(run(catalogue.least_verified(now)))
+        self.assertEqual(sorted(one.id for one in found), list(range(len(times))))
+        keys = [(one.verified_at <= now, one.verified_at) for one in found]
+        self.assertEqual(keys, sorted(keys))
+        self.assertEqual(
+            self.successResultOf(run(catalogue.least_verified(now, most))), found[:most]
+        )
+        self.successResultOf(run(catalogue.close()))
