@@ -160,6 +160,10 @@ class Store:
         """Look an entry up; this is no use of it, see `touch`."""
         return self._entries.get(target)
 
+    def entry(self, number: int) -> Entry | None:
+        """Look an entry up by the number of its file."""
+        return self._by_id.get(number)
+
     def variants(self, target: Target) -> tuple[Entry, ...]:
         """Give what is stored of a target that is named without its variant."""
         found = self._variants.get(target)
