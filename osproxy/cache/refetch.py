@@ -1,0 +1,105 @@
+"""
+Fetching again what was lost from the disk while it was in use.
+
+It is done as if a client asked: the same decisions are made, and who else asks meanwhile joins in.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.logger import Logger
+
+from osproxy.model import Asked, BodyBroken, BodyDiverted, Representation, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twisted.python.failure import Failure
+
+    from osproxy.cache.cache import Cache
+    from osproxy.model import Answer, Backend
+    from osproxy.store.entries import Entry
+
+# A disk that loses many files at once must not become a flood upstream.
+_AT_ONCE = 2
+
+
+class Refetch:
+    """Has the cache fetch entries again that it has lost."""
+
+    _log = Logger()
+
+    def __init__(self, cache: Cache, backends: Iterable[Backend]) -> None:
+        self._cache = cache
+        self._backends = {backend.prefix: backend for backend in backends}
+        self._turn = DeferredSemaphore(_AT_ONCE)
+        self._running: set[Deferred[None]] = set()
+        self._stopped = False
+
+    def __call__(self, entry: Entry) -> None:
+        """Have an entry fetched again, soon; its backend may be gone from the settings."""
+        backend = self._backends.get(entry.target.backend)
+        if self._stopped or backend is None:
+            return
+
+        running = Deferred.fromCoroutine(self._fetch(backend, entry))
+        self._running.add(running)
+
+        def over(result: object) -> object:
+            self._running.remove(running)
+            return result
+
+        def failed(failure: Failure) -> None:
+            self._log.failure("fetching {target} again", failure, target=entry.target)
+
+        running.addBoth(over).addErrback(failed)
+
+    def stop(self) -> None:
+        """Fetch nothing any more."""
+        self._stopped = True
+        for running in list(self._running):
+            running.cancel()
+
+    async def _fetch(self, backend: Backend, entry: Entry) -> None:
+        try:
+            await self._turn.acquire()
+        except CancelledError:
+            return
+        try:
+            # One that was cancelled gives its turn to the next.
+            if self._stopped:
+                return
+            answer = await self._cache.obtain(backend, *question_of(backend, entry))
+            # A fill that nobody reads may be given up.
+            await _read_to_the_end(answer)
+        except CancelledError:
+            return
+        finally:
+            self._turn.release()
+
+
+def question_of(backend: Backend, entry: Entry) -> tuple[Target, Asked]:
+    """Put the question that the entry was the answer to."""
+    path, query = entry.target.path, ""
+    if backend.generic:
+        path, _, query = path.partition("?")
+    # What a response varies by is the one thing that is known of those who asked.
+    fields = tuple((name, value) for name, value in entry.head.selecting if value is not None)
+    return Target(backend.prefix, path), Asked(query=query, fields=fields)
+
+
+async def _read_to_the_end(answer: Answer) -> None:
+    body = getattr(answer.content, "body", None)
+    if body is None or isinstance(body, bytes):
+        return
+    try:
+        if isinstance(answer.content, Representation):
+            # What went wrong is known to the fill, and said by it.
+            with suppress(BodyBroken, BodyDiverted):
+                while await body.wait(body.available):
+                    continue
+    finally:
+        body.close()
