@@ -156,8 +156,11 @@ class PageTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """README.rst has a row for each page below ``/-/``."""
-        source = (ROOT / "osproxy" / "web" / "pages" / "own.py").read_text()
-        self.assertEqual(set(rows(README, "/-/[a-z]+")), set(re.findall(r'"(/-/[a-z]+)"', source)))
+        sources = (ROOT / "osproxy" / "web" / "pages").glob("*.py")
+        pages = {
+            page for path in sources for page in re.findall(r'"(/-/[a-z]+)"', path.read_text())
+        }
+        self.assertEqual(set(rows(README, "/-/[a-z]+")), pages)
 
 
 class FileTests(SynchronousTestCase):
@@ -203,6 +206,11 @@ class UnitTests(SynchronousTestCase):
         """The cache directory is made by systemd, for a user that is made with it."""
         self.assertEqual(self.setting("CacheDirectory"), "osproxy")
         self.assertEqual(self.setting("DynamicUser"), "yes")
+
+    def test_control(self) -> None:
+        """So is the directory of the control socket, which is where the sample has it."""
+        self.assertEqual(self.setting("RuntimeDirectory"), "osproxy")
+        self.assertIn('"/run/osproxy/control"', (ROOT / "etc" / "osproxy.toml").read_text())
 
     def test_memory(self) -> None:
         """Memory that is written and executed is not denied, since the TLS library needs it."""

@@ -59,7 +59,7 @@ def cache_directory(
             raise given.wrong(f"{path.parent} is no directory; make it, or give another path")
     try:
         path.mkdir(parents=parents, exist_ok=True)
-        _try_directory(path)
+        try_directory(path)
     except OSError as error:
         raise found.wrong(f"{path} cannot be written to ({error.strerror}); {_INSTEAD}") from None
     return Place(path, str(found))
@@ -82,13 +82,18 @@ def try_file(path: Path) -> None:
     :raises OSError: when it cannot.
     """
     if not path.exists():
-        _try_directory(path.parent)
+        try_directory(path.parent)
     elif not path.is_fifo():
         with path.open("ab"):
             pass
 
 
-def _try_directory(path: Path) -> None:
+def try_directory(path: Path) -> None:
+    """
+    Make sure that files can be made in a directory.
+
+    :raises OSError: when they cannot.
+    """
     # The one sure test: permissions alone do not tell of read-only file systems.
     with tempfile.TemporaryFile(dir=path):
         pass

@@ -7,6 +7,7 @@ has a variable for the same thing, that counts too, after our own.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
@@ -21,6 +22,7 @@ from osproxy.config.values import (
     one_of,
     path,
     share,
+    size,
     size_of_at_least,
     timeout,
     url,
@@ -28,8 +30,12 @@ from osproxy.config.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _T = TypeVar("_T")
+
+# unix(7): sun_path has 108, of which the last ends it.
+_LONGEST_SOCKET = 107
 
 
 @frozen
@@ -84,6 +90,15 @@ def _log_file(text: str) -> str:
     return text if text in ("-", "off") else str(path(text))
 
 
+def _socket(text: str) -> Path | None:
+    if text == "off":
+        return None
+    place = path(text)
+    if len(os.fsencode(place)) > _LONGEST_SOCKET:
+        raise BadValue(f"is too long for a socket; give one of at most {_LONGEST_SOCKET} octets")
+    return place
+
+
 CONFIG = Option("config", path, "file of settings (TOML)")
 BIND_ADDRESS = Option(
     "bind-address",
@@ -131,6 +146,12 @@ CACHE_LARGE_OBJECTS = Option(
     variables=("CACHE_LARGE_OBJECTS",),
     flag=True,
 )
+SCRUB_RATE = Option(
+    "scrub-rate", size, "octets a second to read back, to verify what is kept; 0 is off", "10MB"
+)
+SCRUB_INTERVAL = Option(
+    "scrub-interval", timeout, "how long until what is kept is verified again", "30d"
+)
 MIRROR_CHAIN = Option(
     "mirror-chain",
     url,
@@ -153,6 +174,12 @@ CLIENTS: Option[tuple[Network, ...]] = Option(
 )
 CLIENT_CONNECTIONS = Option(
     "client-connections", count, "connections that one client may have", "512"
+)
+CONTROL_SOCKET = Option(
+    "control-socket",
+    _socket,
+    "Unix socket for what changes something; off is none",
+    otherwise="control in $RUNTIME_DIRECTORY, where that is set",
 )
 CONNECT_TIMEOUT = Option(
     "connect-timeout", timeout, "how long an upstream may take to connect", "10s"
@@ -190,10 +217,13 @@ OPTIONS: tuple[Option[Any], ...] = (
     CACHE_SIZE,
     FREE_SPACE,
     CACHE_LARGE_OBJECTS,
+    SCRUB_RATE,
+    SCRUB_INTERVAL,
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,
     CLIENT_CONNECTIONS,
+    CONTROL_SOCKET,
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
     STALL_TIMEOUT,

@@ -62,7 +62,7 @@ class Order:
     :ivar rate: octets a second at most; None for as fast as can be.
     :ivar found: told of each damaged entry.
     :ivar files: files to verify in all; ``octets`` likewise.
-    :ivar stopped: set it when nobody waits any more.
+    :ivar given_up: whether nobody waits any more.
     """
 
     rate: int | None
@@ -70,7 +70,7 @@ class Order:
     files: int = field(init=False, default=0)
     octets: int = field(init=False, default=0)
     files_done: int = field(init=False, default=0)
-    stopped: bool = field(init=False, default=False)
+    given_up: bool = field(init=False, default=False)
     _octets_of_files: int = field(init=False, default=0)
     _octets_within: int = field(init=False, default=0)
 
@@ -79,14 +79,18 @@ class Order:
         """Octets of those files, and of the one that is being read."""
         return self._octets_of_files + self._octets_within
 
+    def give_up(self) -> None:
+        """Say that nobody waits any more."""
+        self.given_up = True
+
     def expect(self, candidates: list[Candidate]) -> None:
         """Say what there is to verify."""
         self.files = len(candidates)
         self.octets = sum(one.size for one in candidates)
 
     def moved(self, octets: int) -> None:
-        """Say how far the file is read that is being read."""
-        self._octets_within = octets
+        """Say how far the file is read that is being read; a second look brings it no further."""
+        self._octets_within = max(self._octets_within, octets)
 
     def done(self, candidate: Candidate) -> None:
         """Say that a file is done."""
@@ -145,7 +149,7 @@ class Scrub:
         """
         Verify all that is stored now.
 
-        It is not to be cancelled: there is `Order.stopped`.
+        It is not to be cancelled: there is `Order.give_up`.
 
         :raises Busy: when that is under way.
         :raises Stopped: when it is not brought to its end.
@@ -199,7 +203,7 @@ class Scrub:
             order.expect(found)
             for one in found:
                 await self._verify(one, order)
-                if self._given_up(order):
+                if self._is_over(order):
                     raise Stopped
                 order.done(one)
                 if len(self._verified) >= _BATCH:
@@ -208,8 +212,8 @@ class Scrub:
             self._order = None
         await self._write_down()
 
-    def _given_up(self, order: Order | None) -> bool:
-        return self._stopped or (order is not None and order.stopped)
+    def _is_over(self, order: Order | None) -> bool:
+        return self._stopped or (order is not None and order.given_up)
 
     # One entry.
 
@@ -261,7 +265,7 @@ class Scrub:
                 if order is not None:
                     order.moved(position)
                 await self._sleep(pause(octets, self._clock.seconds() - began, self._rate))
-                if self._given_up(order) or entry.state is not State.LIVE:
+                if self._is_over(order) or entry.state is not State.LIVE:
                     raise _Interrupted
         except Damaged as damaged:
             return damaged
