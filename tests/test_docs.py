@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
 from osproxy.config.settings import load
+from osproxy.tools import fsck
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text()
@@ -28,6 +29,10 @@ TOLD = [
 
 # Options of twistd and twist themselves, and the variable of `.ci/run`.
 NOT_OURS = {"help", "log-format"}
+# Those of the commands beside the server.
+COMMANDS = {
+    name.removeprefix("--") for action in fsck.parser()._actions for name in action.option_strings
+}
 NOT_AN_OPTION = {"OSPROXY_CI"}
 
 
@@ -76,7 +81,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_mentioned(self) -> None:
         """Wherever an option or its variable is mentioned, it exists."""
-        names = {option.name for option in OPTIONS} | NOT_OURS
+        names = {option.name for option in OPTIONS} | NOT_OURS | COMMANDS
         variables = {option.variable for option in OPTIONS} | NOT_AN_OPTION
         wrong = []
         for path in TOLD:
@@ -135,6 +140,15 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(typed("sed -i.bak"), expected)
         self.assertEqual(typed("for old in"), repositories)
         self.assertEqual(len(list(directory.iterdir())), len(repositories))
+
+    def test_check(self) -> None:
+        """The commands that check the cache are understood as they stand."""
+        for line in (block("osproxy-fsck --cache-path"), block("osproxy-fsck --control-socket")):
+            name, *arguments = line.split()
+            self.assertIn(
+                name, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+            )
+            fsck.parser().parse_args(arguments)
 
     def test_backend(self) -> None:
         """The example of a backend can be put into the file of settings."""

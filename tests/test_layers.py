@@ -29,6 +29,7 @@ FLOORS = {
     "store": 4,
     "upstream": 4,
     "cache": 5,
+    "tools": 6,
     "web": 6,
     "service": 7,
     "tap": 7,

@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 SCHEMA = 3
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
+_LOG_SUFFIX = "-wal"
 
 _TABLES = f"""
 BEGIN;
@@ -72,6 +73,10 @@ WHERE verified_at {} ? ORDER BY verified_at LIMIT ?
 _USED = "SELECT coalesce(used, stored_at) FROM entries LEFT JOIN uses USING (id) WHERE id = ?"
 
 
+class CatalogueDamaged(Exception):
+    """The database is not one, or not whole; the text says how that shows."""
+
+
 class Catalogue:
     """
     The rows of one cache directory.
@@ -97,6 +102,10 @@ class Catalogue:
         :raises StoreError: when it cannot be opened, though nothing says that it is damaged.
         """
         return await self._in_thread(self._measured, self._load)
+
+    async def renew(self, records: Sequence[Record]) -> None:
+        """Move the database aside, instead of opening it, and begin a new one with these rows."""
+        await self._in_thread(self._measured, self._renew, records)
 
     async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
         """Add rows and delete those that they replace, in one transaction."""
@@ -143,18 +152,23 @@ class Catalogue:
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            self._move_aside(error)
+            self.log.error(
+                "the catalogue is damaged ({error}); it is kept as {aside}, and the cache starts"
+                " empty",
+                error=error,
+                aside=self._move_aside(),
+            )
         self._connection = _opened(self._path)
         return []
 
+    def _renew(self, records: Sequence[Record]) -> None:
+        if self._path.exists():
+            self._move_aside()
+        self._connection = _opened(self._path)
+        self._swap(records, [])
+
     def _rows(self) -> list[Record]:
-        records = []
-        unreadable = []
-        for row in self._database.execute(_LOAD):
-            try:
-                records.append(_record_of(row))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                unreadable.append(row[0])
+        records, unreadable = _read(self._database)
         if unreadable:
             self.log.error("{count} rows of the catalogue are unreadable", count=len(unreadable))
             self._swap((), unreadable)
@@ -211,19 +225,56 @@ class Catalogue:
             raise sqlite3.ProgrammingError("the catalogue is not open")
         return self._connection
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _move_aside(self) -> Path:
         self._close()
         number = 1
         while (aside := self._path.with_name(f"catalogue.damaged-{number}")).exists():
             number += 1
         self._path.rename(aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in (_LOG_SUFFIX, "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self.log.error(
-            "the catalogue is damaged ({error}); it is kept as {aside}, and the cache starts empty",
-            error=error,
-            aside=aside,
-        )
+        return aside
+
+
+def examine(path: Path) -> tuple[list[Record], list[int]]:
+    """
+    Read a database that nobody has open, and change nothing; blocks.
+
+    :returns: its entries, and the numbers of rows that cannot be understood.
+    :raises CatalogueDamaged: when it is not whole.
+    :raises StoreError: when it cannot be opened, or is of another version of osproxy.
+    """
+    # Without a log beside it, it is opened so that none is made.
+    written = path.with_name(path.name + _LOG_SUFFIX).exists()
+    uri = f"{path.absolute().as_uri()}?mode=ro" + ("" if written else "&immutable=1")
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            if found != "ok":
+                raise CatalogueDamaged(" ".join(str(found).split()))
+            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+            if not version:
+                raise CatalogueDamaged("it is empty")
+            if version != SCHEMA:
+                raise StoreError(
+                    f"catalogue {path} has schema {version}, and this osproxy {SCHEMA}: start it"
+                    " once, or take the one that made it"
+                )
+            return _read(connection)
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"catalogue {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise CatalogueDamaged(str(error)) from error
+
+
+def _read(connection: sqlite3.Connection) -> tuple[list[Record], list[int]]:
+    records, unreadable = [], []
+    for row in connection.execute(_LOAD):
+        try:
+            records.append(_record_of(row))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            unreadable.append(row[0])
+    return records, unreadable
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # However long nothing is due: clocks are set, and entries come and go meanwhile.
 _LONGEST_REST = 3600.0
+# Those that are due within a minute are looked for together.
 _SHORTEST_REST = 60.0
 
 
@@ -53,7 +54,7 @@ class Schedule:
     def rest(self, candidates: Sequence[Candidate], now: float) -> float:
         """Say for how many seconds to look no further, when none of these is due."""
         until_due = min((self._wait(one, now) for one in candidates), default=_LONGEST_REST)
-        return min(max(until_due, _SHORTEST_REST), _LONGEST_REST)
+        return min(max(until_due, _SHORTEST_REST), _LONGEST_REST, self.interval)
 
     def _wait(self, candidate: Candidate, now: float) -> float:
         since = now - candidate.verified_at

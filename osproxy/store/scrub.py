@@ -83,10 +83,9 @@ class Order:
         """Say that nobody waits any more."""
         self.given_up = True
 
-    def expect(self, candidates: list[Candidate]) -> None:
-        """Say what there is to verify."""
-        self.files = len(candidates)
-        self.octets = sum(one.size for one in candidates)
+    def expect(self, files: int, octets: int) -> None:
+        """Say how much there is to verify."""
+        self.files, self.octets = files, octets
 
     def moved(self, octets: int) -> None:
         """Say how far the file is read that is being read; a second look brings it no further."""
@@ -200,7 +199,7 @@ class Scrub:
         self._woken.wake()
         try:
             found = await self._catalogue.least_verified(self._clock.seconds())
-            order.expect(found)
+            order.expect(len(found), await self._in_thread(_octets_of, found))
             for one in found:
                 await self._verify(one, order)
                 if self._is_over(order):
@@ -296,6 +295,10 @@ class Scrub:
         verified, self._verified = self._verified, {}
         if verified:
             await self._catalogue.note_verified(verified)
+
+
+def _octets_of(candidates: list[Candidate]) -> int:
+    return sum(one.size for one in candidates)
 
 
 def _step(reading: Generator[int]) -> int | None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
-from osproxy.store.catalogue import Catalogue
+from osproxy.store.catalogue import Catalogue, CatalogueDamaged, examine
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record
 from osproxy.store.schedule import Candidate
@@ -234,3 +234,92 @@ class VerificationTests(CatalogueTestCase):
             self.successResultOf(run(catalogue.least_verified(now, most))), found[:most]
         )
         self.successResultOf(run(catalogue.close()))
+
+
+class ExamineTests(CatalogueTestCase):
+    """A look at a database that nobody has open."""
+
+    def store(self, count: int) -> list[Record]:
+        """Store some rows, and leave the database open, as a crash would."""
+        catalogue, _ = self.opened()
+        self.addCleanup(catalogue._close)
+        rows = [record(number, f"n{number}" + "x" * 500) for number in range(1, count + 1)]
+        self.successResultOf(run(catalogue.swap(rows, ())))
+        self.catalogue = catalogue
+        return rows
+
+    def close(self) -> None:
+        """Close it."""
+        self.successResultOf(run(self.catalogue.close()))
+
+    def content(self) -> dict[str, bytes]:
+        """Read the files of the database, but for the index of its log, which is made anew."""
+        return {
+            path.name: path.read_bytes()
+            for path in self.path.parent.iterdir()
+            if not path.name.endswith("-shm")
+        }
+
+    def test_changes_nothing(self) -> None:
+        """After a clean end and after a crash the rows are read, and the files stay as they are."""
+        rows = self.store(3)
+        for _ in range(2):
+            before = self.content()
+            self.assertEqual(examine(self.path), (rows, []))
+            self.assertEqual(self.content(), before)
+            self.close()
+        self.assertEqual(list(self.content()), ["catalogue.sqlite"])
+
+    def test_unreadable_row(self) -> None:
+        """Rows that cannot be understood are named, and stay."""
+        rows = self.store(3)
+        self.close()
+        self.execute("UPDATE entries SET kind = 'x' WHERE id = 2")
+        self.assertEqual(examine(self.path), ([rows[0], rows[2]], [2]))
+        self.assertEqual(examine(self.path)[1], [2])
+
+    def test_damaged(self) -> None:
+        """What is no database, is empty, or has lost a page, is damaged."""
+        self.store(200)
+        self.close()
+        whole = self.path.read_bytes()
+        middle = len(whole) // 8192 * 4096
+        for content in (
+            b"this is no database at all " * 1000,
+            b"",
+            whole[:middle],
+            whole[:middle] + bytes(4096) + whole[middle + 4096 :],
+        ):
+            self.path.write_bytes(content)
+            damaged = self.assertRaises(CatalogueDamaged, examine, self.path)
+            self.assertEqual(len(str(damaged).splitlines()), 1)
+            self.assertEqual(self.path.read_bytes(), content)
+
+    def test_of_another_version(self) -> None:
+        """One of an earlier or later version is neither damaged nor understood."""
+        self.store(1)
+        self.close()
+        for version in (1, 99):
+            self.execute(f"PRAGMA user_version = {version}")
+            self.assertIn(
+                f"schema {version}", str(self.assertRaises(StoreError, examine, self.path))
+            )
+
+    def test_out_of_reach(self) -> None:
+        """One that cannot be opened is not damaged."""
+        self.path.mkdir()
+        self.assertRaises(StoreError, examine, self.path)
+
+    def test_renew(self) -> None:
+        """A new one takes the place of one that is damaged, or missing; the old one is kept."""
+        for number, content in ((1, b"no database"), (2, b""), (3, None)):
+            if content is None:
+                self.path.unlink()
+            else:
+                self.path.write_bytes(content)
+            catalogue = Catalogue(self.path, at_once)
+            self.successResultOf(run(catalogue.renew([record(number)])))
+            self.successResultOf(run(catalogue.close()))
+            self.assertEqual(examine(self.path), ([record(number)], []))
+            aside = self.path.with_name(f"catalogue.damaged-{number}")
+            self.assertEqual(aside.read_bytes() if aside.exists() else None, content)

@@ -55,6 +55,11 @@ class RestTests(SynchronousTestCase):
             self.assertEqual(SCHEDULE.rest(found, 50 * DAY), rest)
         self.assertEqual(SCHEDULE.rest([], 0.0), 3600.0)
 
+    def test_short_interval(self) -> None:
+        """Where the interval is shorter than that, it is not slept over."""
+        for found in ([], verified(99.0)):
+            self.assertEqual(Schedule(3.0, 1).rest(found, 100.0), 3.0)
+
     @given(candidates, st.floats(0, 90 * DAY))
     def test_in_time(self, found: list[Candidate], now: float) -> None:
         """After a rest nothing is due for more than a minute."""

@@ -251,9 +251,10 @@ class StopTests(ScrubTestCase):
         self.assertEqual(self.place.clock.getDelayedCalls(), [])
 
     def test_within_a_file(self) -> None:
-        """A file of which a part was read is not taken for verified."""
+        """A file of which a part was read is not taken for verified, and no other is begun."""
         store = self.started()
         self.put(store, "a", bytes(3 * MIB))
+        self.put(store, "b")
         self.pass_time(31 * DAY, DAY)
         scrub = self.scrub(store)
         scrub.start()

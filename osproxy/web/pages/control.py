@@ -105,6 +105,7 @@ class Control(Resource):
                 octets_done=order.octets_done,
             )
 
+        self._log.info("everything is to be verified")
         order = Order(rate, found)
         request.notifyFinish().addErrback(lambda _: order.give_up())
         request.setHeader("Content-Type", _LINES)

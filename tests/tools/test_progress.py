@@ -1,0 +1,125 @@
+"""Tests of `osproxy.tools.progress`."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.tools.progress import (
+    Progress,
+    bar_text,
+    count_text,
+    size_text,
+    state_text,
+    time_text,
+)
+
+GIB = 1 << 30
+octets = st.integers(0, 1 << 60)
+
+
+class TextTests(SynchronousTestCase):
+    """Numbers as people read them."""
+
+    def test_sizes(self) -> None:
+        """A size has three digits or so, and a unit."""
+        for number, text in (
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (150 * 1024, "150 KiB"),
+            (4.1 * GIB, "4.1 GiB"),
+            (1 << 60, "1048576.0 TiB"),
+        ):
+            self.assertEqual(size_text(number), text)
+
+    def test_times(self) -> None:
+        """A time has hours where there are any."""
+        for seconds, text in ((0, "0:00"), (65.9, "1:05"), (3599, "59:59"), (36_061, "10:01:01")):
+            self.assertEqual(time_text(seconds), text)
+
+    def test_counts(self) -> None:
+        """One is not several, and neither is none."""
+        self.assertEqual(
+            [count_text(count, "entry", "entries") for count in (0, 1, 2)],
+            ["0 entries", "1 entry", "2 entries"],
+        )
+
+    def test_states(self) -> None:
+        """How far, how fast, how much longer, as far as that can be said."""
+        for done, of, took, text in (
+            (0, GIB, 0, "  0 %  0 B of 1.0 GiB"),
+            (GIB // 4, GIB, 2, " 25 %  256 MiB of 1.0 GiB  128 MiB/s  0:06 left"),
+            (GIB, GIB, 8, "100 %  1.0 GiB of 1.0 GiB  128 MiB/s  0:00 left"),
+            (0, 0, 1, "100 %  0 B of 0 B"),
+        ):
+            self.assertEqual(state_text(done, of, took), text)
+
+    def test_bars(self) -> None:
+        """A bar fills up from the left."""
+        for done, of, full in ((0, 9, 0), (3, 9, 8), (9, 9, 24), (0, 0, 24)):
+            self.assertEqual(bar_text(done, of), f"[{'#' * full}{' ' * (24 - full)}]")
+
+    @given(octets, octets, st.floats(0, 1e9))
+    def test_any(self, done: int, more: int, took: float) -> None:
+        """Whatever the numbers, it is one line with a bar of one width."""
+        self.assertEqual(len(bar_text(done, done + more)), 26)
+        self.assertEqual(len(state_text(done, done + more, took).splitlines()), 1)
+
+
+class ProgressTests(SynchronousTestCase):
+    """What is shown, and when."""
+
+    def progress(self, *, terminal: bool) -> Progress:
+        """Begin."""
+        self.clock, self.out = Clock(), StringIO()
+        return Progress(self.out, self.clock.seconds, terminal)
+
+    def test_terminal(self) -> None:
+        """A bar is drawn over itself, a few times a second, and at the end in any case."""
+        progress = self.progress(terminal=True)
+        for done in range(101):
+            progress.show(done, 100)
+            self.clock.advance(0.01)
+        drawn = self.out.getvalue().split("\r\x1b[K")
+        self.assertEqual(drawn[0], "")
+        shares = [int(text.partition("]")[2].partition("%")[0]) for text in drawn[1:]]
+        self.assertEqual(shares, sorted(shares))
+        self.assertEqual((shares[0], shares[-1]), (0, 100))
+        self.assertTrue(8 <= len(shares) <= 13, shares)
+        self.assertNotIn("\n", self.out.getvalue())
+
+    def test_cleared(self) -> None:
+        """A line of text takes the bar's place; the bar comes back at once."""
+        progress = self.progress(terminal=True)
+        progress.clear()
+        self.assertEqual(self.out.getvalue(), "")
+        progress.show(1, 2)
+        progress.clear()
+        progress.clear()
+        progress.show(1, 2)
+        self.assertEqual(self.out.getvalue().count("\r\x1b[K"), 3)
+        self.assertEqual(self.out.getvalue().count("#]") + self.out.getvalue().count(" ]"), 2)
+
+    def test_elsewhere(self) -> None:
+        """Where there is no terminal, a line is written for each tenth."""
+        progress = self.progress(terminal=False)
+        for done in range(101):
+            progress.show(done, 100)
+            progress.clear()
+            self.clock.advance(1)
+        lines = self.out.getvalue().splitlines()
+        self.assertEqual(len(lines), 10)
+        self.assertEqual(lines[0], "10 %  10 B of 100 B  1 B/s  1:30 left")
+        self.assertNotIn("\x1b", self.out.getvalue())
+
+    def test_nothing_to_do(self) -> None:
+        """Where there is nothing to do, all of it is done."""
+        progress = self.progress(terminal=False)
+        progress.show(0, 0)
+        progress.show(0, 0)
+        self.assertEqual(self.out.getvalue(), "100 %  0 B of 0 B\n")
