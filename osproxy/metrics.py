@@ -21,6 +21,8 @@ class Metrics:
     :ivar upstream_received: octets of bodies received from upstreams.
     :ivar upstream_errors: failed upstream requests, by what failed.
     :ivar evictions: entries removed to make room.
+    :ivar verified: octets read back to see whether they are what was stored.
+    :ivar damaged: entries dropped because they were not.
     :ivar stored: octets that the store accounts for, entries, drafts and files awaiting deletion.
     :ivar entries: entries that can be served.
     """
@@ -47,6 +49,12 @@ class Metrics:
             "osproxy_upstream_errors", "Upstream failures", ("reason",), registry=registry
         )
         self.evictions = Counter("osproxy_evictions", "Entries evicted", registry=registry)
+        self.verified = Counter(
+            "osproxy_verified_bytes", "Stored bytes verified", registry=registry
+        )
+        self.damaged = Counter(
+            "osproxy_damaged_entries", "Entries found damaged and dropped", registry=registry
+        )
         self.stored = Gauge("osproxy_stored_bytes", "Bytes accounted for", registry=registry)
         self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)
         self.connections = Gauge("osproxy_connections", "Client connections", registry=registry)

@@ -201,7 +201,11 @@ class FileBody(Protocol):
         """Octets from the start that may be read now."""
 
     def fileno(self) -> int:
-        """The descriptor to read from, for `os.pread` and `os.sendfile`."""
+        """
+        The descriptor to read from, for `os.pread` and `os.sendfile`; to be asked for each time.
+
+        :raises BodyBroken: when the octets have turned out to be wrong.
+        """
 
     async def wait(self, position: int) -> bool:
         """

@@ -13,13 +13,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from prometheus_client import CollectorRegistry
+from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.python import usage
 
 from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
+from osproxy.cache.refetch import Refetch
 from osproxy.config.given import ConfigError
-from osproxy.config.options import OPTIONS
+from osproxy.config.options import CONTROL_SOCKET, OPTIONS
 from osproxy.config.settings import load
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
@@ -32,6 +34,8 @@ from osproxy.store.kept import boot_id
 from osproxy.store.layout import StoreError, open_directory
 from osproxy.store.ledger import Ledger
 from osproxy.store.pins import Pins
+from osproxy.store.schedule import Schedule
+from osproxy.store.scrub import Scrub
 from osproxy.store.store import Store
 from osproxy.threads import Threads
 from osproxy.upstream.agent import ExactAgent
@@ -41,6 +45,7 @@ from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.connections import Connections
 from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
+from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
@@ -49,7 +54,7 @@ from osproxy.web.site import ClientSite
 from osproxy.web.tls import context_factory, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
     from twisted.internet.defer import Deferred
@@ -64,6 +69,8 @@ if TYPE_CHECKING:
 _DISK_THREADS = 16
 # Seconds for connections upstream to close: over TLS the other side has its say.
 _CLOSE_WITHIN = 5.0
+# Whoever may use the control socket needs no more.
+_CONTROL_CONNECTIONS = 16
 # What a client has just been sent whole may still have to be verified; a disk may take its time.
 _END_WITHIN = 10.0
 
@@ -174,15 +181,17 @@ def assemble(
     metrics = Metrics(CollectorRegistry())
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
+    in_scrub = Threads(reactor, 1, "osproxy-scrub")
     ledger = Ledger(
         settings.cache_size,
         eviction=Eviction(POLICIES[settings.eviction]),
         image_space=settings.image_space.octets,
     )
+    catalogue = Catalogue(directory.catalogue, in_catalogue)
     store = Store(
         directory,
         ledger,
-        Catalogue(directory.catalogue, in_catalogue),
+        catalogue,
         in_thread,
         reactor,
         metrics,
@@ -203,6 +212,11 @@ def assemble(
     fills = Fills(store, in_thread, reactor, metrics)
     generations = Generations(store, in_thread, reactor)
     cache = Cache(store, upstream, fills, generations, reactor, metrics)
+    # Of no other process, be it on the same host: two of us may well be in a row.
+    pseudonym = f"osproxy-{secrets.token_hex(4)}"
+    refetch = Refetch(cache, settings.backends, pseudonym)
+    schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
+    scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
     connections = Connections(settings.client_connections)
     metrics.connections.set_function(lambda: len(connections))
@@ -219,14 +233,13 @@ def assemble(
             connections=len(connections),
         )
 
-    # Of no other process, be it on the same host: two of us may well be in a row.
-    pseudonym = f"osproxy-{secrets.token_hex(4)}"
+    pages = OwnPages(lambda: cache.ready, status, metrics)
     access_log = AccessLog(_writer(open_log(settings.access_log)), reactor)
     root = Root(
         cache,
         Routes(settings.backends),
         settings.clients,
-        OwnPages(lambda: cache.ready, status, metrics),
+        pages,
         Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
@@ -240,33 +253,58 @@ def assemble(
         reactor,
         client_timeout=settings.client_timeout,
     )
+    control = ClientSite(
+        Control(scrub, pages, lambda: cache.ready, reactor),
+        Connections(_CONTROL_CONNECTIONS),
+        reactor,
+    )
     listeners = Listeners(
-        [_listening(reactor, settings, place, site) for place in settings.listeners]
+        [
+            *(_listening(reactor, settings, place, site) for place in settings.listeners),
+            *_controlling(reactor, settings, control),
+        ]
     )
 
+    async def open_store() -> None:
+        await cache.start()
+        scrub.start()
+
     async def drain() -> None:
-        site.drain()
-        await site.when_idle()
+        for one in (site, control):
+            one.drain()
+        for one in (site, control):
+            await one.when_idle()
+
+    def cut() -> None:
+        for one in (site, control):
+            one.cut()
+
+    async def end_fills() -> None:
+        refetch.stop()
+        await cache.stop()
 
     def close_upstream() -> Deferred[None]:
         # Cancelling the close itself would cancel that of each connection, with an error each.
         return detached(agent.close(), store.log)
 
+    threads = (in_thread, in_catalogue, in_scrub)
+
     def end_threads() -> None:
-        in_thread.stop()
-        in_catalogue.stop()
+        for some in threads:
+            some.stop()
 
     return Server(
         reactor,
         listeners,
-        begin=(in_thread.start, in_catalogue.start),
-        open_store=cache.start,
+        begin=tuple(some.start for some in threads),
+        open_store=open_store,
         announcements=_announcements(settings),
         steps=(
             Step("take no further connection", listeners.stopService),
+            Step("end the scrub", scrub.stop, _END_WITHIN),
             Step("let bodies under way finish", drain, settings.drain_timeout),
-            Step("cut the others", site.cut),
-            Step("end fills", cache.stop, _END_WITHIN),
+            Step("cut the others", cut),
+            Step("end fills", end_fills, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
             Step("write the access log", access_log.flush),
@@ -283,6 +321,14 @@ def _listening(reactor: Any, settings: Settings, place: Listener, site: ClientSi
         factory = wrap(site, context, reactor)
     endpoint = endpoint_of(reactor, place.description)
     return Listening(endpoint, factory, f"{place.source}: {place.value}")
+
+
+def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
+    path = settings.control_socket
+    if path is not None:
+        # With a lock beside it: what a crash has left is taken away, and nothing else.
+        endpoint = UNIXServerEndpoint(reactor, str(path), mode=0o600, wantPID=True)
+        yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
 
 
 def _writer(log: TextIO | None) -> Callable[[str], object]:

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
 from osproxy.config.settings import load
+from osproxy.tools import fsck
 from osproxy.tools.simulate import command_line
 
 ROOT = Path(__file__).parent.parent
@@ -34,8 +35,12 @@ NOT_AN_OPTION = {"OSPROXY_CI"}
 # Full of the options of other programs; `tests/test_packaging.py` has what they say of osproxy.
 RECIPES = {"Containerfile", "osproxy.spec"}
 
-# Options of osproxy-simulate.
-SIMULATOR = set(re.findall(r"--([a-z-]+)", command_line().format_help()))
+# Options of the commands beside the server.
+COMMANDS = {
+    option
+    for parser in (command_line(), fsck.parser())
+    for option in re.findall(r"--([a-z-]+)", parser.format_help())
+}
 
 
 def rows(text: str, name: str) -> dict[str, str]:
@@ -83,7 +88,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_mentioned(self) -> None:
         """Wherever an option or its variable is mentioned, it exists."""
-        names = {option.name for option in OPTIONS} | NOT_OURS | SIMULATOR
+        names = {option.name for option in OPTIONS} | NOT_OURS | COMMANDS
         variables = {option.variable for option in OPTIONS} | NOT_AN_OPTION
         wrong = []
         for path in TOLD:
@@ -152,6 +157,15 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(len(options.sizes), 3)
         self.assertEqual(options.files, command[-1:])
 
+    def test_check(self) -> None:
+        """The commands that check the cache are understood as they stand."""
+        for line in (block("osproxy-fsck --cache-path"), block("osproxy-fsck --control-socket")):
+            name, *arguments = line.split()
+            self.assertIn(
+                name, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+            )
+            fsck.parser().parse_args(arguments)
+
     def test_backends(self) -> None:
         """The examples of backends can be put into the file of settings."""
         directory = Path(self.mktemp())
@@ -174,8 +188,11 @@ class PageTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """README.rst has a row for each page below ``/-/``."""
-        source = (ROOT / "osproxy" / "web" / "pages" / "own.py").read_text()
-        self.assertEqual(set(rows(README, "/-/[a-z]+")), set(re.findall(r'"(/-/[a-z]+)"', source)))
+        sources = (ROOT / "osproxy" / "web" / "pages").glob("*.py")
+        pages = {
+            page for path in sources for page in re.findall(r'"(/-/[a-z]+)"', path.read_text())
+        }
+        self.assertEqual(set(rows(README, "/-/[a-z]+")), pages)
 
 
 class FileTests(SynchronousTestCase):
@@ -221,6 +238,11 @@ class UnitTests(SynchronousTestCase):
         """The cache directory is made by systemd, for a user that is made with it."""
         self.assertEqual(self.setting("CacheDirectory"), "osproxy")
         self.assertEqual(self.setting("DynamicUser"), "yes")
+
+    def test_control(self) -> None:
+        """So is the directory of the control socket, which is where the sample has it."""
+        self.assertEqual(self.setting("RuntimeDirectory"), "osproxy")
+        self.assertIn('"/run/osproxy/control"', (ROOT / "etc" / "osproxy.toml").read_text())
 
     def test_memory(self) -> None:
         """Memory that is written and executed is not denied, since the TLS library needs it."""

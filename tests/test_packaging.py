@@ -123,6 +123,11 @@ class SpecTests(SynchronousTestCase):
         there = {path.name for path in (ROOT / "etc").iterdir()}
         self.assertEqual(installed, there - {"Containerfile", "osproxy.spec"})
 
+    def test_commands(self) -> None:
+        """Each command is in the package."""
+        listed = re.findall(r"^%\{_bindir\}/(\S+)$", SPEC, re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(PROJECT["project"]["scripts"]))
+
     def test_units(self) -> None:
         """Each unit is told of to systemd by all four of openSUSE's macros."""
         units = sorted(

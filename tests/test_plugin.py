@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker, ServiceMaker
@@ -63,3 +64,10 @@ class PackagesTests(SynchronousTestCase):
         self.assertEqual(
             set(project["tool"]["setuptools"]["packages"]), there | {"twisted.plugins"}
         )
+
+    def test_scripts(self) -> None:
+        """Each command that is installed is there to be called."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        for place in project["project"]["scripts"].values():
+            module, _, name = place.partition(":")
+            self.assertTrue(callable(getattr(import_module(module), name)), place)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
+import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twisted.internet import reactor as real_reactor  # noqa: TID251
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.logger import globalLogBeginner
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -394,3 +400,73 @@ class RunningTests(TapTestCase):
         await turn()
         await server.stopService()
         await client.ended()
+
+
+class ControlTests(TapTestCase):
+    """The socket over which osproxy is told to do something."""
+
+    def setUp(self) -> None:
+        """Have a directory with a short name: that of a socket is."""
+        super().setUp()
+        folder = tempfile.mkdtemp(prefix="osproxy-")
+        self.addCleanup(shutil.rmtree, folder)
+        self.socket = Path(folder) / "control"
+
+    async def ask(self, target: str, method: str) -> Got:
+        """Ask something over the socket."""
+        endpoint = UNIXClientEndpoint(real_reactor, str(self.socket))
+        client: Client = await connectProtocol(endpoint, Client())
+        client.send(request(target, "Connection: close", method=method))
+        await client.ended()
+        (got,) = responses(bytes(client.data))
+        return got
+
+    async def test_verifies(self) -> None:
+        """Who may use it has everything verified; clients elsewhere have not."""
+        self.origin.files[PACKAGE] = os.urandom(300_000)
+        server = self.start(f"--control-socket={self.socket}")
+        self.assertEqual(stat.S_IMODE(self.socket.stat().st_mode), 0o600)
+        client = await connect(port_of(server.listeners.ports[0]))
+        client.send(request(PACKAGE, "Connection: close"))
+        await client.ended()
+        # The entry is there a little after the last octet.
+        while b"entries: 1\n" not in (await self.ask("/-/status", "GET")).body:
+            await turn()
+        got = await self.ask("/-/scrub", "POST")
+        self.assertEqual(json.loads(got.body.splitlines()[-1]), {"end": "done"})
+        metrics = await self.ask("/-/metrics", "GET")
+        self.assertIn(b"\nosproxy_verified_bytes_total 300000.0\n", metrics.body)
+        client = await connect(port_of(server.listeners.ports[0]))
+        client.send(request("/-/scrub", "Connection: close", method="POST"))
+        await client.ended()
+        self.assertEqual(responses(bytes(client.data))[0].status, 405)
+        await server.stopService()
+        self.assertEqual(list(self.socket.parent.iterdir()), [])
+
+    async def test_left_by_a_crash(self) -> None:
+        """What a crash has left of it is no hindrance."""
+        # No process has this number.
+        self.socket.with_name("control.lock").symlink_to("4194305")
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(self.socket))
+        server = self.start(f"--control-socket={self.socket}")
+        self.assertEqual((await self.ask("/-/healthy", "GET")).status, 200)
+        await server.stopService()
+
+    async def test_off(self) -> None:
+        """Unless it is wanted there is none."""
+        server = self.start()
+        self.assertEqual(len(server.listeners.ports), 1)
+        await server.stopService()
+
+    async def test_in_use(self) -> None:
+        """Where another server has it, that is said in one line."""
+        self.socket.with_name("control.lock").symlink_to(str(os.getppid()))
+        server = self.make(f"--control-socket={self.socket}")
+        with self.assertRaises(SystemExit) as raised:
+            server.privilegedStartService()
+        line = str(raised.exception.code)
+        self.assertEqual(len(line.splitlines()), 1)
+        self.assertIn(f"--control-socket: {self.socket}: cannot listen", line)
+        server.startService()
+        await server.stopService()

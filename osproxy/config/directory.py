@@ -49,20 +49,29 @@ def cache_directory(
     :param home: what the user's entry in the password database says.
     :raises ConfigError: when there is no such directory, or it cannot be written to.
     """
-    if given is None:
-        found, path = _default(environ, home)
-        parents = True
-    else:
-        found, path, parents = given, read_one(CACHE_PATH.parse, given), False
-        # Unlike Path.is_dir this is also False for what may not be looked at.
-        if not os.path.isdir(path.parent):
-            raise given.wrong(f"{path.parent} is no directory; make it, or give another path")
+    found, path = named_directory(given, environ, home)
+    # Unlike Path.is_dir this is also False for what may not be looked at.
+    if given is not None and not os.path.isdir(path.parent):
+        raise given.wrong(f"{path.parent} is no directory; make it, or give another path")
     try:
-        path.mkdir(parents=parents, exist_ok=True)
-        _try_directory(path)
+        path.mkdir(parents=given is None, exist_ok=True)
+        try_directory(path)
     except OSError as error:
         raise found.wrong(f"{path} cannot be written to ({error.strerror}); {_INSTEAD}") from None
     return Place(path, str(found))
+
+
+def named_directory(
+    given: Given | None, environ: Mapping[str, str], home: Callable[[], str | None]
+) -> tuple[Given, Path]:
+    """
+    Say which directory it is, there or not, and who says so.
+
+    :raises ConfigError: when there is no default.
+    """
+    if given is None:
+        return _default(environ, home)
+    return given, read_one(CACHE_PATH.parse, given)
 
 
 def home_of_user(uid: int | None = None) -> str | None:
@@ -82,13 +91,18 @@ def try_file(path: Path) -> None:
     :raises OSError: when it cannot.
     """
     if not path.exists():
-        _try_directory(path.parent)
+        try_directory(path.parent)
     elif not path.is_fifo():
         with path.open("ab"):
             pass
 
 
-def _try_directory(path: Path) -> None:
+def try_directory(path: Path) -> None:
+    """
+    Make sure that files can be made in a directory.
+
+    :raises OSError: when they cannot.
+    """
     # The one sure test: permissions alone do not tell of read-only file systems.
     with tempfile.TemporaryFile(dir=path):
         pass

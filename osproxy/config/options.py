@@ -7,6 +7,7 @@ has a variable for the same thing, that counts too, after our own.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
@@ -31,8 +32,12 @@ from osproxy.http.paths import BadTarget, canonical_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _T = TypeVar("_T")
+
+# unix(7): sun_path has 108, of which the last ends it.
+_LONGEST_SOCKET = 107
 
 
 @frozen
@@ -97,6 +102,15 @@ def _log_file(text: str) -> str:
     return text if text in ("-", "off") else str(path(text))
 
 
+def _socket(text: str) -> Path | None:
+    if text == "off":
+        return None
+    place = path(text)
+    if len(os.fsencode(place)) > _LONGEST_SOCKET:
+        raise BadValue(f"is too long for a socket; give one of at most {_LONGEST_SOCKET} octets")
+    return place
+
+
 CONFIG = Option("config", path, "file of settings (TOML)")
 BIND_ADDRESS = Option(
     "bind-address",
@@ -154,6 +168,12 @@ EVICTION = Option(
 PIN = Option(
     "pin", _pin, "file that is never evicted, or folder with a slash at its end", repeatable=True
 )
+SCRUB_RATE = Option(
+    "scrub-rate", size, "octets a second to read back, to verify what is kept; 0 is off", "10MB"
+)
+SCRUB_INTERVAL = Option(
+    "scrub-interval", timeout, "how long until what is kept is verified again", "30d"
+)
 MIRROR_CHAIN = Option(
     "mirror-chain",
     url,
@@ -182,6 +202,12 @@ CLIENT_BODY_SIZE = Option(
     size,
     "how much a client may send with a request to a generic backend",
     "1GiB",
+)
+CONTROL_SOCKET = Option(
+    "control-socket",
+    _socket,
+    "Unix socket for what changes something; off is none",
+    otherwise="control in $RUNTIME_DIRECTORY, where that is set",
 )
 CONNECT_TIMEOUT = Option(
     "connect-timeout", timeout, "how long an upstream may take to connect", "10s"
@@ -222,11 +248,14 @@ OPTIONS: tuple[Option[Any], ...] = (
     IMAGE_SPACE,
     EVICTION,
     PIN,
+    SCRUB_RATE,
+    SCRUB_INTERVAL,
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,
     CLIENT_CONNECTIONS,
     CLIENT_BODY_SIZE,
+    CONTROL_SOCKET,
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
     STALL_TIMEOUT,

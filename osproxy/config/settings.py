@@ -16,6 +16,7 @@ from attrs import frozen
 from osproxy.config import options
 from osproxy.config.backends import backends_elsewhere, complete, own_backends, warnings_of_keys
 from osproxy.config.certificates import tls_pair, trusted
+from osproxy.config.control import checked_socket
 from osproxy.config.directory import cache_directory, home_of_user, try_file
 from osproxy.config.files import options_in, read_file
 from osproxy.config.given import Given
@@ -51,6 +52,9 @@ class Settings:
     :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
     :ivar connect_timeout: seconds, as the other time-outs.
+    :ivar control_socket: where osproxy is told to do something, None for nowhere.
+    :ivar scrub_rate: octets a second to verify at most; 0 for none.
+    :ivar scrub_interval: seconds until what is kept is verified again.
     :ivar access_log: an absolute path, ``-`` for standard output, or ``off``.
     :ivar log_level: a name of Twisted's.
     :ivar warnings: what the operator ought to know, a line each.
@@ -68,6 +72,9 @@ class Settings:
     clients: tuple[Network, ...]
     client_connections: int
     client_body_size: int
+    control_socket: Path | None
+    scrub_rate: int
+    scrub_interval: float
     upstream_ca: Path | None
     connect_timeout: float
     head_timeout: float
@@ -110,6 +117,9 @@ def load(
         clients=_clients(sources),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
+        control_socket=checked_socket(sources, environ),
+        scrub_rate=sources.value(options.SCRUB_RATE),
+        scrub_interval=sources.value(options.SCRUB_INTERVAL),
         upstream_ca=trusted(sources),
         connect_timeout=sources.value(options.CONNECT_TIMEOUT),
         head_timeout=sources.value(options.HEAD_TIMEOUT),

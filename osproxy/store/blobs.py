@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
+from osproxy.model import BodyBroken
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Blob:
 
     :ivar published: whether it lies among the entries, no longer among the drafts.
     :ivar descriptor: what its readers, and its writer, share.
+    :ivar spoilt: set when its octets turn out to be wrong: then nobody reads on.
     """
 
     id: int
@@ -81,6 +83,7 @@ class Blob:
     state: State = State.DRAFT
     published: bool = False
     descriptor: int | None = field(init=False, default=None)
+    spoilt: bool = field(init=False, default=False)
     _opening: bool = field(init=False, default=False)
     _opened: Waiters = field(init=False, factory=Waiters)
     _trouble: OSError | None = field(init=False, default=None)
@@ -91,8 +94,19 @@ class Blob:
         directory = self._shelf.directory
         return directory.entry_path(self.id) if self.published else directory.draft_path(self.id)
 
+    @property
+    def leased(self) -> bool:
+        """Whether anyone has a hold on it."""
+        return self._shelf.ledger.leased(self.id)
+
     def fileno(self) -> int:
-        """The descriptor; there is one while anyone has a lease."""
+        """
+        The descriptor; there is one while anyone has a lease.
+
+        :raises BodyBroken: when the file is spoilt.
+        """
+        if self.spoilt:
+            raise BodyBroken("the file is damaged")
         if self.descriptor is None:
             raise ValueError(f"file {self.id} is not open")
         return self.descriptor
@@ -116,6 +130,8 @@ class Blob:
             opening = self._shelf.in_thread(opener, self.path)
             opening.addCallbacks(self._open_succeeded, self._open_failed)
         await self.settled()
+        if self.spoilt:
+            raise OSError(errno.EIO, "found damaged meanwhile", str(self.path))
         if self.descriptor is None:
             raise self._trouble or FileNotFoundError(errno.ENOENT, "closed meanwhile")
 

@@ -10,82 +10,57 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from attrs import define, field, frozen
 from twisted.logger import Logger
 
-from osproxy.model import Target
-from osproxy.repo.kinds import Kind
-from osproxy.store.index import key_of, key_of_url
+from osproxy.store.database import (
+    INTO,
+    LOG_SUFFIX,
+    READ,
+    CatalogueDamaged,
+    connected,
+    record_of,
+    row_of,
+)
+from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.ledger import BLOCK
-from osproxy.store.records import Record, head_from, head_to
+from osproxy.store.records import head_to
+from osproxy.store.schedule import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from osproxy.model import Head
+    from osproxy.store.records import Record
     from osproxy.threads import InThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# The log is folded into the database at this many pages, to keep it small.
-_LOG_PAGES = 64
-
-# What each version of the schema adds to the one before; a new database goes through them all.
-_STEPS = (
-    """
-    CREATE TABLE entries (
-        id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-        head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-        stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
-    );
-    CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-    """,
-    "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
-    "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
-    "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
-    # With the size beside it, all of them are summed up without a look at the rows.
-    """
-    ALTER TABLE entries ADD COLUMN key INTEGER NOT NULL DEFAULT 0;
-    UPDATE entries SET key = key_of_url(backend, path);
-    CREATE INDEX entries_by_key ON entries (key, offset, length);
-    """,
-)
-SCHEMA = len(_STEPS)
-# Until it is deleted, there may be files whose rows are lost.
-_REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
-
-_COLUMNS = """
-id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
-key
-"""
-_READ = """
-SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    hotness, variant
-FROM entries LEFT JOIN uses USING (id)
-"""
-_INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EXTENT = f"""
 SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
 FROM entries
 """
-# The order needs what is not in the index: each row is seen, and damage with it.
+# The order needs what is in no index: each row is seen, and damage with it. SQLite would all the
+# same read the rows in the order of an index, which takes far longer where there are many.
 _LIST = """
 SELECT id, key, offset + length, backend, path, kind, hotness
-FROM entries LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
+FROM entries NOT INDEXED LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
+# Those of the future are asked for first: they were verified before the clock was set back.
+_LEAST_VERIFIED = """
+SELECT id, offset + length, verified_at FROM entries
+WHERE verified_at {} ? ORDER BY verified_at LIMIT ?
+"""
+_USED = "SELECT coalesce(used, stored_at) FROM entries LEFT JOIN uses USING (id) WHERE id = ?"
 
 #: An entry as it is listed: number, key, octets of its file, backend, path, kind, hotness.
 Place = tuple[int, int, int, str, str, str, int | None]
-
-
-class Damaged(Exception):
-    """The database is not what was written."""
 
 
 @frozen
@@ -135,9 +110,13 @@ class Catalogue:
         """List all entries as they are now, in another thread, and behind nobody's back."""
         return Listing(self._path, in_thread)
 
-    async def start_anew(self, damage: Damaged) -> None:
+    async def start_anew(self, damage: CatalogueDamaged) -> None:
         """Move the database aside, which was found damaged, as `open` does."""
         await self._in_thread(self._measured, self._start_anew, damage)
+
+    async def renew(self, records: Sequence[Record]) -> None:
+        """Move the database aside, instead of opening it, and begin a new one with these rows."""
+        await self._in_thread(self._measured, self._renew, records)
 
     async def rows(self, ids: Sequence[int]) -> list[Record]:
         """Read the rows of these numbers, but for those that make no sense."""
@@ -171,6 +150,18 @@ class Catalogue:
         """
         await self._in_thread(self._measured, self._note, used, checked)
 
+    async def least_verified(self, now: float, most: int | None = None) -> list[Candidate]:
+        """Name the entries that were not verified for longest, or all, the first before others."""
+        return await self._in_thread(self._least_verified, now, most)
+
+    async def note_verified(self, verified: Mapping[int, float]) -> None:
+        """Write down when entries were verified."""
+        await self._in_thread(self._measured, self._note_verified, verified)
+
+    async def last_used(self, number: int) -> float | None:
+        """Say when an entry was last used, or stored; None where there is no such row."""
+        return await self._in_thread(self._last_used, number)
+
     async def completed(self) -> None:
         """Write down that no rows are missing any more."""
         await self._in_thread(self._measured, self._completed)
@@ -194,31 +185,39 @@ class Catalogue:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
-                self._move_aside(error)
-                return self._opened()
+                return self._start_anew(error)
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
 
     def _opened(self) -> Extent:
-        self._connection = _connected(self._path)
+        self._connection = connected(self._path)
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
         with closing(self._connection.execute(_EXTENT)) as cursor:
             count, blocks, last = cursor.fetchone()
         return Extent(count, blocks * BLOCK, last)
 
-    def _start_anew(self, damage: Damaged) -> None:
-        self._move_aside(damage)
+    def _start_anew(self, damage: Exception) -> Extent:
+        self.log.error(
+            "the catalogue is damaged ({error}); it is kept as {aside}, the files make a new one",
+            error=damage,
+            aside=self._move_aside(),
+        )
+        return self._opened()
+
+    def _renew(self, records: Sequence[Record]) -> None:
+        if self._path.exists():
+            self._move_aside()
         self._opened()
+        self._swap(records, [])
+        self._completed()
 
     def _rows(self, wanted: list[tuple[str, int]]) -> list[Record]:
         records = []
         for column, value in wanted:
-            found = self._database.execute(f"{_READ} WHERE {column} = ?", (value,))
-            for row in found.fetchall():
-                # One that makes no sense is read from its file.
-                with suppress(ValueError, TypeError, KeyError, AttributeError):
-                    records.append(_record_of(row))
+            found = self._database.execute(f"{READ} WHERE {column} = ?", (value,)).fetchall()
+            # One that makes no sense is read from its file.
+            records += [record for row in found if (record := record_of(row)) is not None]
         return records
 
     def _sizes(self, after: int, most: int) -> list[tuple[int, int]]:
@@ -231,7 +230,7 @@ class Catalogue:
     def _recover(self, records: Sequence[Record]) -> None:
         with self._database as transaction:
             transaction.executemany(
-                f"INSERT OR IGNORE {_INTO}", [_row_of(record) for record in records]
+                f"INSERT OR IGNORE {INTO}", [row_of(record) for record in records]
             )
 
     def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
@@ -240,7 +239,7 @@ class Catalogue:
                 transaction.executemany(
                     f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
                 )
-            transaction.executemany(f"INSERT {_INTO}", [_row_of(record) for record in new])
+            transaction.executemany(f"INSERT {INTO}", [row_of(record) for record in new])
 
     def _note(
         self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
@@ -258,6 +257,27 @@ class Catalogue:
                 ],
             )
 
+    def _least_verified(self, now: float, most: int | None) -> list[Candidate]:
+        found: list[Candidate] = []
+        for condition in (">", "<="):
+            # SQLite takes a negative limit for none.
+            limit = -1 if most is None else most - len(found)
+            rows = self._database.execute(_LEAST_VERIFIED.format(condition), (now, limit))
+            found += (Candidate(*row) for row in rows)
+        return found
+
+    def _note_verified(self, verified: Mapping[int, float]) -> None:
+        with self._database as transaction:
+            transaction.executemany(
+                "UPDATE entries SET verified_at = ? WHERE id = ?",
+                [(verified_at, number) for number, verified_at in verified.items()],
+            )
+
+    def _last_used(self, number: int) -> float | None:
+        with closing(self._database.execute(_USED, (number,))) as found:
+            row = found.fetchone()
+        return None if row is None else row[0]
+
     def _completed(self) -> None:
         with self._database as transaction:
             transaction.execute("DELETE FROM unfinished")
@@ -274,19 +294,15 @@ class Catalogue:
             raise sqlite3.ProgrammingError("the catalogue is not open")
         return self._connection
 
-    def _move_aside(self, error: Exception) -> None:
+    def _move_aside(self) -> Path:
         self._close()
         number = 1
         while (aside := self._path.with_name(f"catalogue.damaged-{number}")).exists():
             number += 1
         self._path.rename(aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in (LOG_SUFFIX, "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self.log.error(
-            "the catalogue is damaged ({error}); it is kept as {aside}, the files make a new one",
-            error=error,
-            aside=aside,
-        )
+        return aside
 
 
 @define(eq=False)
@@ -307,7 +323,7 @@ class Listing:
         """
         Give the next ones; none at the end.
 
-        :raises Damaged: when they cannot be read.
+        :raises CatalogueDamaged: when they cannot be read.
         """
         return await self._in_thread(self._next, most)
 
@@ -324,46 +340,11 @@ class Listing:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            raise Damaged(str(error)) from error
+            raise CatalogueDamaged(str(error)) from error
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    # The thread that calls is one at a time, but not always the same one.
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
-        # What is no UTF-8 costs its row, not all.
-        connection.text_factory = _decoded
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
-        with closing(connection.execute("PRAGMA user_version")) as cursor:
-            (version,) = cursor.fetchone()
-        if not 0 <= version <= SCHEMA:
-            raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
-        _migrate(connection, version)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _decoded(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
-
-
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    # One transaction: a crash leaves the old schema or the new one.
-    steps = [*_STEPS[version:], *(() if version else (_REBUILD,))]
-    if steps:
-        connection.executescript(
-            f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
-        )
 
 
 def place_of(record: Record) -> Place:
@@ -371,27 +352,3 @@ def place_of(record: Record) -> Place:
     target = record.target
     size, kind = record.size, record.kind.value
     return record.id, key_of(target), size, target.backend, target.path, kind, record.hotness
-
-
-def _row_of(record: Record) -> tuple[object, ...]:
-    return (
-        record.id,
-        record.target.backend,
-        record.target.path,
-        record.kind.value,
-        json.dumps(head_to(record.head)),
-        record.offset,
-        record.length,
-        record.digest,
-        record.stored_at,
-        record.checked_at,
-        record.generation,
-        record.target.variant,
-        key_of(record.target),
-    )
-
-
-def _record_of(row: tuple[Any, ...]) -> Record:
-    number, backend, path, kind, head, *rest, variant = row
-    target = Target(backend, path, variant)
-    return Record(number, target, Kind(kind), head_from(json.loads(head)), *rest)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from osproxy.repo.kinds import Kind
     from osproxy.store.blobs import Blob
 
-# Too many open files, or too little memory, say nothing about the file.
-_NOT_ITS_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+#: Too many open files, or too little memory, say nothing about the file.
+NOT_ITS_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 
 
 @define(eq=False)
@@ -71,7 +71,7 @@ class Entry:
             await self.blob.open(opener_of(self.offset + self.length))
         except OSError as error:
             lease.close()
-            if error.errno not in _NOT_ITS_FAULT:
+            if error.errno not in NOT_ITS_FAULT:
                 self._unreadable(self, error)
             raise
         except BaseException:

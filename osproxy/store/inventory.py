@@ -103,6 +103,17 @@ class Inventory:
                 return entry
         return None
 
+    async def entry(self, number: int) -> Entry | None:
+        """
+        Look an entry up by the number of its file, if it is listed.
+
+        It does not count among the last that were used: who looks at all has use for none.
+        """
+        if number not in self._index:
+            return None
+        known = self._resident.get(number)
+        return (await self._fetched([number])).get(number) if known is None else known
+
     async def all_of(self, target: Target) -> list[Entry]:
         """
         Give what is stored of a target's URL, whatever the variant.
@@ -140,7 +151,9 @@ class Inventory:
             return
         for record in records:
             self.restore(place_of(record))
-            self._admit(record)
+            entry = self._admit(record)
+            if entry is not None:
+                self._use(entry)
         if self._arrivals is not None:
             self._arrivals.looked_up.add(key)
 
@@ -191,7 +204,7 @@ class Inventory:
             unreadable=self._unreadable,
         )
         self._resident[record.id] = entry
-        return self._use(entry)
+        return entry
 
     def _use(self, entry: Entry) -> Entry:
         self._recent[entry.id] = entry
@@ -248,7 +261,12 @@ class Inventory:
             await self.all_of(record.target)
         return record.id in self._index
 
-    def complete(self) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether all entries are listed."""
+        return self._arrivals is None
+
+    def completed(self) -> None:
         """Note that all entries are listed."""
         arrivals, self._arrivals = self._arrivals, None
         self._unlisted = 0
@@ -261,7 +279,7 @@ class Inventory:
         self._blobs[record.id] = blob
         self._index.add(record.id, key_of(record.target))
         self._note_use(record.id)
-        return self._entry_of(record, blob)
+        return self._use(self._entry_of(record, blob))
 
     def touch(self, number: int) -> None:
         """Note that an entry was used."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MARKER = "osproxy-cache"
 _MARKER_TEXT = "osproxy cache directory, format "
+_COUNTER = "run"
+_FOLDERS = ("drafts", "entries")
 _NAME = re.compile(r"[0-9a-f]{16}")
 # 64 directories of 64 keep a million files at some 250 to a directory.
 _FAN = re.compile(r"[0-3][0-9a-f]")
@@ -75,13 +77,18 @@ class Directory:
 
     def drafts(self) -> list[int]:
         """Name the drafts that lie here; blocks."""
-        return _numbers(self.root / "drafts")
+        return [int(path.name, 16) for path in _files(self.root / "drafts")]
 
     def entries(self) -> Iterator[list[int]]:
         """Name the entries that lie here, a directory at a time; each step blocks."""
+        for found in self.entry_files():
+            yield [int(path.name, 16) for path in found]
+
+    def entry_files(self) -> Iterator[list[Path]]:
+        """Give what is named as an entry, be it in its place or not; as `entries` otherwise."""
         for upper in _folders(self.root / "entries"):
             for lower in _folders(upper):
-                yield _numbers(lower)
+                yield _files(lower)
 
     def close(self) -> None:
         """Release the lock."""
@@ -104,20 +111,40 @@ def open_directory(cache_path: Path) -> Directory:
         raise StoreError(f"cache directory {root}: {error.strerror}") from error
 
 
+def find_directory(cache_path: Path) -> Directory:
+    """
+    Take the lock of a cache directory that is there, and change nothing in it.
+
+    :raises StoreError: when there is none, or it cannot be used.
+    """
+    root = cache_path / "osproxy"
+    try:
+        lock = os.open(root / _MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise StoreError(f"{root} is no cache directory of osproxy") from None
+    except OSError as error:
+        raise StoreError(f"cache directory {root}: {error.strerror}") from error
+    try:
+        _take_lock(root, lock)
+        if not _is_marked(lock):
+            raise NotOurs(f"{root} is not a cache directory of format {FORMAT}")
+        _check_folders(root)
+        return Directory(root, (_last_run(root) + 1) << 32, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
 def _claimed(root: Path) -> Directory:
     marker = root / _MARKER
     if not marker.exists() and any(root.iterdir()):
         raise NotOurs(f"{root} holds something that is not a cache of osproxy; it is left alone")
     lock = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DirectoryInUse(f"cache directory {root} is in use by another process") from None
+        _take_lock(root, lock)
         _check_marker(root, lock)
-        for name in ("drafts", "entries"):
-            if (root / name).is_symlink():
-                raise NotOurs(f"{root / name} is a symbolic link; it is left alone")
+        _check_folders(root)
+        for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
         return Directory(root, _next_run(root) << 32, lock)
     except BaseException:
@@ -125,10 +152,27 @@ def _claimed(root: Path) -> Directory:
         raise
 
 
+def _take_lock(root: Path, lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DirectoryInUse(f"cache directory {root} is in use by another process") from None
+
+
+def _check_folders(root: Path) -> None:
+    for name in _FOLDERS:
+        if (root / name).is_symlink():
+            raise NotOurs(f"{root / name} is a symbolic link; it is left alone")
+
+
+def _is_marked(lock: int) -> bool:
+    return os.pread(lock, 200, 0) == f"{_MARKER_TEXT}{FORMAT}\n".encode("ascii")
+
+
 def _check_marker(root: Path, lock: int) -> None:
-    found = os.pread(lock, 200, 0).decode("ascii", "replace")
-    if found == f"{_MARKER_TEXT}{FORMAT}\n":
+    if _is_marked(lock):
         return
+    found = os.pread(lock, 1, 0)
     # An empty marker is what a crash leaves between its making and its writing.
     if found or any(path.name != _MARKER for path in root.iterdir()):
         raise NotOurs(f"{root} is not a cache directory of format {FORMAT}; it is left alone")
@@ -138,35 +182,46 @@ def _check_marker(root: Path, lock: int) -> None:
 def _next_run(root: Path) -> int:
     # Numbers go on even when the catalogue is lost, so that what an earlier run left behind can
     # be told from what this one makes.
-    counter = root / "run"
-    try:
-        run = int(counter.read_text("ascii")) + 1
-    except FileNotFoundError:
-        run = 1
-    except ValueError:
-        raise NotOurs(f"{counter} is not a number; remove {root} or put it right") from None
+    run = _last_run(root) + 1
     fresh = root / "run.new"
     with fresh.open("w", encoding="ascii") as file:
         file.write(f"{run}\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(counter)
+    fresh.replace(root / _COUNTER)
     return run
 
 
+def _last_run(root: Path) -> int:
+    counter = root / _COUNTER
+    try:
+        return int(counter.read_text("ascii"))
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        raise NotOurs(f"{counter} is not a number; remove {root} or put it right") from None
+
+
 def _folders(path: Path) -> list[Path]:
-    with os.scandir(path) as found:
-        return sorted(
-            Path(item.path)
-            for item in found
-            if _FAN.fullmatch(item.name) and item.is_dir(follow_symlinks=False)
-        )
+    return sorted(
+        Path(item.path)
+        for item in _scanned(path)
+        if _FAN.fullmatch(item.name) and item.is_dir(follow_symlinks=False)
+    )
 
 
-def _numbers(path: Path) -> list[int]:
-    with os.scandir(path) as found:
-        return [
-            int(item.name, 16)
-            for item in found
-            if _NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False)
-        ]
+def _files(path: Path) -> list[Path]:
+    return [
+        Path(item.path)
+        for item in _scanned(path)
+        if _NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False)
+    ]
+
+
+def _scanned(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            return list(found)
+    except FileNotFoundError:
+        # Taken away by hand, with all that was in it.
+        return []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.store.catalogue import Damaged
+from osproxy.store.database import CatalogueDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class Loading:
         """List, rebuild where that must be, and sweep."""
         try:
             await self._list()
-        except Damaged as damage:
+        except CatalogueDamaged as damage:
             await self._catalogue.start_anew(damage)
             self._room.unknown = await self._rebuild.weigh()
         # Before the sweep, which takes a file without a row for a leftover.
@@ -78,7 +78,7 @@ class Loading:
             await self._rebuild.run()
         if self._stopped:
             return
-        self._inventory.complete()
+        self._inventory.completed()
         # Only now it is known who goes where the setting has become smaller.
         self._room.count_catalogue()
         await self._sweep.run()

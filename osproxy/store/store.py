@@ -204,6 +204,15 @@ class Store:
         """
         return await self._inventory.find(target)
 
+    @property
+    def listed(self) -> bool:
+        """Whether all entries of earlier runs are known."""
+        return self._inventory.complete
+
+    async def entry(self, number: int) -> Entry | None:
+        """Look an entry up by the number of its file, among those that are listed."""
+        return await self._inventory.entry(number)
+
     async def all_of(self, target: Target) -> list[Entry]:
         """Look up what is stored of a target's URL, whatever the variant."""
         return await self._inventory.all_of(target)

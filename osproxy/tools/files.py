@@ -17,7 +17,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from osproxy.tools import logs, trace
-from osproxy.tools.progress import Progress
+from osproxy.tools.progress import Counting
 from osproxy.tools.trace import BadTrace
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read(names: Sequence[str], terminal: TextIO) -> Iterator[Event]:
 def _read_one(name: str, terminal: TextIO) -> Iterator[Event]:
     with _opened(name) as raw:
         total = 0 if name == STDIN else os.fstat(raw.fileno()).st_size
-        with Progress(terminal, f"reading {name}", total) as progress:
+        with Counting(terminal, f"reading {name}", total) as progress:
             lines = _followed(_unpacked(name, raw), raw, progress)
             yield from _events(name, lines, terminal)
 
@@ -67,7 +67,7 @@ def _unpacked(name: str, raw: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", lzma.LZMAFile(raw)) if name.endswith(".xz") else raw
 
 
-def _followed(lines: BinaryIO, raw: BinaryIO, progress: Progress) -> Iterator[str]:
+def _followed(lines: BinaryIO, raw: BinaryIO, progress: Counting) -> Iterator[str]:
     place = 0
     for number, line in enumerate(lines):
         yield line.decode("utf-8", "surrogateescape")

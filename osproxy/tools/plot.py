@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from osproxy.tools.amounts import size_text
 from osproxy.tools.replay import Tally
-from osproxy.tools.report import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from osproxy.tools.amounts import size_text
 from osproxy.tools.replay import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _HEAD: tuple[str, ...] = ("size", "", "policy", "object misses", "byte misses", "fetched")
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 @define(eq=False)
@@ -53,16 +53,6 @@ class Figure:
 
     mean: float
     spread: float
-
-
-def size_text(octets: float) -> str:
-    """Write octets as people read them."""
-    power = 0
-    while octets >= 1000 and power < len(_UNITS) - 1:
-        octets /= 1024
-        power += 1
-    digits = 0 if not power or octets >= 100 else 1
-    return f"{octets:.{digits}f} {_UNITS[power]}"
 
 
 def table(rows: Sequence[Row]) -> str:

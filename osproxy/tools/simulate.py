@@ -15,10 +15,11 @@ from attrs import frozen
 from osproxy.config.directory import try_file
 from osproxy.config.values import BadValue, count, duration, part
 from osproxy.tools import plot
+from osproxy.tools.amounts import size_text
 from osproxy.tools.files import STDIN, read
-from osproxy.tools.progress import Progress
+from osproxy.tools.progress import Counting
 from osproxy.tools.replay import NAMES, Rules, cache_of, replay
-from osproxy.tools.report import Row, size_text, table
+from osproxy.tools.report import Row, table
 from osproxy.tools.trace import BadTrace, Trace, write
 from osproxy.tools.traffic import profiles, traffic
 
@@ -256,7 +257,7 @@ def _simulate(options: argparse.Namespace) -> None:
         for row, octets in rows:
             capacity = octets(trace.working_set)
             label = f"{source.name}: {row.policy}, {row.shown}"
-            with Progress(sys.stderr, label, len(trace)) as progress:
+            with Counting(sys.stderr, label, len(trace)) as progress:
                 cache = cache_of(row.policy, capacity, trace, rules)
                 row.capacities.append(capacity)
                 row.tallies.append(replay(trace, cache, rules, progress.advance))

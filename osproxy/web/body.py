@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from osproxy.http.multipart import octets_of
 from osproxy.model import BodyBroken, BodyDiverted
+from osproxy.store.pagecache import cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -316,7 +317,7 @@ class _Sendfile:
             window = min(ahead, _AHEAD)
             os.posix_fadvise(file, offset, window, os.POSIX_FADV_WILLNEED)
             self._advised = offset + window
-        if not (_cached(file, offset) and _cached(file, offset + count - 1)):
+        if not (cached(file, offset) and cached(file, offset + count - 1)):
             await self._in_thread(_touch, file, offset, count)
 
     def end(self) -> None:
@@ -338,18 +339,6 @@ class _Sendfile:
     def stopProducing(self) -> None:
         self._gone = True
         self.resumeProducing()
-
-
-def _cached(file: int, offset: int) -> bool:
-    try:
-        os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        # File systems that cannot tell are those in memory, which never wait.
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-    return True
 
 
 def _touch(file: int, offset: int, count: int) -> None:

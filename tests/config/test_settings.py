@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -74,6 +75,8 @@ class LoadTests(SynchronousTestCase):
             (settings.connect_timeout, settings.head_timeout, settings.stall_timeout),
             (10, 15, 30),
         )
+        self.assertEqual((settings.scrub_rate, settings.scrub_interval), (10**7, 30 * 86_400))
+        self.assertIsNone(settings.control_socket)
         self.assertEqual((settings.client_timeout, settings.drain_timeout), (120, 30))
         self.assertEqual((settings.access_log, settings.log_level), ("-", "info"))
         self.assertEqual(settings.warnings, ())
@@ -137,11 +140,14 @@ class LoadTests(SynchronousTestCase):
             "image-space": "101%",
             "eviction": "fifo",
             "pin": "oss/",
+            "scrub-rate": "fast",
+            "scrub-interval": "0",
             "mirror-chain": "ftp://h",
             "upstream-ca": "/proc/missing",
             "clients": "lan",
             "client-connections": "0",
             "client-body-size": "some",
+            "control-socket": "/proc/missing/control",
             "connect-timeout": "0",
             "head-timeout": "soon",
             "stall-timeout": "-1",
@@ -242,6 +248,8 @@ class ExampleTests(SynchronousTestCase):
         (place / "upstream-ca.pem").write_bytes(certificate)
         text = re.sub(r"^#(?=[a-z\[])", "", EXAMPLE.read_text(), flags=re.MULTILINE)
         text = re.sub(r'"/(etc/osproxy|var/cache)/', f'"{place}/', text)
+        # A socket's path has to be short.
+        text = text.replace('"/run/osproxy/', f'"{gettempdir()}/')
         (place / "osproxy.toml").write_text(text)
         return str(place / "osproxy.toml")
 
@@ -272,7 +280,8 @@ class ExampleTests(SynchronousTestCase):
         for name in (
             *("cache_size", "free_space", "clients", "client_connections", "connect_timeout"),
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
-            *("log_level", "image_space", "eviction"),
+            *("log_level", "image_space", "eviction", "client_body_size"),
+            *("scrub_rate", "scrub_interval"),
         ):
             self.assertEqual(getattr(example, name), getattr(default, name), name)
         self.assertEqual(example.backends[-1], default.backends[-1])

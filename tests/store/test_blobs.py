@@ -10,6 +10,7 @@ from typing import cast
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.model import BodyBroken
 from osproxy.store.blobs import State, creator_of, opener_of, publish, remove, write_all
 from tests.store.doubles import StoreTestCase, WhenTold, draft_of, find, run, sha256, target
 
@@ -71,6 +72,42 @@ class SharedTests(StoreTestCase):
         threads.run_all()
         self.assertEqual(self.place.descriptors(), before)
         self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+
+class SpoiltTests(StoreTestCase):
+    """A file whose octets have turned out to be wrong."""
+
+    def test_nobody_reads_on(self) -> None:
+        """Whoever reads it, from an entry or since it was a draft, is told instead of served."""
+        store = self.started()
+        draft = self.successResultOf(run(draft_of(store, "a", b"abc")))
+        follower = draft.lease()
+        (entry,) = self.successResultOf(run(store.commit([(draft, sha256(b"abc"))], 1.0)))
+        lease = self.successResultOf(run(entry.open()))
+        self.assertEqual(self.read(lease), b"abc")
+        entry.blob.spoilt = True
+        for reader in (lease, follower):
+            self.assertRaises(BodyBroken, reader.fileno)
+            reader.close()
+        self.assertFalse(self.place.ledger.leased(entry.id))
+
+    def test_found_while_opening(self) -> None:
+        """A reader whose file is being opened gets none, and holds none."""
+        store = self.started()
+        self.put(store, "a")
+        entry = find(store, target("a"))
+        assert entry is not None
+        self.place.in_thread = threads = WhenTold()
+        before = self.place.descriptors()
+        opening = run(entry.open())
+        entry.blob.spoilt = True
+        store.doom(entry)
+        threads.run_all()
+        self.failureResultOf(opening, OSError)
+        threads.run_all()
+        self.assertEqual(self.place.files(), {})
+        self.assertEqual(self.place.descriptors(), before)
         self.assert_agrees()
 
 

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
-from osproxy.store.catalogue import Catalogue, Damaged, Place
+from osproxy.store.catalogue import _LIST, Catalogue, Place
+from osproxy.store.database import CatalogueDamaged
 from osproxy.store.layout import StoreError
-from osproxy.store.records import Record, head_to
+from osproxy.store.records import Record
+from osproxy.store.schedule import Candidate
 from tests.store.doubles import HEAD, at_once, run, target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What a page of a table's rows begins with.
 _LEAF = 13
-# As the first version of osproxy made it, with two entries, of which one was used.
-FIRST = f"""
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
-);
-CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-INSERT INTO entries VALUES
-    (7, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g'),
-    (8, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g');
-INSERT INTO uses VALUES (7, 3.0);
-PRAGMA user_version = 1;
-"""
 
 
 def record(number: int, name: str = "a") -> Record:
@@ -51,8 +43,8 @@ async def listed(catalogue: Catalogue, most: int = 2) -> list[Place]:
     return places
 
 
-class CatalogueTests(SynchronousTestCase):
-    """The rows of one directory."""
+class CatalogueTestCase(SynchronousTestCase):
+    """A place for a catalogue."""
 
     def setUp(self) -> None:
         """Have a place for a database."""
@@ -75,6 +67,10 @@ class CatalogueTests(SynchronousTestCase):
             connection.executescript(statement)
         connection.close()
 
+
+class CatalogueTests(CatalogueTestCase):
+    """The rows of one directory."""
+
     def test_keeps_rows(self) -> None:
         """What was written is read back, the least recently used first."""
         catalogue, records = self.opened()
@@ -89,6 +85,12 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(
             records, [evolve(rows[1], checked_at=7.0), rows[2], evolve(rows[0], hotness=3)]
         )
+
+    def test_listing_order(self) -> None:
+        """What is listed is read as it lies on the disk, and not in the order of an index."""
+        catalogue, _ = self.opened()
+        plan = catalogue._database.execute(f"EXPLAIN QUERY PLAN {_LIST}").fetchall()
+        self.assertEqual(plan[0][-1], "SCAN entries")
 
     def test_swaps_or_does_not(self) -> None:
         """Rows that are replaced go if and only if their successors come."""
@@ -143,7 +145,7 @@ class CatalogueTests(SynchronousTestCase):
         self.path.write_bytes(octets)
         catalogue = Catalogue(self.path, at_once)
         self.successResultOf(run(catalogue.open()))
-        damage = self.failureResultOf(run(listed(catalogue)), Damaged).value
+        damage = self.failureResultOf(run(listed(catalogue)), CatalogueDamaged).value
         self.assertFalse(catalogue.incomplete)
         self.successResultOf(run(catalogue.start_anew(damage)))
         self.assertTrue(catalogue.incomplete)
@@ -167,68 +169,83 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(self.opened()[1], [rows[2]])
         self.assertEqual(self.opened()[1], [rows[2]])
 
-    def test_first_schema(self) -> None:
-        """A database of the first version is brought up to date, and nothing in it is lost."""
-        with sqlite3.connect(self.path) as connection:
-            connection.executescript(FIRST)
-        connection.close()
-        first = Record(7, target("a"), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
-        catalogue, records = self.opened()
-        self.assertEqual(records, [evolve(first, id=8), first])
-        self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
-        self.successResultOf(run(catalogue.close()))
-        self.assertEqual(self.opened()[1], [evolve(first, hotness=4), evolve(first, id=8)])
-
-    def test_half_way(self) -> None:
-        """An update that fails changes nothing, so that it can be tried again."""
-        with sqlite3.connect(self.path) as connection:
-            connection.executescript(FIRST.replace(" uses ", " others "))
-        connection.close()
-        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
-        with sqlite3.connect(self.path) as connection:
-            self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
-        connection.close()
-        self.execute("ALTER TABLE others RENAME TO uses")
-        self.assertEqual(len(self.opened()[1]), 2)
-
-    def test_later_schema(self) -> None:
-        """A database of a later version is refused, not touched."""
-        catalogue, _ = self.opened()
-        self.successResultOf(run(catalogue.close()))
-        self.execute("PRAGMA user_version = 99")
-        before = self.path.read_bytes()
-        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
-        self.assertEqual(self.path.read_bytes(), before)
-
-    def test_earlier_schema(self) -> None:
-        """A database of an earlier version is brought up to date, and its rows are kept."""
-        self.execute(
-            """
-            CREATE TABLE entries (
-                id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL,
-                kind TEXT NOT NULL, head TEXT NOT NULL, offset INTEGER NOT NULL,
-                length INTEGER NOT NULL, digest TEXT NOT NULL, stored_at REAL NOT NULL,
-                checked_at REAL NOT NULL, generation TEXT NOT NULL
-            );
-            CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-            INSERT INTO entries VALUES (
-                7, '/', '/a.rpm', 'package',
-                '{"etag": "\\"a\\"", "fields": [["Content-Type", "x/y"]],
-                  "upstream_etag": null, "source": "h", "date": 5.0}',
-                4096, 3, 'abc', 1.0, 2.0, 'g'
-            );
-            PRAGMA user_version = 1;
-            """
-        )
-        catalogue, (found,) = self.opened()
-        self.assertEqual(found.target, Target("/", "/a.rpm"))
-        self.assertEqual(found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200))
-        varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
-        self.successResultOf(run(catalogue.swap([varied], [])))
-        self.successResultOf(run(catalogue.close()))
-        self.assertEqual(self.opened()[1], [found, varied])
-
     def test_not_damaged_but_out_of_reach(self) -> None:
         """A database that cannot be opened is not taken for damaged."""
         self.path.mkdir()
         self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
+
+    def test_renew(self) -> None:
+        """A new one takes the place of one that is damaged, or missing; the old one is kept."""
+        for number, content in ((1, b"no database"), (2, b""), (3, None)):
+            if content is None:
+                self.path.unlink()
+            else:
+                self.path.write_bytes(content)
+            catalogue = Catalogue(self.path, at_once)
+            self.successResultOf(run(catalogue.renew([record(number)])))
+            self.successResultOf(run(catalogue.close()))
+            catalogue, records = self.opened()
+            self.assertEqual((records, catalogue.incomplete), ([record(number)], False))
+            self.successResultOf(run(catalogue.close()))
+            aside = self.path.with_name(f"catalogue.damaged-{number}")
+            self.assertEqual(aside.read_bytes() if aside.exists() else None, content)
+
+
+class VerificationTests(CatalogueTestCase):
+    """When each entry was last verified, and used."""
+
+    def order(self, catalogue: Catalogue, now: float, most: int | None = None) -> list[int]:
+        """Name the entries in the order in which they are to be verified."""
+        found = self.successResultOf(run(catalogue.least_verified(now, most)))
+        return [candidate.id for candidate in found]
+
+    def stored(self, times: Sequence[float]) -> Catalogue:
+        """Store an entry at each of these times, numbered from 0."""
+        catalogue, _ = self.opened()
+        records = [
+            evolve(record(number, f"n{number}"), stored_at=at) for number, at in enumerate(times)
+        ]
+        self.successResultOf(run(catalogue.swap(records, ())))
+        return catalogue
+
+    def test_stored(self) -> None:
+        """What was just stored was verified just now."""
+        catalogue = self.stored([30.0, 10.0, 20.0])
+        self.assertEqual(self.order(catalogue, 30.0), [1, 2, 0])
+        self.assertEqual(self.order(catalogue, 30.0, 2), [1, 2])
+        (first,) = self.successResultOf(run(catalogue.least_verified(30.0, 1)))
+        self.assertEqual(first, Candidate(1, 4096 + 9, 10.0))
+
+    def test_survives(self) -> None:
+        """What was verified goes to the end, also after a restart; a row that is gone does not."""
+        catalogue = self.stored([1.0, 2.0, 3.0])
+        self.successResultOf(run(catalogue.note_verified({0: 50.0, 9: 50.0})))
+        self.successResultOf(run(catalogue.close()))
+        catalogue, records = self.opened()
+        self.assertEqual(len(records), 3)
+        self.assertEqual(self.order(catalogue, 60.0), [1, 2, 0])
+        self.successResultOf(run(catalogue.drop([1])))
+        self.assertEqual(self.order(catalogue, 60.0), [2, 0])
+
+    def test_last_used(self) -> None:
+        """An entry that nobody has used yet counts as used when it was stored."""
+        catalogue = self.stored([5.0])
+        self.assertEqual(self.successResultOf(run(catalogue.last_used(0))), 5.0)
+        self.successResultOf(run(catalogue.note({0: (8.0, 0)}, {})))
+        self.assertEqual(self.successResultOf(run(catalogue.last_used(0))), 8.0)
+        self.assertIsNone(self.successResultOf(run(catalogue.last_used(1))))
+
+    @given(st.lists(st.floats(0, 100), max_size=12), st.floats(0, 100), st.integers(1, 12))
+    @settings(max_examples=20, deadline=None)
+    def test_order(self, times: list[float], now: float, most: int) -> None:
+        """Those of the future come first, then the others, each by its time."""
+        self.path.unlink(missing_ok=True)
+        catalogue = self.stored(times)
+        found = self.successResultOf(run(catalogue.least_verified(now)))
+        self.assertEqual(sorted(one.id for one in found), list(range(len(times))))
+        keys = [(one.verified_at <= now, one.verified_at) for one in found]
+        self.assertEqual(keys, sorted(keys))
+        self.assertEqual(
+            self.successResultOf(run(catalogue.least_verified(now, most))), found[:most]
+        )
+        self.successResultOf(run(catalogue.close()))

@@ -179,6 +179,43 @@ class FindingTests(InventoryTestCase):
         self.assertEqual(store.entries, 2)
 
 
+class NumberTests(InventoryTestCase):
+    """Entries by the numbers of their files."""
+
+    def test_found(self) -> None:
+        """One that is held is found as it is; another is read, and goes again when it is let go."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        held = self.entry(store, "a")
+        self.assertIs(self.successResultOf(run(store.entry(held.id))), held)
+        number = self.entry(store, "b").id
+        self.entry(store, "a")
+        gc.collect()
+        again = self.successResultOf(run(store.entry(number)))
+        assert again is not None
+        self.assertEqual(again.target, target("b"))
+        self.assertIs(self.entry(store, "b"), again)
+
+    def test_gone(self) -> None:
+        """What is gone, or goes while its row is read, is not found."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        entry = self.entry(store, "a")
+        number = entry.id
+        store.doom(entry)
+        self.assertIsNone(self.successResultOf(run(store.entry(number))))
+        number = self.entry(store, "b").id
+        self.put(store, "c")
+        gc.collect()
+        self.place.in_database = threads = WhenTold()
+        finding = run(store.entry(number))
+        store.doom_all(target("b"))
+        threads.run_all()
+        self.assertIsNone(self.successResultOf(finding))
+
+
 class UnreadableTests(InventoryTestCase):
     """Rows that cannot be read."""
 

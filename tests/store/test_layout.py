@@ -7,7 +7,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.layout import DirectoryInUse, NotOurs, StoreError, open_directory
+from osproxy.store.layout import (
+    DirectoryInUse,
+    NotOurs,
+    StoreError,
+    find_directory,
+    open_directory,
+)
 
 
 class OpenDirectoryTests(SynchronousTestCase):
@@ -94,6 +100,65 @@ class OpenDirectoryTests(SynchronousTestCase):
         open_directory(self.path).close()
 
 
+class FindDirectoryTests(SynchronousTestCase):
+    """A directory that is there is looked at, and stays as it is."""
+
+    def setUp(self) -> None:
+        """Have a cache path with a cache."""
+        self.path = Path(self.mktemp())
+        self.path.mkdir()
+        self.root = self.path / "osproxy"
+        open_directory(self.path).close()
+
+    def content(self) -> dict[str, tuple[int, int]]:
+        """Give what lies there, and when it was changed."""
+        return {
+            str(path): (path.stat().st_mtime_ns, path.stat().st_size)
+            for path in (self.root, *self.root.rglob("*"))
+        }
+
+    def test_changes_nothing(self) -> None:
+        """It is found under its lock, with the numbers of the next run."""
+        before = self.content()
+        found = find_directory(self.path)
+        self.assertRaises(DirectoryInUse, open_directory, self.path)
+        found.close()
+        self.assertEqual(self.content(), before)
+        following = open_directory(self.path)
+        self.addCleanup(following.close)
+        self.assertEqual(found.first_id, following.first_id)
+
+    def test_in_use(self) -> None:
+        """One that is in use is not looked at."""
+        directory = open_directory(self.path)
+        self.addCleanup(directory.close)
+        self.assertRaises(DirectoryInUse, find_directory, self.path)
+
+    def test_none(self) -> None:
+        """Where there is none, none is made; what is not ours, or not of our format, is refused."""
+        elsewhere = self.path / "elsewhere"
+        self.assertRaises(StoreError, find_directory, elsewhere)
+        self.assertFalse(elsewhere.exists())
+        marker = self.root / "osproxy-cache"
+        for text in (
+            "",
+            "osproxy cache directory, format 99\n",
+            "osproxy cache directory, format 1",
+        ):
+            marker.write_text(text)
+            self.assertRaises(NotOurs, find_directory, self.path)
+        marker.unlink()
+        self.assertRaises(StoreError, find_directory, self.path)
+        marker.symlink_to("run")
+        self.assertRaises(StoreError, find_directory, self.path)
+
+    def test_links_elsewhere(self) -> None:
+        """A link in the place of a folder leads nowhere."""
+        (self.root / "entries").rmdir()
+        (self.root / "entries").symlink_to(self.path)
+        self.assertRaises(NotOurs, find_directory, self.path)
+
+
 class DirectoryTests(SynchronousTestCase):
     """What lies where."""
 
@@ -114,6 +179,18 @@ class DirectoryTests(SynchronousTestCase):
         found = sorted(number for numbers in directory.entries() for number in numbers)
         self.assertEqual(found, [1, 300, 1 << 32])
         self.assertEqual(directory.drafts(), [7])
+        files = [path for paths in directory.entry_files() for path in paths]
+        self.assertEqual(sorted(files), sorted(map(directory.entry_path, found)))
+
+    def test_folders_taken_away(self) -> None:
+        """Folders that somebody has taken away have nothing in them."""
+        path = Path(self.mktemp())
+        path.mkdir()
+        directory = open_directory(path)
+        self.addCleanup(directory.close)
+        for name in ("drafts", "entries"):
+            (directory.root / name).rmdir()
+        self.assertEqual((directory.drafts(), list(directory.entries())), ([], []))
 
     def test_small_caches_make_few_directories(self) -> None:
         """Files that were begun one after the other lie together; many spread evenly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.tools.replay import Tally
-from osproxy.tools.report import Row, size_text, table
+from osproxy.tools.report import Row, table
 
 GIB = 2**30
 
@@ -38,16 +38,3 @@ class TableTests(SynchronousTestCase):
         figure = row.figure(Tally.object_misses)
         self.assertAlmostEqual(figure.mean, 0.2)
         self.assertAlmostEqual(figure.spread, 0.1)
-
-    def test_sizes(self) -> None:
-        """Octets are written with three digits or so, and their unit."""
-        for octets, text in (
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 KiB"),
-            (16 * GIB, "16.0 GiB"),
-            (337.4 * GIB, "337 GiB"),
-            (1023 * GIB, "1.0 TiB"),
-            (2.0**70, "1024 EiB"),
-        ):
-            self.assertEqual(size_text(octets), text)

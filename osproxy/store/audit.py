@@ -1,0 +1,150 @@
+"""
+A cache directory whose server is stopped: what should be in it, what is, and putting that right.
+
+Everything here blocks. What is to be there is said by the catalogue; where that is damaged, or does
+not say it all, by the files themselves, each of which tells what it is.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred, execute
+
+from osproxy.store.catalogue import Catalogue
+from osproxy.store.database import CatalogueDamaged
+from osproxy.store.examination import examine
+from osproxy.store.records import BadHeader, read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+    from pathlib import Path
+
+    from twisted.python.failure import Failure
+
+    from osproxy.model import Target
+    from osproxy.store.examination import Examination
+    from osproxy.store.layout import Directory
+    from osproxy.store.records import Record
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@frozen
+class Book:
+    """
+    What there should be.
+
+    :ivar records: the entries.
+    :ivar unreadable: numbers of rows of the catalogue that cannot be understood.
+    :ivar damage: in what way the catalogue is damaged, so that the files were asked; or None.
+    :ivar complete: whether no row is missing that the next start will make anew from its file.
+    """
+
+    records: list[Record]
+    unreadable: list[int] = field(factory=list)
+    damage: str | None = None
+    complete: bool = True
+
+    def restored(self, damaged: Collection[int]) -> list[Record]:
+        """Give the entries whose rows can be made anew, the damaged ones apart."""
+        wanted = set(self.unreadable).difference(damaged)
+        return [record for record in self.records if record.id in wanted]
+
+
+def read_book(directory: Directory) -> Book:
+    """
+    Find out what there should be, and change nothing.
+
+    :raises StoreError: when that cannot be known: the catalogue is of another version, or out of
+        reach.
+    """
+    try:
+        if directory.catalogue.exists():
+            return _with_files(directory, examine(directory.catalogue))
+        damage = "it is missing"
+    except CatalogueDamaged as error:
+        damage = str(error)
+    records = _records_of_files(directory)
+    if not directory.catalogue.exists() and not records:
+        # Nothing was ever stored here.
+        return Book([])
+    return Book(records, damage=damage)
+
+
+def strays(directory: Directory, book: Book) -> list[Path]:
+    """Name the files among the entries that no entry needs, or that are not in their place."""
+    needed = {directory.entry_path(record.id) for record in book.records}
+    return [path for found in directory.entry_files() for path in found if path not in needed]
+
+
+def mend(
+    directory: Directory, book: Book, damaged: Collection[int], unneeded: Collection[Path]
+) -> None:
+    """
+    Delete what is damaged, rows before their files, and files that are not needed.
+
+    Rows that cannot be understood, and a damaged catalogue, are made anew from the files.
+    """
+    catalogue = Catalogue(directory.catalogue, _here)
+    if book.damage is None:
+        _done(catalogue.open())
+        _done(catalogue.swap(book.restored(damaged), {*damaged, *book.unreadable}))
+    else:
+        _done(catalogue.renew([one for one in book.records if one.id not in damaged]))
+        _hand_over(directory.catalogue, directory.root)
+    _done(catalogue.close())
+    for path in (*map(directory.entry_path, damaged), *unneeded):
+        path.unlink(missing_ok=True)
+
+
+def _with_files(directory: Directory, found: Examination) -> Book:
+    """Add what only files say: of rows that cannot be understood, or are to be made anew."""
+    known = {record.id for record in found.records}
+    wanted: Iterable[int] = found.unreadable
+    if not found.complete:
+        wanted = chain.from_iterable(directory.entries())
+    records = list(_headers(directory, (number for number in wanted if number not in known)))
+    return Book([*found.records, *records], found.unreadable, complete=found.complete)
+
+
+def _records_of_files(directory: Directory) -> list[Record]:
+    every = _headers(directory, chain.from_iterable(directory.entries()))
+    # Of two files for one target the later one counts.
+    found: dict[Target, Record] = {}
+    for record in sorted(every, key=lambda one: one.id):
+        found[record.target] = record
+    return list(found.values())
+
+
+def _headers(directory: Directory, numbers: Iterable[int]) -> Iterator[Record]:
+    for number in numbers:
+        with suppress(BadHeader, OSError):
+            yield read_header(directory.entry_path(number))
+
+
+def _hand_over(path: Path, like: Path) -> None:
+    """Give a new file to whom the directory belongs: root may repair what a service will use."""
+    if os.geteuid() == 0:
+        owner = like.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _here(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+    """Stand in for threads: nobody else is to be served meanwhile."""
+    return execute(function, *args, **kwargs)
+
+
+def _done(work: Coroutine[Deferred[Any], Any, _T]) -> _T:
+    """Give the result of what has not waited for anything."""
+    results: list[_T] = []
+    failures: list[Failure] = []
+    Deferred.fromCoroutine(work).addCallbacks(results.append, failures.append)
+    for failure in failures:
+        failure.raiseException()
+    return results[0]

@@ -1,0 +1,21 @@
+"""
+What of a file the kernel has in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def cached(file: int, offset: int) -> bool:
+    """Say whether the octet at an offset can be read without waiting for a disk."""
+    try:
+        os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # File systems that cannot tell are those in memory, which never wait.
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    return True
