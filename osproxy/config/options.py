@@ -73,6 +73,11 @@ def _endpoint(text: str) -> str:
     kind, _, rest = description.partition(":")
     if not (kind and rest):
         raise BadValue("is no endpoint; give one such as tcp:8080 or unix:/run/osproxy/http")
+    if kind == "systemd":
+        raise BadValue(
+            "is not needed: sockets that systemd passes are listened on; name those with TLS https"
+            " by FileDescriptorName="
+        )
     if kind == "ssl":
         raise BadValue(
             "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
@@ -90,7 +95,7 @@ BIND_ADDRESS = Option(
     "bind-address",
     bind_address,
     "where to listen for HTTP",
-    otherwise="[::]:8080, or 0.0.0.0:8080 without IPv6; none with --listen",
+    otherwise="[::]:8080, or 0.0.0.0:8080 without IPv6; none with --listen or passed sockets",
     variables=("BIND_ADDRESS",),
 )
 TLS_BIND_ADDRESS = Option(
