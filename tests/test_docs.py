@@ -27,7 +27,7 @@ TOLD = [
 ]
 
 # Options of twistd and twist themselves, and the variable of `.ci/run`.
-NOT_OURS = {"help", "log-format"}
+NOT_OURS = {"help", "log-format", "now", "webroot", "webroot-path"}
 NOT_AN_OPTION = {"OSPROXY_CI"}
 
 

@@ -114,6 +114,12 @@ TLS_PEM_CHAIN = Option(
     "certificate for HTTPS and those that vouch for it (PEM)",
     variables=("TLS_PEM_CHAIN",),
 )
+ACME_CHALLENGE_DIR = Option(
+    "acme-challenge-dir",
+    path,
+    "directory with answers to challenges of ACME (HTTP-01)",
+    variables=("ACME_CHALLENGE_DIR",),
+)
 CACHE_PATH = Option(
     "cache-path",
     path,
@@ -198,6 +204,7 @@ OPTIONS: tuple[Option[Any], ...] = (
     TLS_LISTEN,
     TLS_PEM_KEY,
     TLS_PEM_CHAIN,
+    ACME_CHALLENGE_DIR,
     CACHE_PATH,
     CACHE_SIZE,
     FREE_SPACE,
@@ -220,7 +227,6 @@ OPTIONS: tuple[Option[Any], ...] = (
 # Variables of the existing proxy that mean nothing here.
 WITHOUT_MEANING = (
     "WONDER_GUARD",
-    "ACME_CHALLENGE_DIR",
     "BOOT_SERVICES",
     "BOOT_ORIGIN",
     "DURABLE_FS",
