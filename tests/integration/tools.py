@@ -36,6 +36,8 @@ _PACKAGES = {
     "mount": "mount",
     "rpmbuild": "rpm",
     "rpmsign": "rpm",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
     "zck": "zchunk",
     "zckdl": "zchunk",
 }
