@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,10 +23,15 @@ from osproxy.config.given import ConfigError
 from osproxy.config.options import OPTIONS
 from osproxy.config.settings import load
 from osproxy.metrics import Metrics
+from osproxy.service.activation import VARIABLES, first_environment, passed_sockets
 from osproxy.service.collector import leave_alone
+from osproxy.service.live import Live
 from osproxy.service.loglevel import limit
+from osproxy.service.reload import Reload
+from osproxy.service.renewal import Renewal, read
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
+from osproxy.service.systemd import ServiceManager
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
@@ -39,18 +45,18 @@ from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
-from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
+from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of, probe
 from osproxy.web.pages.own import OwnPages, Status
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
 from osproxy.web.site import ClientSite
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, Unusable, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TextIO
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IProtocolFactory
@@ -66,6 +72,8 @@ _DISK_THREADS = 16
 _CLOSE_WITHIN = 5.0
 # What a client has just been sent whole may still have to be verified; a disk may take its time.
 _END_WITHIN = 10.0
+# Beyond all that has a limit of its own: what the other steps of a stop may take.
+_TO_SPARE = 15.0
 
 
 def _help(option: Option[Any]) -> str:
@@ -139,17 +147,23 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
     from twisted.internet import reactor  # noqa: TID251
 
     try:
-        settings = load(options.given, os.environ)
+        passed = passed_sockets(first_environment(), os.getpid())
+        for name in VARIABLES:
+            os.environ.pop(name, None)
+        reading = partial(load, options.given, os.environ, passed=passed)
+        settings = reading()
         for listener in settings.listeners:
             _probe(listener)
+        served = None if settings.tls is None else Renewable(read(settings.tls))
         directory = _opened(settings)
-    except ConfigError as error:
+    except (ConfigError, Unusable) as error:
         raise SystemExit(f"osproxy: {error}") from error
-    limit(settings.log_level)
-    return assemble(reactor, settings, directory, checkpoint or (lambda _: None))
+    return assemble(reactor, settings, directory, checkpoint or (lambda _: None), reading, served)
 
 
 def _probe(listener: Listener) -> None:
+    if listener.passed is not None:
+        return
     try:
         problem = probe(listener.description, listener.value)
     except ValueError as error:
@@ -168,9 +182,19 @@ def _opened(settings: Settings) -> Directory:
 
 
 def assemble(
-    reactor: Any, settings: Settings, directory: Directory, checkpoint: Callable[[str], None]
+    reactor: Any,
+    settings: Settings,
+    directory: Directory,
+    checkpoint: Callable[[str], None],
+    reading: Callable[[], Settings],
+    served: Renewable | None,
 ) -> Server:
-    """Make all parts, from the lowest floor up, and the service that starts and stops them."""
+    """
+    Make all parts, from the lowest floor up, and the service that starts and stops them.
+
+    :param reading: reads the settings again.
+    :param served: the certificate of listeners with TLS.
+    """
     metrics = Metrics(CollectorRegistry())
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
@@ -221,12 +245,13 @@ def assemble(
 
     # Of no other process, be it on the same host: two of us may well be in a row.
     pseudonym = f"osproxy-{secrets.token_hex(4)}"
-    access_log = AccessLog(_writer(open_log(settings.access_log)), reactor)
+    access_log = AccessLog(open_log(settings.access_log), reactor)
     root = Root(
         cache,
         Routes(settings.backends),
         settings.clients,
         OwnPages(lambda: cache.ready, status, metrics),
+        Challenges(settings.acme_challenge_dir, in_thread),
         Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
@@ -241,12 +266,23 @@ def assemble(
         client_timeout=settings.client_timeout,
     )
     listeners = Listeners(
-        [_listening(reactor, settings, place, site) for place in settings.listeners]
+        [_listening(reactor, place, site, served) for place in settings.listeners]
     )
+
+    live = Live(settings, root, site, agent, upstream, limit(settings.log_level))
+    manager = ServiceManager(
+        os.environ,
+        reactor,
+        lambda: status().line,
+        lambda: live.settings.drain_timeout + _END_WITHIN + _CLOSE_WITHIN + _TO_SPARE,
+    )
+    renewal = None
+    if settings.tls is not None and served is not None:
+        renewal = Renewal(settings.tls, served, in_thread, reactor)
 
     async def drain() -> None:
         site.drain()
-        await site.when_idle()
+        await site.when_idle().addTimeout(live.settings.drain_timeout, reactor)
 
     def close_upstream() -> Deferred[None]:
         # Cancelling the close itself would cancel that of each connection, with an error each.
@@ -259,12 +295,15 @@ def assemble(
     return Server(
         reactor,
         listeners,
-        begin=(in_thread.start, in_catalogue.start),
+        manager,
+        begin=(in_thread.start, in_catalogue.start, *([] if renewal is None else [renewal.start])),
         open_store=cache.start,
+        reload=Reload(reading, live, renewal, access_log, manager, in_thread),
         announcements=_announcements(settings),
         steps=(
+            *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
             Step("take no further connection", listeners.stopService),
-            Step("let bodies under way finish", drain, settings.drain_timeout),
+            Step("let bodies under way finish", drain),
             Step("cut the others", site.cut),
             Step("end fills", cache.stop, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
@@ -275,30 +314,28 @@ def assemble(
     )
 
 
-def _listening(reactor: Any, settings: Settings, place: Listener, site: ClientSite) -> Listening:
+def _listening(
+    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None
+) -> Listening:
     factory: IProtocolFactory = site
     if place.tls:
-        assert settings.tls_pem_key is not None and settings.tls_pem_chain is not None
-        context = context_factory(settings.tls_pem_key, settings.tls_pem_chain)
-        factory = wrap(site, context, reactor)
-    endpoint = endpoint_of(reactor, place.description)
+        assert served is not None, "the settings have seen to it"
+        factory = wrap(site, served, reactor)
+    endpoint = (
+        endpoint_of(reactor, place.description)
+        if place.passed is None
+        else PassedEndpoint(reactor, place.passed)
+    )
     return Listening(endpoint, factory, f"{place.source}: {place.value}")
-
-
-def _writer(log: TextIO | None) -> Callable[[str], object]:
-    if log is None:
-        return lambda _: None
-
-    def write(lines: str) -> None:
-        log.write(lines)
-        log.flush()
-
-    return write
 
 
 def _announcements(settings: Settings) -> tuple[str, ...]:
     return (
         *settings.warnings,
+        *(
+            f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
+            for place in settings.listeners
+        ),
         "these may connect: " + ", ".join(map(str, settings.clients)),
         *(f"{backend.prefix} comes from {backend.authority}" for backend in settings.backends),
     )
