@@ -249,6 +249,7 @@ class Notice:
 
     :ivar location: where to go instead, for a redirect.
     :ivar allow: the methods that are answered, where one is not.
+    :ivar passing: whether nobody is to keep it (RFC 9111 section 5.2.2.5).
     """
 
     status: int
@@ -256,6 +257,7 @@ class Notice:
     content_type: str = "text/plain; charset=utf-8"
     location: str | None = None
     allow: str | None = None
+    passing: bool = False
 
 
 @frozen

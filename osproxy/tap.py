@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.python import usage
 
@@ -24,10 +26,15 @@ from osproxy.config.given import ConfigError
 from osproxy.config.options import CONTROL_SOCKET, OPTIONS
 from osproxy.config.settings import load
 from osproxy.metrics import Metrics
+from osproxy.service.activation import VARIABLES, first_environment, passed_sockets
 from osproxy.service.collector import leave_alone
+from osproxy.service.live import Live
 from osproxy.service.loglevel import limit
+from osproxy.service.reload import Reload
+from osproxy.service.renewal import Renewal, read
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
+from osproxy.service.systemd import ServiceManager
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
@@ -43,21 +50,20 @@ from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
-from osproxy.web.listeners import Listeners, Listening, endpoint_of, probe
+from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of, probe
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
 from osproxy.web.site import ClientSite
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, Unusable, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import TextIO
 
-    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IProtocolFactory
 
     from osproxy.config.listeners import Listener
@@ -73,6 +79,8 @@ _CLOSE_WITHIN = 5.0
 _CONTROL_CONNECTIONS = 16
 # What a client has just been sent whole may still have to be verified; a disk may take its time.
 _END_WITHIN = 10.0
+# Beyond all that has a limit of its own: what the other steps of a stop may take.
+_TO_SPARE = 15.0
 
 
 def _help(option: Option[Any]) -> str:
@@ -146,17 +154,23 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
     from twisted.internet import reactor  # noqa: TID251
 
     try:
-        settings = load(options.given, os.environ)
+        passed = passed_sockets(first_environment(), os.getpid())
+        for name in VARIABLES:
+            os.environ.pop(name, None)
+        reading = partial(load, options.given, os.environ, passed=passed)
+        settings = reading()
         for listener in settings.listeners:
             _probe(listener)
+        served = None if settings.tls is None else Renewable(read(settings.tls))
         directory = _opened(settings)
-    except ConfigError as error:
+    except (ConfigError, Unusable) as error:
         raise SystemExit(f"osproxy: {error}") from error
-    limit(settings.log_level)
-    return assemble(reactor, settings, directory, checkpoint or (lambda _: None))
+    return assemble(reactor, settings, directory, checkpoint or (lambda _: None), reading, served)
 
 
 def _probe(listener: Listener) -> None:
+    if listener.passed is not None:
+        return
     try:
         problem = probe(listener.description, listener.value)
     except ValueError as error:
@@ -175,9 +189,19 @@ def _opened(settings: Settings) -> Directory:
 
 
 def assemble(
-    reactor: Any, settings: Settings, directory: Directory, checkpoint: Callable[[str], None]
+    reactor: Any,
+    settings: Settings,
+    directory: Directory,
+    checkpoint: Callable[[str], None],
+    reading: Callable[[], Settings],
+    served: Renewable | None,
 ) -> Server:
-    """Make all parts, from the lowest floor up, and the service that starts and stops them."""
+    """
+    Make all parts, from the lowest floor up, and the service that starts and stops them.
+
+    :param reading: reads the settings again.
+    :param served: the certificate of listeners with TLS.
+    """
     metrics = Metrics(CollectorRegistry())
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
@@ -214,7 +238,7 @@ def assemble(
     cache = Cache(store, upstream, fills, generations, reactor, metrics)
     # Of no other process, be it on the same host: two of us may well be in a row.
     pseudonym = f"osproxy-{secrets.token_hex(4)}"
-    refetch = Refetch(cache, settings.backends, pseudonym)
+    refetch = Refetch(cache, lambda: live.settings.backends, pseudonym)
     schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
@@ -234,12 +258,13 @@ def assemble(
         )
 
     pages = OwnPages(lambda: cache.ready, status, metrics)
-    access_log = AccessLog(_writer(open_log(settings.access_log)), reactor)
+    access_log = AccessLog(open_log(settings.access_log), reactor)
     root = Root(
         cache,
         Routes(settings.backends),
         settings.clients,
         pages,
+        Challenges(settings.acme_challenge_dir, in_thread),
         Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
@@ -260,20 +285,34 @@ def assemble(
     )
     listeners = Listeners(
         [
-            *(_listening(reactor, settings, place, site) for place in settings.listeners),
+            *(_listening(reactor, place, site, served) for place in settings.listeners),
             *_controlling(reactor, settings, control),
         ]
     )
+
+    live = Live(settings, root, site, agent, upstream, limit(settings.log_level))
+    manager = ServiceManager(
+        os.environ,
+        reactor,
+        lambda: status().line,
+        lambda: live.settings.drain_timeout + 2 * _END_WITHIN + _CLOSE_WITHIN + _TO_SPARE,
+    )
+    renewal = None
+    if settings.tls is not None and served is not None:
+        renewal = Renewal(settings.tls, served, in_thread, reactor)
 
     async def open_store() -> None:
         await cache.start()
         scrub.start()
 
+    async def idle() -> None:
+        for one in (site, control):
+            await one.when_idle()
+
     async def drain() -> None:
         for one in (site, control):
             one.drain()
-        for one in (site, control):
-            await one.when_idle()
+        await Deferred.fromCoroutine(idle()).addTimeout(live.settings.drain_timeout, reactor)
 
     def cut() -> None:
         for one in (site, control):
@@ -296,13 +335,16 @@ def assemble(
     return Server(
         reactor,
         listeners,
-        begin=tuple(some.start for some in threads),
+        manager,
+        begin=(*(some.start for some in threads), *([] if renewal is None else [renewal.start])),
         open_store=open_store,
+        reload=Reload(reading, live, renewal, access_log, manager, in_thread),
         announcements=_announcements(settings),
         steps=(
+            *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
             Step("take no further connection", listeners.stopService),
             Step("end the scrub", scrub.stop, _END_WITHIN),
-            Step("let bodies under way finish", drain, settings.drain_timeout),
+            Step("let bodies under way finish", drain),
             Step("cut the others", cut),
             Step("end fills", end_fills, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
@@ -313,13 +355,18 @@ def assemble(
     )
 
 
-def _listening(reactor: Any, settings: Settings, place: Listener, site: ClientSite) -> Listening:
+def _listening(
+    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None
+) -> Listening:
     factory: IProtocolFactory = site
     if place.tls:
-        assert settings.tls_pem_key is not None and settings.tls_pem_chain is not None
-        context = context_factory(settings.tls_pem_key, settings.tls_pem_chain)
-        factory = wrap(site, context, reactor)
-    endpoint = endpoint_of(reactor, place.description)
+        assert served is not None, "the settings have seen to it"
+        factory = wrap(site, served, reactor)
+    endpoint = (
+        endpoint_of(reactor, place.description)
+        if place.passed is None
+        else PassedEndpoint(reactor, place.passed)
+    )
     return Listening(endpoint, factory, f"{place.source}: {place.value}")
 
 
@@ -331,20 +378,13 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
         yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
 
 
-def _writer(log: TextIO | None) -> Callable[[str], object]:
-    if log is None:
-        return lambda _: None
-
-    def write(lines: str) -> None:
-        log.write(lines)
-        log.flush()
-
-    return write
-
-
 def _announcements(settings: Settings) -> tuple[str, ...]:
     return (
         *settings.warnings,
+        *(
+            f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
+            for place in settings.listeners
+        ),
         "these may connect: " + ", ".join(map(str, settings.clients)),
         *(f"{backend.prefix} comes from {backend.authority}" for backend in settings.backends),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy import tap
 from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
 from osproxy.config.settings import load
 from osproxy.tools import fsck
@@ -28,8 +29,12 @@ TOLD = [
     *sorted((ROOT / "etc").iterdir()),
 ]
 
-# Options of twistd and twist themselves and of container engines, and the variable of `.ci/run`.
-NOT_OURS = {"help", "log-format", "format", "read-only", "stop-timeout", "user"}
+# Options of twistd and twist themselves, of systemctl, container engines and ACME clients, and the
+# variable of `.ci/run`.
+NOT_OURS = {
+    *("help", "log-format", "now", "webroot", "webroot-path"),
+    *("format", "read-only", "stop-timeout", "user"),
+}
 NOT_AN_OPTION = {"OSPROXY_CI"}
 
 # Full of the options of other programs; `tests/test_packaging.py` has what they say of osproxy.
@@ -230,9 +235,30 @@ class UnitTests(SynchronousTestCase):
         return str(value)
 
     def test_stop(self) -> None:
-        """A stop is given longer than transfers under way are."""
-        drain = DRAIN_TIMEOUT.parse(str(DRAIN_TIMEOUT.default))
-        self.assertGreater(float(self.setting("TimeoutStopSec")), drain)
+        """A stop is given longer than all that is waited for in it."""
+        waits = DRAIN_TIMEOUT.parse(str(DRAIN_TIMEOUT.default)) + tap._END_WITHIN
+        waits += tap._CLOSE_WITHIN
+        self.assertGreater(float(self.setting("TimeoutStopSec")), waits)
+
+    def test_told(self) -> None:
+        """The manager waits until osproxy is ready, watches it, and can have it reload."""
+        self.assertEqual(self.setting("Type"), "notify")
+        self.assertGreater(float(self.setting("WatchdogSec")), 10)
+        self.assertIn("-HUP $MAINPID", self.setting("ExecReload"))
+
+    def test_sockets(self) -> None:
+        """Each socket unit has the service's ports, and a name by which osproxy knows TLS."""
+        names = {}
+        for path in sorted((ROOT / "etc").glob("*.socket")):
+            text = path.read_text()
+            (names[path.name],) = re.findall(r"^FileDescriptorName=(.*)$", text, re.MULTILINE)
+            if path.stem != "osproxy":
+                self.assertIn("\nService=osproxy.service\n", text)
+        self.assertEqual(names, {"osproxy.socket": "http", "osproxy-tls.socket": "https"})
+
+    def test_log_level(self) -> None:
+        """How much is logged is for osproxy to say, which twist would cut short."""
+        self.assertIn("--log-level=debug osproxy", self.setting("ExecStart"))
 
     def test_cache(self) -> None:
         """The cache directory is made by systemd, for a user that is made with it."""

@@ -24,6 +24,7 @@ from osproxy.config.options import OPTIONS
 from osproxy.config.settings import load
 from osproxy.tap import Options, makeService
 from osproxy.upstream.agent import ExactAgent
+from tests.config.pems import make_weak_key, pem_of_certificate, pem_of_key
 from tests.origins import HOP_BY_HOP, Origin
 from tests.web.certificates import certificate_files
 from tests.web.reading import Client, Got, connect, connect_tls, request, responses, turn, until
@@ -141,7 +142,7 @@ class TapTestCase(TestCase):
     def setUp(self) -> None:
         """Make them, and keep what a server changes of its process."""
         self.patch(globalLogBeginner, "beginLoggingTo", globalLogBeginner.beginLoggingTo)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         for name in [name for name in os.environ if name.startswith("OSPROXY_")]:
             self.addCleanup(os.environ.__setitem__, name, os.environ.pop(name))
@@ -222,6 +223,25 @@ class MakeServiceTests(TapTestCase):
         self.assertIn(f"tcp:{port}", line)
         server.startService()
         await server.stopService()
+
+    def test_activation(self) -> None:
+        """What tells of passed sockets is no longer in the environment of what may be started."""
+        names = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+        self.patch(os, "environ", {**os.environ, **dict.fromkeys(names, "1")})
+        self.refusal("--cache-size=much")
+        self.assertEqual([name for name in names if name in os.environ], [])
+
+    def test_certificate(self) -> None:
+        """A certificate that OpenSSL finds too weak is a line as well."""
+        key = make_weak_key()
+        (self.folder / "key").write_bytes(pem_of_key(key))
+        (self.folder / "chain").write_bytes(pem_of_certificate(key))
+        line = self.refusal(
+            f"--tls-pem-key={self.folder}/key",
+            f"--tls-pem-chain={self.folder}/chain",
+            "--tls-listen=tcp:0:interface=127.0.0.1",
+        )
+        self.assertIn("TLS cannot be spoken with this key and certificate", line)
 
     async def test_directory_in_use(self) -> None:
         """A cache directory has one server at a time, and is free after its end."""

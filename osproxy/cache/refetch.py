@@ -16,7 +16,7 @@ from osproxy.http import via
 from osproxy.model import Asked, BodyBroken, BodyDiverted, Representation, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from twisted.python.failure import Failure
 
@@ -33,15 +33,18 @@ class Refetch:
 
     _log = Logger()
 
-    def __init__(self, cache: Cache, backends: Iterable[Backend], pseudonym: str) -> None:
+    def __init__(
+        self, cache: Cache, backends: Callable[[], Iterable[Backend]], pseudonym: str
+    ) -> None:
         """
         Make it.
 
+        :param backends: gives those that are served now.
         :param pseudonym: our own, by which a loop is seen (RFC 9110 section 7.6.3).
         """
         self._cache = cache
         self._via = via.add((), "1.1", pseudonym)
-        self._backends = {backend.prefix: backend for backend in backends}
+        self._backends = backends
         self._turn = DeferredSemaphore(_AT_ONCE)
         self._running: set[Deferred[None]] = set()
         self._stopped = False
@@ -53,7 +56,7 @@ class Refetch:
         Its backend may be gone from the settings; and of what varies by the fields of a request
         it is not known with which it was asked for.
         """
-        backend = self._backends.get(entry.target.backend)
+        backend = next((it for it in self._backends() if it.prefix == entry.target.backend), None)
         if self._stopped or backend is None or entry.target.variant:
             return False
 

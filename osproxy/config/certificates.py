@@ -1,13 +1,14 @@
 """
 Whether certificates and keys can be used, found out before anything listens.
 
-The files are only looked at here; `osproxy.web.tls` and `osproxy.upstream` load them.
+What is read is given to `osproxy.web.tls` and `osproxy.upstream`, which make something of it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import field, frozen
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -34,7 +35,52 @@ if TYPE_CHECKING:
     from osproxy.config.sources import Sources
 
 
-def tls_pair(sources: Sources, listeners: Iterable[Listener]) -> tuple[Path, Path] | None:
+@frozen
+class Pems:
+    """What the files of a pair hold: a private key, and its certificate with those above it."""
+
+    key: bytes = field(repr=False)
+    chain: bytes
+
+
+@frozen
+class Pair:
+    """The files of a private key and of its certificate, and where they were given."""
+
+    key: Path
+    chain: Path
+    _key_given: Given = field(eq=False)
+    _chain_given: Given = field(eq=False)
+
+    def read(self) -> Pems:
+        """
+        Read both; the files may be others each time.
+
+        :raises ConfigError: when one cannot be used, or does not fit the other.
+        """
+        key, chain = _content(self.key, self._key_given), _content(self.chain, self._chain_given)
+        certificate = _first_certificate(self.chain, chain, self._chain_given)
+        try:
+            public_key = load_pem_private_key(key, password=None).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            # cryptography's own words run over many lines.
+            raise self._key_given.wrong(
+                f"{self.key} holds no private key that can be used;"
+                " give a PEM file without a password"
+            ) from None
+        if _octets(public_key) != _octets(certificate.public_key()):
+            raise self._key_given.wrong(
+                f"{self.key} does not fit the first certificate in {self.chain}, which is from"
+                f" {self._chain_given}; give the key of that certificate"
+            )
+        return Pems(key, chain)
+
+    def __str__(self) -> str:
+        """Name both files."""
+        return f"{self.key} and {self.chain}"
+
+
+def tls_pair(sources: Sources, listeners: Iterable[Listener]) -> Pair | None:
     """
     Find the key and the chain that TLS is spoken with, None where nothing was given.
 
@@ -53,8 +99,9 @@ def tls_pair(sources: Sources, listeners: Iterable[Listener]) -> tuple[Path, Pat
         alone, other = (key, TLS_PEM_CHAIN) if key else (chain, TLS_PEM_KEY)
         assert alone is not None
         raise alone[1].wrong(f"is of no use alone; give --{other.name} too")
-    _check_pair(*key, *chain)
-    return key[0], chain[0]
+    pair = Pair(key[0], chain[0], key[1], chain[1])
+    pair.read()
+    return pair
 
 
 def trusted(sources: Sources) -> Path | None:
@@ -66,29 +113,12 @@ def trusted(sources: Sources) -> Path | None:
     found = sources.found(UPSTREAM_CA)
     if found is None:
         return None
-    _first_certificate(*found)
-    return found[0]
+    path, given = found
+    _first_certificate(path, _content(path, given), given)
+    return path
 
 
-def _check_pair(key: Path, key_given: Given, chain: Path, chain_given: Given) -> None:
-    certificate = _first_certificate(chain, chain_given)
-    content = _content(key, key_given)
-    try:
-        public_key = load_pem_private_key(content, password=None).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # cryptography's own words run over many lines.
-        raise key_given.wrong(
-            f"{key} holds no private key that can be used; give a PEM file without a password"
-        ) from None
-    if _octets(public_key) != _octets(certificate.public_key()):
-        raise key_given.wrong(
-            f"{key} does not fit the first certificate in {chain}, which is from"
-            f" {chain_given}; give the key of that certificate"
-        )
-
-
-def _first_certificate(path: Path, given: Given) -> Certificate:
-    content = _content(path, given)
+def _first_certificate(path: Path, content: bytes, given: Given) -> Certificate:
     try:
         return load_pem_x509_certificates(content)[0]
     except ValueError:

@@ -80,6 +80,11 @@ def _endpoint(text: str) -> str:
     kind, _, rest = description.partition(":")
     if not (kind and rest):
         raise BadValue("is no endpoint; give one such as tcp:8080 or unix:/run/osproxy/http")
+    if kind == "systemd":
+        raise BadValue(
+            "is not needed: sockets that systemd passes are listened on; name those with TLS https"
+            " by FileDescriptorName="
+        )
     if kind == "ssl":
         raise BadValue(
             "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
@@ -116,7 +121,7 @@ BIND_ADDRESS = Option(
     "bind-address",
     bind_address,
     "where to listen for HTTP",
-    otherwise="[::]:8080, or 0.0.0.0:8080 without IPv6; none with --listen",
+    otherwise="[::]:8080, or 0.0.0.0:8080 without IPv6; none with --listen or passed sockets",
     variables=("BIND_ADDRESS",),
 )
 TLS_BIND_ADDRESS = Option(
@@ -134,6 +139,12 @@ TLS_PEM_CHAIN = Option(
     path,
     "certificate for HTTPS and those that vouch for it (PEM)",
     variables=("TLS_PEM_CHAIN",),
+)
+ACME_CHALLENGE_DIR = Option(
+    "acme-challenge-dir",
+    path,
+    "directory with answers to challenges of ACME (HTTP-01)",
+    variables=("ACME_CHALLENGE_DIR",),
 )
 CACHE_PATH = Option(
     "cache-path",
@@ -241,6 +252,7 @@ OPTIONS: tuple[Option[Any], ...] = (
     TLS_LISTEN,
     TLS_PEM_KEY,
     TLS_PEM_CHAIN,
+    ACME_CHALLENGE_DIR,
     CACHE_PATH,
     CACHE_SIZE,
     FREE_SPACE,
@@ -269,7 +281,6 @@ OPTIONS: tuple[Option[Any], ...] = (
 # Variables of the existing proxy that mean nothing here.
 WITHOUT_MEANING = (
     "WONDER_GUARD",
-    "ACME_CHALLENGE_DIR",
     "BOOT_SERVICES",
     "BOOT_ORIGIN",
     "DURABLE_FS",

@@ -8,6 +8,7 @@ and their defaults are in `osproxy.config.options`, the order of places in
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,18 @@ from osproxy.config.control import checked_socket
 from osproxy.config.directory import cache_directory, home_of_user, try_file
 from osproxy.config.files import options_in, read_file
 from osproxy.config.given import Given
-from osproxy.config.listeners import Listener, has_ipv6, listeners
+from osproxy.config.listeners import has_ipv6, listeners
 from osproxy.config.sources import Sources, read_one, warnings_of_variables
 from osproxy.config.values import path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from osproxy.config.certificates import Pair
     from osproxy.config.clients import Network
     from osproxy.config.directory import Place
     from osproxy.config.files import Table
+    from osproxy.config.listeners import Listener, Passed
     from osproxy.config.values import Share
     from osproxy.model import Backend
 
@@ -39,7 +42,8 @@ class Settings:
     """
     What osproxy is to do.
 
-    :ivar tls_pem_key: the key of the first certificate in ``tls_pem_chain``.
+    :ivar tls: the key and the certificate of listeners with TLS.
+    :ivar acme_challenge_dir: where the answers to challenges of ACME lie.
     :ivar cache: where files are kept.
     :ivar cache_size: in octets.
     :ivar free_space: what to leave of the disk.
@@ -61,8 +65,8 @@ class Settings:
     """
 
     listeners: tuple[Listener, ...]
-    tls_pem_key: Path | None
-    tls_pem_chain: Path | None
+    tls: Pair | None
+    acme_challenge_dir: Path | None
     cache_size: int
     free_space: Share
     image_space: Share
@@ -93,21 +97,22 @@ def load(
     *,
     home: Callable[[], str | None] = home_of_user,
     ipv6: Callable[[], bool] = has_ipv6,
+    passed: Sequence[Passed] = (),
 ) -> Settings:
     """
     Read and check all settings, and make the cache directory if it is due.
 
     :param arguments: what the command line has, by the names of options; a flag's is ``yes``.
+    :param passed: sockets that listen already.
     :raises ConfigError: when something is wrong; its text names the option and its source.
     """
     file, elsewhere = _files(Sources(arguments, environ, {}), environ)
     sources = Sources(arguments, environ, {} if file is None else options_in(file))
-    places = listeners(sources, ipv6=ipv6())
-    pair = tls_pair(sources, places)
+    places = listeners(sources, ipv6=ipv6(), passed=passed)
     return Settings(
         listeners=places,
-        tls_pem_key=pair and pair[0],
-        tls_pem_chain=pair and pair[1],
+        tls=tls_pair(sources, places),
+        acme_challenge_dir=sources.optional(options.ACME_CHALLENGE_DIR),
         cache_size=sources.value(options.CACHE_SIZE),
         free_space=sources.value(options.FREE_SPACE),
         image_space=sources.value(options.IMAGE_SPACE),
@@ -130,6 +135,7 @@ def load(
         log_level=_log_level(sources),
         warnings=(
             *warnings_of_variables(environ),
+            *_warnings_of_challenges(sources),
             *(() if elsewhere is None else warnings_of_keys(elsewhere)),
         ),
         # The last, so that nothing is made for settings that are wrong.
@@ -179,6 +185,13 @@ def _access_log(sources: Sources) -> str:
                 f"{name} cannot be written to ({error.strerror}); give a file, - or off"
             ) from None
     return name
+
+
+def _warnings_of_challenges(sources: Sources) -> Iterator[str]:
+    # Some clients make the directory when they need it, and remove it afterwards.
+    found = sources.found(options.ACME_CHALLENGE_DIR)
+    if found is not None and not os.path.isdir(found[0]):
+        yield f"{found[1]}: {found[0]} is no directory; nothing is served from it until it is"
 
 
 def _log_level(sources: Sources) -> str:

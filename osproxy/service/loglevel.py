@@ -14,17 +14,19 @@ from twisted.logger import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from twisted.logger import ILogObserver, LogBeginner
 
 
-def limit(level: str, beginner: LogBeginner = globalLogBeginner) -> None:
+def limit(level: str, beginner: LogBeginner = globalLogBeginner) -> Callable[[str], None]:
     """
     Have the log that is about to begin leave out what is below ``level``, a name of Twisted's.
 
     To be called before logging begins. `twistd` has no option for it, and an observer cannot be
     changed once it was handed over, so the handing over is where the filter goes in.
+
+    :returns: a function that sets another level, at any time.
     """
     begin = beginner.beginLoggingTo
     wanted = LogLevelFilterPredicate(LogLevel.levelWithName(level))
@@ -35,3 +37,8 @@ def limit(level: str, beginner: LogBeginner = globalLogBeginner) -> None:
         )
 
     beginner.beginLoggingTo = begin_limited  # type: ignore[method-assign]
+
+    def change(other: str) -> None:
+        wanted.setLogLevelForNamespace("", LogLevel.levelWithName(other))
+
+    return change

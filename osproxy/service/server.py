@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
+    from osproxy.service.systemd import ServiceManager
     from osproxy.web.listeners import Listeners
 
 
@@ -30,8 +31,10 @@ class Server(Shutdown):
     between wait.
 
     :ivar listeners: where clients connect.
+    :param manager: is told how we are.
     :param begin: called first, in order.
     :param open_store: brings the store up.
+    :param reload: takes up what was written anew.
     :param announcements: lines for the log.
     """
 
@@ -42,19 +45,24 @@ class Server(Shutdown):
         self,
         reactor: Any,
         listeners: Listeners,
+        manager: ServiceManager,
         *,
         begin: Sequence[Callable[[], None]],
         open_store: Callable[[], Awaitable[None]],
+        reload: Callable[[], Awaitable[None]],
         announcements: Sequence[str],
         steps: Sequence[Step],
     ) -> None:
         # A store that is only half open can be neither used nor closed.
         opened = Step("wait until the store is open", self._when_opened)
-        super().__init__((opened, *steps), reactor)
+        silence = Step("tell the service manager no more", manager.stop)
+        super().__init__((opened, *steps, silence), reactor)
         self._reactor = reactor
         self.listeners = listeners
+        self._manager = manager
         self._begin = begin
         self._open_store = open_store
+        self._reload = reload
         self._announcements = announcements
         self._opening: Deferred[None] = succeed(None)
 
@@ -74,14 +82,22 @@ class Server(Shutdown):
         :raises SystemExit: as `privilegedStartService`, which twist does not call.
         """
         super().startService()
+        self._manager.start()
         for begin in self._begin:
             begin()
         for line in self._announcements:
             self._log.info("{line}", line=line)
         self._listen(self.listeners.startService)
-        handlers = SignalHandlers(self._reactor.callFromThread, self._reactor.stop)
+        handlers = SignalHandlers(
+            self._reactor.callFromThread, self._reactor.stop, self._begin_reload
+        )
         self._reactor.callWhenRunning(handlers.install)
         self._opening = Deferred.fromCoroutine(self._opened()).addErrback(self._unusable)
+
+    def stopService(self) -> Deferred[None]:
+        """Fire once the last step is done."""
+        self._manager.stopping()
+        return super().stopService()
 
     def _when_opened(self) -> Deferred[None]:
         opened: Deferred[None] = Deferred()
@@ -97,9 +113,20 @@ class Server(Shutdown):
     async def _opened(self) -> None:
         await self._open_store()
         self._log.info("ready")
+        self._manager.ready()
+
+    def _begin_reload(self) -> None:
+        reloading = Deferred.fromCoroutine(self._reloaded())
+        reloading.addErrback(lambda failure: self._log.failure("reloading", failure))
+
+    async def _reloaded(self) -> None:
+        # Who has reloaded is ready, which we are not before.
+        await self._when_opened()
+        await self._reload()
 
     def _unusable(self, failure: Failure) -> None:
         """Stop, with exit status 1: without a store there is nothing to serve from."""
+        self._manager.failed(f"the cache cannot be opened: {failure.value}")
         self._log.failure("the cache cannot be opened", failure)
         print(f"osproxy: the cache cannot be opened: {failure.value}", file=sys.stderr)  # noqa: T201
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)

@@ -1,5 +1,5 @@
 """
-The one ordered stop, and the signals that ask for it.
+The one ordered stop, and the signals that ask for it, or for a reload.
 
 Twisted stops the parts of a service all at once; here one step waits for the one before, so that
 a body under way still finds its file, and the catalogue closes after the last who uses it.
@@ -82,14 +82,17 @@ class SignalHandlers:
     Turns SIGTERM and SIGINT into a stop with exit status 0; a second one ends the process at once.
 
     Twisted's own handlers stop as well, but then end the process by the signal, with status 143.
+    SIGHUP asks for a reload, as of daemons everywhere.
 
     :ivar call_from_thread: wakes the reactor and has it call a function.
     :ivar stop: stops the reactor.
+    :ivar reload: begins a reload.
     :ivar leave: ends the process at once, with the given status.
     """
 
     call_from_thread: Callable[[Callable[[], object]], object]
     stop: Callable[[], object]
+    reload: Callable[[], object]
     leave: Callable[[int], object] = os._exit
     _asked: bool = field(default=False, init=False)
 
@@ -97,6 +100,12 @@ class SignalHandlers:
         """Take the signals over; to be called by `callWhenRunning`, after Twisted took them."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.received)
+        signal.signal(signal.SIGHUP, self.asked_to_reload)
+
+    def asked_to_reload(self, number: int, frame: FrameType | None = None) -> None:
+        """Reload, unless all ends anyway."""
+        if not self._asked:
+            self.call_from_thread(self.reload)
 
     def received(self, number: int, frame: FrameType | None = None) -> None:
         """Stop; if that was asked for before, do not wait for it."""

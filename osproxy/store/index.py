@@ -53,8 +53,8 @@ class Index:
         """Add a file."""
         if number in self._keys:
             raise ValueError(f"file {number} is there already")
-        others = self.of(key)
-        self._numbers[key] = (*others, number) if others else number
+        if self._numbers.setdefault(key, number) is not number:
+            self._numbers[key] = (*self.of(key), number)
         self._keys[number] = key
 
     def remove(self, number: int) -> None:

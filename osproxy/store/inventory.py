@@ -16,15 +16,15 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 from twisted.logger import Logger
 
-from osproxy.model import Target
-from osproxy.repo.kinds import Kind
 from osproxy.store.blobs import Blob, State
 from osproxy.store.catalogue import place_of
 from osproxy.store.entries import Entry
 from osproxy.store.index import Index, key_of
+from osproxy.store.ledger import BLOCK, blocks_of
 from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
+    from osproxy.model import Target
     from osproxy.store.blobs import Shelf
     from osproxy.store.catalogue import Catalogue, Place
     from osproxy.store.notes import Notes
@@ -150,7 +150,7 @@ class Inventory:
             self.log.error("entries cannot be looked up yet: {error}", error=error)
             return
         for record in records:
-            self.restore(place_of(record))
+            self._room.found(self._restore(place_of(record), record))
             entry = self._admit(record)
             if entry is not None:
                 self._use(entry)
@@ -224,38 +224,46 @@ class Inventory:
         """Say how many entries will be listed."""
         self._unlisted = count
 
-    def restore(self, place: Place) -> bool:
-        """List an entry of an earlier run, unless it is known already, or gone again."""
-        number, key, octets, *_ = place
+    async def restore(self, places: list[Place]) -> None:
+        """List entries of an earlier run, but for those that are known already, or gone again."""
+        records = await self._not_like_the_rest(places)
+        # One reactor turn: what is no longer unknown is in the ledger.
+        self._room.found(sum(self._restore(place, records.get(place[0])) for place in places))
+
+    async def _not_like_the_rest(self, places: list[Place]) -> dict[int, Record]:
+        """Read those that may be pinned; images count as such only if they are not."""
+        numbers = [number for number, _, _, image, _ in places if image or self._pins]
+        try:
+            records = await self._catalogue.rows(numbers) if numbers else []
+        except DatabaseError as error:
+            self.log.error("it is not known what is pinned: {error}", error=error)
+            return {}
+        return {record.id: record for record in records}
+
+    def _restore(self, place: Place, record: Record | None) -> int:
+        """List an entry, and say how much of what was unknown it takes, in whole blocks."""
+        number, key, octets, image, hotness = place
         arrivals = self._arrivals
         if number in self._ledger or (arrivals is not None and number in arrivals.gone):
-            return False
-        self._room.found(octets)
+            return 0
         self._unlisted = max(0, self._unlisted - 1)
         if arrivals is not None and key in arrivals.forgotten:
             # Its file is a leftover for the sweep.
             arrivals.gone.add(number)
             self._removal.rows((number,))
-            return False
-        self._adopt(place)
+            return 0
+        evictable = True
+        if record is not None:
+            image = self._pins.image(record.target, record.kind)
+            evictable = not self._pins.hold(record.target)
+        self._ledger.adopt(number, octets, image=bool(image), evictable=evictable, hotness=hotness)
         self._index.add(number, key)
-        return True
-
-    def _adopt(self, place: Place) -> None:
-        number, _, octets, backend, path, kind, hotness = place
-        if self._pins or kind == Kind.IMAGE.value:
-            target = Target(backend, path)
-            image = self._pins.image(target, Kind(kind))
-            evictable = not self._pins.hold(target)
-            self._ledger.adopt(number, octets, image=image, evictable=evictable, hotness=hotness)
-        else:
-            # So it is with nearly all, and there may be a million.
-            self._ledger.adopt(number, octets, hotness=hotness)
+        return blocks_of(octets) * BLOCK
 
     async def recover(self, record: Record) -> bool:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
-        self.restore(place_of(record))
+        self._room.found(self._restore(place_of(record), record))
         if len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)

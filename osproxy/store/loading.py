@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from osproxy.store.sweep import Sweep
     from osproxy.threads import InThread
 
-_BITE = 1000
+_BITE = 500
 
 
 @define(eq=False)
@@ -89,8 +89,7 @@ class Loading:
         listing = self._catalogue.listing(self._in_thread)
         try:
             while not self._stopped and (places := await listing.next(_BITE)):
-                for place in places:
-                    self._inventory.restore(place)
+                await self._inventory.restore(places)
                 self._settled()
         finally:
             await listing.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
-from osproxy.store.ledger import BLOCK, CacheFull, blocks_of
+from osproxy.store.ledger import CacheFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +117,8 @@ class Room:
         self._pins.check(self._ledger)
 
     def found(self, octets: int) -> None:
-        """Count a file no longer as unknown: it is about to be entered in the ledger."""
-        self.unknown = max(0, self.unknown - blocks_of(octets) * BLOCK)
+        """Count so much no longer as unknown, since it has been entered in the ledger."""
+        self.unknown = max(0, self.unknown - octets)
         self._weigh_catalogue()
 
     def count_catalogue(self) -> None:

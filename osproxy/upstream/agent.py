@@ -50,8 +50,8 @@ class ExactAgent:
     """
     Asks upstreams, by connections that are kept and used again.
 
-    :param connect_timeout: seconds until there is a connection.
-    :param head_timeout: seconds from then, or from the end of the request's body, until the head
+    :ivar connect_timeout: seconds until there is a connection.
+    :ivar head_timeout: seconds from then, or from the end of the request's body, until the head
         of the response.
     """
 
@@ -65,8 +65,8 @@ class ExactAgent:
     ) -> None:
         self._reactor = reactor
         self._policy = policy
-        self._connect_timeout = connect_timeout
-        self._head_timeout = head_timeout
+        self.connect_timeout = connect_timeout
+        self.head_timeout = head_timeout
         self._kept = HTTPConnectionPool(reactor)
         self._kept.maxPersistentPerHost = 16
         self._kept.cachedConnectionTimeout = 60
@@ -85,7 +85,7 @@ class ExactAgent:
         Fails with `TookTooLong`, with `BadMessage` when the answer makes no sense, and as the body
         does. No more of the body is sent once there is a response.
         """
-        watch = Watch(self._reactor, self._connect_timeout, self._head_timeout)
+        watch = Watch(self._reactor, self.connect_timeout, self.head_timeout)
         request = Request(
             method, uri, Headers() if headers is None else headers, bodyProducer, watch
         )

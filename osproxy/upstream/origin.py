@@ -58,7 +58,7 @@ class Upstream:
     """
     Asks upstreams for files.
 
-    :param stall_timeout: seconds for which a body may pause.
+    :ivar stall_timeout: seconds for which a body may pause.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Upstream:
         self._agent = agent
         self._client = HTTPClient(_Identity(agent))
         self._reactor = reactor
-        self._stall_timeout = stall_timeout
+        self.stall_timeout = stall_timeout
         self._metrics = metrics
 
     async def ask(
@@ -121,7 +121,7 @@ class Upstream:
     async def _for_another(
         self, url: str, method: str, fields: Fields, body: PassingBody | None
     ) -> Reply:
-        upload = None if body is None else Upload(body, self._reactor, self._stall_timeout)
+        upload = None if body is None else Upload(body, self._reactor, self.stall_timeout)
 
         def ask() -> Deferred[IResponse]:
             # A URL that is ASCII is not touched: not even an empty query gets lost.
@@ -182,7 +182,7 @@ class Upstream:
             requested_at=requested_at,
             verbatim=verbatim,
             clock=self._reactor,
-            stall_timeout=self._stall_timeout,
+            stall_timeout=self.stall_timeout,
             metrics=self._metrics,
         )
         if not answers(reply.status, fields):

@@ -22,7 +22,6 @@ from attrs import define, field, frozen
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TextIO
 
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -120,7 +119,7 @@ class AccessLog:
     What cannot be written is lost, and said once until it can be written again.
     """
 
-    _write: Callable[[str], object]
+    _log: TextIO | None
     _clock: IReactorTime
     _lines: list[str] = field(factory=list, init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
@@ -138,13 +137,28 @@ class AccessLog:
         if due is not None and due.active():
             due.cancel()
         lines, self._lines = self._lines, []
-        if not lines:
+        if not lines or self._log is None:
             return
         try:
-            self._write("".join(lines))
+            self._log.write("".join(lines))
+            self._log.flush()
         except OSError as error:
-            if not self._failing:
-                _log.error("cannot write the access log: {error}", error=error)
-            self._failing = True
+            self._failed(error)
         else:
             self._failing = False
+
+    def change(self, log: TextIO | None) -> None:
+        """Write the lines of later requests to another file, and close the one before."""
+        self.flush()
+        old, self._log = self._log, log
+        if old is None or old is log or old is sys.__stdout__:
+            return
+        try:
+            old.close()
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        if not self._failing:
+            _log.error("cannot write the access log: {error}", error=error)
+        self._failing = True

@@ -6,25 +6,31 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    serverFromString,
+)
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from twisted.python.components import proxyForInterface
+from zope.interface import implementer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twisted.internet.interfaces import (
-        IListeningPort,
-        IProtocolFactory,
-        IStreamServerEndpoint,
-    )
+    from twisted.internet.interfaces import IProtocolFactory
     from twisted.python.failure import Failure
+
+    from osproxy.config.listeners import Passed
 
 _log = Logger()
 
@@ -108,6 +114,36 @@ class Listeners(Service):
     async def _close(self) -> None:
         ports, self.ports = self.ports, []
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+
+@implementer(IStreamServerEndpoint)
+@define(eq=False)
+class PassedEndpoint:
+    """An endpoint whose socket listens already, and still belongs to who has passed it."""
+
+    _reactor: Any
+    _passed: Passed
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:  # noqa: N803
+        """Accept connections from now on; this can be done once."""
+        adopted = AdoptedStreamServerEndpoint(
+            self._reactor, self._passed.fileno, self._passed.family
+        )
+        listening: Deferred[IListeningPort] = adopted.listen(protocolFactory)
+        return listening.addCallback(_PassedPort)
+
+
+class _PassedPort(proxyForInterface(IListeningPort)):  # type: ignore[misc]
+    """A port that is given back rather than ended."""
+
+    def stopListening(self) -> None:  # noqa: N802
+        """
+        Accept no more: those who come wait for the next process that is passed the socket.
+
+        Twisted would remove the file of a Unix socket, by which it is found.
+        """
+        self.original.stopReading()
+        self.original.socket.close()
 
 
 def endpoint_of(reactor: object, description: str) -> IStreamServerEndpoint:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from osproxy.model import Backend
     from osproxy.repo.kinds import Kind
     from osproxy.web.accesslog import AccessLog
+    from osproxy.web.challenges import Challenges
     from osproxy.web.pages.own import OwnPages
     from osproxy.web.request import ClientRequest
     from osproxy.web.respond import Responder
@@ -76,7 +77,12 @@ class Exchange:
 
 
 class Root(Resource):
-    """The resource of every path."""
+    """
+    The resource of every path. What it was made with may be changed between two requests.
+
+    :ivar clients: networks that may ask.
+    :ivar body_size: octets that one request to a generic backend may bring.
+    """
 
     isLeaf = True
     _log = Logger()
@@ -87,6 +93,7 @@ class Root(Resource):
         routes: Routes,
         clients: Sequence[IPv4Network | IPv6Network],
         pages: OwnPages,
+        challenges: Challenges,
         responder: Responder,
         access_log: AccessLog,
         metrics: Metrics,
@@ -99,19 +106,19 @@ class Root(Resource):
         Make it.
 
         :param pseudonym: our own, of which there is no second one (RFC 9110 section 7.6.3).
-        :param body_size: octets that one request to a generic backend may bring.
         """
         super().__init__()
         self._cache = cache
-        self._routes = routes
-        self._clients = clients
+        self.routes = routes
+        self.clients = clients
+        self.challenges = challenges
         self._pages = pages
         self._responder = responder
         self._access_log = access_log
         self._metrics = metrics
         self._clock = clock
         self._pseudonym = pseudonym
-        self._body_size = body_size
+        self.body_size = body_size
 
     def render(self, request: ClientRequest) -> int:
         """Answer, sooner or later; a client that leaves cancels what is done for it alone."""
@@ -169,6 +176,9 @@ class Root(Resource):
     async def _answer(self, exchange: Exchange) -> Answer:
         request = exchange.request
         try:
+            challenge = await self._challenge(request)
+            if challenge is not None:
+                return _own(challenge)
             self._admit(exchange)
             if request.head.method == "OPTIONS" and request.head.target == b"*":
                 # About the proxy as a whole (RFC 9110 section 9.3.7).
@@ -182,15 +192,22 @@ class Root(Resource):
             if page is not None:
                 permit(request.head.method, None)
                 return _own(Notice(page.status, page.body, page.content_type))
-            backend, target = self._routes.find(place)
+            backend, target = self.routes.find(place)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:
             return _own(Notice(refused.status, f"{refused}\n".encode(), allow=refused.allowed))
         return await self._cache.obtain(backend, target, asked)
 
+    async def _challenge(self, request: ClientRequest) -> Notice | None:
+        """Answer who wants to know whose name we have: a certification authority, from anywhere."""
+        if request.refusal is not None or not self.challenges.are_at(request.head.target):
+            return None
+        permit(request.head.method, None)
+        return await self.challenges.answer(request.head.target)
+
     def _admit(self, exchange: Exchange) -> None:
-        if exchange.client != UNIX and not allows(self._clients, exchange.client):
+        if exchange.client != UNIX and not allows(self.clients, exchange.client):
             raise Refused(403, f"{exchange.client} may not use this proxy.")
         request = exchange.request
         if request.refusal is not None:
@@ -207,9 +224,9 @@ class Root(Resource):
             # What is sent along with a GET of a file means nothing (RFC 9110 section 9.3.1).
             content = None
         elif content is not None:
-            if (content.length or 0) > self._body_size:
-                raise Refused(413, f"More than {self._body_size} octets are not taken.")
-            content.limit(self._body_size)
+            if (content.length or 0) > self.body_size:
+                raise Refused(413, f"More than {self.body_size} octets are not taken.")
+            content.limit(self.body_size)
         return Asked(
             method=head.method,
             query=place.query,

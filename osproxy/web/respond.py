@@ -215,6 +215,8 @@ class Responder:
             fields = (("Location", content.location),)
         if content.allow is not None:
             fields = (*fields, ("Allow", content.allow))
+        if content.passing:
+            fields = (*fields, ("Cache-Control", "no-store"))
         if content.status != 204:
             fields = (
                 *fields,

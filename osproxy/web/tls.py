@@ -1,22 +1,29 @@
 """
-TLS towards clients: which versions and ciphers, and how a plain listener becomes a TLS one.
+TLS towards clients: which versions and ciphers, whose certificate, and how a plain listener becomes
+a TLS one.
 
-Whether a key fits its certificate is checked with the settings (`osproxy.config`).
+Whether a key fits its certificate is checked where it is read (`osproxy.config.certificates`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define, frozen
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL.crypto import FILETYPE_PEM, X509, load_privatekey
+from OpenSSL.crypto import Error as CryptoError
+from OpenSSL.SSL import Error as SslError
+from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from OpenSSL.SSL import Context
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+
+    from osproxy.config.certificates import Pems
 
 MOZILLA_INTERMEDIATE = ":".join(
     (
@@ -37,20 +44,67 @@ parameters, and no client of ours is so old that it knows no elliptic curve.
 """
 
 
-def context_factory(key: Path, chain: Path) -> CertificateOptions:
+class Unusable(Exception):
+    """OpenSSL does not take a key and certificate that fit each other; the text says why."""
+
+
+@frozen
+class Certificate:
     """
-    Make what TLS 1.2 and 1.3 connections are served with.
+    What TLS connections are served with.
+
+    :ivar until: when it ends, as certificates write it: YYYYMMDDhhmmssZ.
+    """
+
+    pems: Pems
+    context: Context
+    until: str
+
+
+@implementer(IOpenSSLContextFactory)
+@define(eq=False)
+class Renewable:
+    """
+    The certificate of all listeners, which may become another.
+
+    Connections that are there then keep the one that they began with.
+    """
+
+    certificate: Certificate
+
+    def getContext(self) -> Context:  # noqa: N802
+        """Give what the next connection is to be served with."""
+        return self.certificate.context
+
+
+def certificate(pems: Pems) -> Certificate:
+    """
+    Make what connections are served with.
+
+    :raises Unusable: when OpenSSL wants better, a longer key for one.
+    """
+    own, *others = (X509.from_cryptography(it) for it in load_pem_x509_certificates(pems.chain))
+    try:
+        context = _options(pems.key, own, others).getContext()
+    except (CryptoError, SslError) as error:
+        reasons = ", ".join(reason for *_, reason in error.args[0])
+        raise Unusable(f"TLS cannot be spoken with this key and certificate: {reasons}") from error
+    return Certificate(pems, context, (own.get_notAfter() or b"?").decode("ascii"))
+
+
+def _options(key: bytes, own: X509, others: list[X509]) -> CertificateOptions:
+    """
+    Choose TLS 1.2 and 1.3.
 
     Sessions and tickets are on, both off by default in Twisted: without them a client that comes
     back costs nine times the CPU.
     """
     # With a passphrase given, though none is needed, OpenSSL never asks for one at the terminal.
-    private_key = load_privatekey(FILETYPE_PEM, key.read_bytes(), b"")
-    own, *others = load_pem_x509_certificates(chain.read_bytes())
+    private_key = load_privatekey(FILETYPE_PEM, key, b"")
     return CertificateOptions(
         privateKey=private_key,
-        certificate=X509.from_cryptography(own),
-        extraCertChain=[X509.from_cryptography(other) for other in others],
+        certificate=own,
+        extraCertChain=others,
         raiseMinimumTo=TLSVersion.TLSv1_2,
         acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(MOZILLA_INTERMEDIATE),
         enableSessions=True,
@@ -59,7 +113,7 @@ def context_factory(key: Path, chain: Path) -> CertificateOptions:
 
 
 def wrap(
-    factory: IProtocolFactory, context: CertificateOptions, clock: IReactorTime
+    factory: IProtocolFactory, certificate: IOpenSSLContextFactory, clock: IReactorTime
 ) -> TLSMemoryBIOFactory:
     """Put TLS in front of what a listener makes."""
-    return TLSMemoryBIOFactory(context, False, factory, clock)
+    return TLSMemoryBIOFactory(certificate, False, factory, clock)

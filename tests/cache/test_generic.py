@@ -679,7 +679,8 @@ class PersonalTests(GenericCase):
             asking = self.ask("/x", cookie, ("Cache-Control", "no-cache"), method=method)
             self.origin.next().answer(told)
             close(self.successResultOf(asking))
-            entry = find(self.bench.store, Target("/api", "/x"))
+            finding = self.bench.store.find(Target("/api", "/x"))
+            entry = self.successResultOf(Deferred.fromCoroutine(finding))
             assert entry is not None
             self.assertIsNone(first(entry.head.fields, "x-user"))
             self.assertGreater(entry.head.date, self.bench.place.clock.seconds() - 3600 * 25)

@@ -26,7 +26,7 @@ class RefetchTestCase(CacheTestCase):
     def setUp(self) -> None:
         """Make what fetches it again."""
         super().setUp()
-        self.refetch = Refetch(self.bench.cache, [BACKEND, PLACE], "us")
+        self.refetch = Refetch(self.bench.cache, lambda: [BACKEND, PLACE], "us")
 
     def lose(self, target: Target) -> Entry:
         """Let an entry be lost."""
@@ -105,7 +105,7 @@ class FilesTests(RefetchTestCase):
     def test_no_backend(self) -> None:
         """Of a backend that is not there any more nothing is fetched."""
         (entry,) = self.lose_files("/a.rpm")
-        self.assertFalse(Refetch(self.bench.cache, [PLACE], "us")(entry))
+        self.assertFalse(Refetch(self.bench.cache, lambda: [PLACE], "us")(entry))
         self.assertEqual(self.origin.asked, [])
 
     def test_stop(self) -> None:
@@ -131,7 +131,7 @@ class IndexTests(GenerationsTestCase):
         entry = find(self.bench.store, Target("/", REPOMD))
         assert entry is not None
         self.bench.store.doom(entry)
-        Refetch(self.bench.cache, [BACKEND], "us")(entry)
+        Refetch(self.bench.cache, lambda: [BACKEND], "us")(entry)
         self.assertEqual(self.stored(REPOMD), self.content(REPOMD, 1))
         self.assertEqual(self.stored(MEDIA), self.content(MEDIA, 1))
         before = len(self.origin.log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -15,13 +15,20 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
 
 def make_key() -> ec.EllipticCurvePrivateKey:
     """Make a private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def pem_of_key(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> bytes:
+def make_weak_key() -> rsa.RSAPrivateKey:
+    """Make a private key that is too short for OpenSSL to speak TLS with."""
+    return rsa.generate_private_key(65537, 1024)
+
+
+def pem_of_key(key: Key, password: bytes | None = None) -> bytes:
     """Write a private key as a PEM file has it."""
     lock: KeySerializationEncryption = NoEncryption()
     if password is not None:
@@ -29,7 +36,7 @@ def pem_of_key(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
 
 
-def pem_of_certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+def pem_of_certificate(key: Key) -> bytes:
     """Certify a key by itself, and write that as a PEM file has it."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "osproxy.example")])
     begin = datetime(2020, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.certificates import tls_pair, trusted
+from osproxy.config.certificates import Pair, Pems, tls_pair, trusted
 from osproxy.config.given import ConfigError
 from osproxy.config.listeners import Listener
 from osproxy.config.sources import Sources
@@ -33,12 +33,18 @@ class CertificatesTests(SynchronousTestCase):
         path.write_bytes(content)
         return str(path)
 
-    def pair(self, **files: str) -> tuple[Path, Path] | None:
+    def pair(self, **files: str) -> Pair | None:
         """Find the pair with these options, where TLS is to be spoken."""
         arguments = {f"tls-pem-{name}": file for name, file in files.items()}
         return tls_pair(
             Sources(arguments, {}, {}), [Listener("tcp:1", True, "--tls-listen (x)", "tcp:1")]
         )
+
+    def found(self, **files: str) -> Pair:
+        """Find the pair, which is there."""
+        pair = self.pair(**files)
+        assert pair is not None
+        return pair
 
     def complaint(self, **files: str) -> str:
         """Find what is wrong with these options."""
@@ -46,14 +52,29 @@ class CertificatesTests(SynchronousTestCase):
 
     def test_pair(self) -> None:
         """A key goes with the first certificate of its chain."""
-        self.assertEqual(
-            self.pair(key=self.key, chain=self.chain), (Path(self.key), Path(self.chain))
-        )
+        pair = self.found(key=self.key, chain=self.chain)
+        self.assertEqual((pair.key, pair.chain), (Path(self.key), Path(self.chain)))
+        self.assertEqual(str(pair), f"{self.key} and {self.chain}")
+        content = [Path(file).read_bytes() for file in (self.key, self.chain)]
+        self.assertEqual(pair.read(), Pems(*content))
+
+    def test_secret(self) -> None:
+        """What is shown of a pair has nothing of the key."""
+        pems = self.found(key=self.key, chain=self.chain).read()
+        self.assertNotIn("PRIVATE", repr(pems))
+
+    def test_written_anew(self) -> None:
+        """A pair is read as it is now, and complained of in the same words."""
+        pair = self.found(key=self.key, chain=self.chain)
+        self.file("key", Path(self.other).read_bytes())
+        complaint = str(self.assertRaises(ConfigError, pair.read))
+        self.assertIn("--tls-pem-key (command line): ", complaint)
+        self.assertIn("does not fit the first certificate", complaint)
 
     def test_one_file(self) -> None:
         """Key and certificate may stand in one file."""
         both = self.file("both", Path(self.key).read_bytes() + Path(self.chain).read_bytes())
-        self.assertEqual(self.pair(key=both, chain=both), (Path(both), Path(both)))
+        self.assertEqual(self.found(key=both, chain=both).chain, Path(both))
 
     def test_no_fit(self) -> None:
         """A key of another certificate is refused, with both options named."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from twisted.internet.endpoints import serverFromString
@@ -9,7 +10,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.given import ConfigError
-from osproxy.config.listeners import Listener, has_ipv6, listeners
+from osproxy.config.listeners import Listener, Passed, has_ipv6, listeners
 from osproxy.config.sources import Sources
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
 
 def listed(
-    arguments: Mapping[str, str | Sequence[str]], *, ipv6: bool = True
+    arguments: Mapping[str, str | Sequence[str]],
+    *,
+    ipv6: bool = True,
+    passed: Sequence[Passed] = (),
 ) -> tuple[Listener, ...]:
     """List what is listened on with these arguments."""
-    return listeners(Sources(arguments, {}, {}), ipv6=ipv6)
+    return listeners(Sources(arguments, {}, {}), ipv6=ipv6, passed=passed)
 
 
 class ListenersTests(SynchronousTestCase):
@@ -53,6 +57,20 @@ class ListenersTests(SynchronousTestCase):
         )
         places["bind-address"] = ["127.0.0.1:80"]
         self.assertEqual(listed(places)[0].description, "tcp:80:interface=127.0.0.1")
+
+    def test_passed(self) -> None:
+        """Sockets that listen already stand instead of the default, and beside what was given."""
+        http = Passed(3, socket.AF_INET6, "http", "[::]:80", tls=False)
+        https = Passed(4, socket.AF_INET6, "https", "[::]:443", tls=True)
+        adopted = (
+            Listener("", False, "socket http", "[::]:80", http),
+            Listener("", True, "socket https", "[::]:443", https),
+        )
+        self.assertEqual(listed({}, passed=(http, https)), adopted)
+        self.assertEqual(listed({}, passed=(https,)), adopted[1:])
+        places = listed({"bind-address": "127.0.0.1:1"}, passed=(http, https))
+        self.assertEqual(places[:2], adopted)
+        self.assertEqual(places[2].description, "tcp:1:interface=127.0.0.1")
 
     def test_endpoint_with_tls_of_its_own(self) -> None:
         """An endpoint that would bring its own TLS is refused with what to give instead."""

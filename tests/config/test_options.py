@@ -43,11 +43,13 @@ class OptionsTests(SynchronousTestCase):
     def test_endpoints(self) -> None:
         """Endpoints are taken as they are, but those that would bring their own TLS."""
         self.assertEqual(
-            LISTEN.parse("systemd:domain=INET:name=http"), "systemd:domain=INET:name=http"
+            LISTEN.parse("unix:/run/osproxy/http:mode=660"), "unix:/run/osproxy/http:mode=660"
         )
-        for text in ("", "8080", "tcp:", "ssl:8443:privateKey=k.pem"):
+        for text in ("", "8080", "tcp:"):
             self.assertIn("give", str(self.assertRaises(BadValue, LISTEN.parse, text)))
         self.assertIn("--tls-listen", str(self.assertRaises(BadValue, LISTEN.parse, "ssl:8443")))
+        passed = "systemd:domain=INET:name=http"
+        self.assertIn("is not needed", str(self.assertRaises(BadValue, LISTEN.parse, passed)))
 
     def test_pins(self) -> None:
         """A pin is a path in its one spelling; a slash at its end stays, and not all is pinned."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.given import ConfigError
+from osproxy.config.listeners import Passed
 from osproxy.config.options import OPTIONS
 from osproxy.config.settings import Settings, load
 from osproxy.config.values import Share
@@ -61,7 +64,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(
             [place.source for place in settings.listeners], ["--bind-address (default)"]
         )
-        self.assertEqual((settings.tls_pem_key, settings.tls_pem_chain), (None, None))
+        self.assertEqual((settings.tls, settings.acme_challenge_dir), (None, None))
         self.assertEqual(settings.cache.path, self.home / ".cache" / "osproxy")
         self.assertEqual(settings.cache_size, 16 * 2**30)
         self.assertEqual(settings.free_space, Share(percent=5))
@@ -100,6 +103,7 @@ class LoadTests(SynchronousTestCase):
             TLS_BIND_ADDRESS="[::]:8443",
             TLS_PEM_KEY=self.file("key", pem_of_key(key)),
             TLS_PEM_CHAIN=self.file("chain", pem_of_certificate(key)),
+            ACME_CHALLENGE_DIR=str(self.home),
             CACHE_PATH=str(self.home / "cache"),
             CACHE_SIZE="17179869184",
             CACHE_LARGE_OBJECTS="true",
@@ -111,8 +115,10 @@ class LoadTests(SynchronousTestCase):
             VERBOSE="false",
         )
         self.assertEqual([place.tls for place in settings.listeners], [False, True])
-        self.assertEqual(settings.tls_pem_key, self.home / "key")
-        self.assertEqual(settings.tls_pem_chain, self.home / "chain")
+        assert settings.tls is not None
+        self.assertEqual(settings.tls.key, self.home / "key")
+        self.assertEqual(settings.tls.chain, self.home / "chain")
+        self.assertEqual(settings.acme_challenge_dir, self.home)
         self.assertEqual(settings.cache.path, self.home / "cache")
         self.assertEqual(
             [(backend.authority, backend.large_objects) for backend in settings.backends],
@@ -133,6 +139,7 @@ class LoadTests(SynchronousTestCase):
             "tls-listen": "ssl:1",
             "tls-pem-key": "/proc/missing",
             "tls-pem-chain": "/proc/missing",
+            "acme-challenge-dir": "  ",
             "cache-path": "/proc/missing/cache",
             "cache-size": "16Q",
             "free-space": "101%",
@@ -204,6 +211,32 @@ class LoadTests(SynchronousTestCase):
         settings = self.load(OSPROXY_CLIENTS="10.0.0.0/8, ::1 , 192.0.2.0/24")
         self.assertEqual(len(settings.clients), 3)
 
+    def test_challenges(self) -> None:
+        """A directory for challenges that is not there yet is a warning: it may come and go."""
+        missing = self.home / "challenges"
+        settings = self.load({"acme-challenge-dir": str(missing)})
+        self.assertEqual(settings.acme_challenge_dir, missing)
+        self.assertEqual(
+            settings.warnings,
+            (
+                f"--acme-challenge-dir (command line): {missing} is no directory;"
+                " nothing is served from it until it is",
+            ),
+        )
+        missing.mkdir()
+        self.assertEqual(self.load({"acme-challenge-dir": str(missing)}).warnings, ())
+
+    def test_passed(self) -> None:
+        """Sockets that were passed are listened on, with a certificate where TLS is wanted."""
+        http = Passed(3, socket.AF_INET, "http", "127.0.0.1:80", tls=False)
+        settings = load({}, {"HOME": str(self.home)}, passed=[http])
+        self.assertEqual([place.passed for place in settings.listeners], [http])
+        https = evolve(http, name="https", tls=True)
+        error = self.assertRaises(
+            ConfigError, load, {}, {"HOME": str(self.home)}, passed=[http, https]
+        )
+        self.assertTrue(str(error).startswith("socket https: cannot be without a certificate"))
+
     def test_access_log(self) -> None:
         """The access log is a file in a directory that is there, and is not made by loading."""
         log = self.home / "access.log"
@@ -243,11 +276,12 @@ class ExampleTests(SynchronousTestCase):
         place.mkdir()
         key = make_key()
         certificate = pem_of_certificate(key)
+        (place / "acme" / ".well-known" / "acme-challenge").mkdir(parents=True)
         (place / "tls.key").write_bytes(pem_of_key(key))
         (place / "tls.crt").write_bytes(certificate)
         (place / "upstream-ca.pem").write_bytes(certificate)
         text = re.sub(r"^#(?=[a-z\[])", "", EXAMPLE.read_text(), flags=re.MULTILINE)
-        text = re.sub(r'"/(etc/osproxy|var/cache)/', f'"{place}/', text)
+        text = re.sub(r'"/(etc/osproxy|var/(?:cache|lib))/', f'"{place}/', text)
         # A socket's path has to be short.
         text = text.replace('"/run/osproxy/', f'"{gettempdir()}/')
         (place / "osproxy.toml").write_text(text)

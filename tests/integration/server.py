@@ -35,7 +35,10 @@ TWISTD = (sys.executable, "-c", _TWISTD)
 _CRASHING = Path(__file__).with_name("crashing.py")
 
 # Variables of the machine that runs the tests must not reach the server.
-_FOREIGN = ("OSPROXY_", "BIND_ADDRESS", "TLS_", "CACHE_", "MIRROR_CHAIN", "XDG_", "NOTIFY_SOCKET")
+_FOREIGN = (
+    "OSPROXY_", "ACME_", "BIND_ADDRESS", "TLS_", "CACHE_", "MIRROR_CHAIN", "XDG_",
+    "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_",
+)  # fmt: skip
 
 
 @frozen
@@ -108,16 +111,16 @@ class Osproxy:
         self.cache_path.mkdir(parents=True, exist_ok=True)
         self.access_log = self.directory / "access.log"
         self.output = self.directory / "output"
+        self.configuration = self.directory / "osproxy.toml"
         self.process: subprocess.Popen[bytes] | None = None
         self._command = command
         self._ports = [self.port]
-        configuration = self.directory / "osproxy.toml"
-        configuration.write_text(_toml_of(authority, hosts, freshness or {}) + backends)
+        self.configuration.write_text(_toml_of(authority, hosts, freshness or {}) + backends)
         self.options = [
             f"--bind-address={self.port}",
             f"--cache-path={self.cache_path}",
             f"--access-log={self.access_log}",
-            f"--config={configuration}",
+            f"--config={self.configuration}",
             *options,
         ]
         if certificates is not None:
@@ -163,6 +166,11 @@ class Osproxy:
                 return False
 
         until(ready, "osproxy is ready", deadline=20)
+
+    def reload(self) -> None:
+        """Ask it to take up what was written anew; it does that when it comes to it."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
 
     def launch(self, command: Sequence[str | Path] = (), **environment: str) -> None:
         """Start it and do not wait."""
@@ -266,8 +274,8 @@ class Osproxy:
         return [path for path in (self.store / "drafts").rglob("*") if path.is_file()]
 
     def catalogue_octets(self) -> int:
-        """Add up the blocks of the catalogue's files."""
-        return sum(blocks_of(path) for path in self.store.glob("catalogue.sqlite*"))
+        """Add up the blocks of the catalogue's files, damaged ones too."""
+        return sum(blocks_of(path) for path in self.store.glob("catalogue.*"))
 
     def draft_octets(self) -> int:
         """Add up the blocks of the drafts' files."""

@@ -127,9 +127,11 @@ class RpmTests(IntegrationCase):
             [
                 "drwxr-x--- root osproxy /etc/osproxy",
                 "-rw-r----- root osproxy /etc/osproxy/osproxy.toml",
+                "-rw-r--r-- root root /usr/lib/systemd/system/osproxy-tls.socket",
                 "-rw-r--r-- root root /usr/lib/systemd/system/osproxy.service",
                 "drwxr-xr-x root root /usr/lib/systemd/system/osproxy.service.d",
                 "-rw-r--r-- root root /usr/lib/systemd/system/osproxy.service.d/package.conf",
+                "-rw-r--r-- root root /usr/lib/systemd/system/osproxy.socket",
                 "-rw-r--r-- root root /usr/lib/sysusers.d/osproxy.conf",
                 "-rw-r--r-- root root /usr/lib/tmpfiles.d/osproxy.conf",
                 "drwxr-xr-x root root /usr/share/doc/packages/osproxy",

@@ -38,6 +38,8 @@ _PACKAGES = {
     "rpmbuild": "rpm",
     "rpmsign": "rpm",
     "systemctl": "systemd",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
     "systemd-sysusers": "systemd",
     "systemd-tmpfiles": "systemd",
     "umount": "mount",

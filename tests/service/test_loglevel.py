@@ -60,6 +60,21 @@ class LimitTests(SynchronousTestCase):
         _, (seen,) = self.begun()
         self.assertEqual(levels(seen), list(LEVELS))
 
+    def test_changed(self) -> None:
+        """The limit can be set anew while the log is written."""
+        publisher = LogPublisher()
+        beginner = LogBeginner(publisher, StringIO(), sys, warnings)
+        seen = EventLoggingObserver()
+        change = limit("info", beginner)
+        beginner.beginLoggingTo([seen], redirectStandardIO=False)
+        log = Logger(observer=publisher)
+        for level in ("error", "debug", "info"):
+            change(level)
+            for name in LEVELS:
+                log.emit(LogLevel.levelWithName(name), level, name=name)
+        for level in ("error", "debug", "info"):
+            self.assertEqual(levels(seen, level), list(LEVELS[LEVELS.index(level) :]))
+
     def test_all_levels(self) -> None:
         """Every value of the option is a level."""
         for level in LEVELS:

@@ -15,7 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
+from osproxy.service.systemd import ServiceManager
 from osproxy.web.listeners import Listeners, Listening
+from tests.service.managers import Manager
 from tests.web.support import logged, port_of
 
 if TYPE_CHECKING:
@@ -58,17 +60,30 @@ class Reactor(Clock):
         for function in waiting:
             function()
 
+    def turn(self) -> None:
+        """Call what was to be called from a thread."""
+        waiting, self.from_thread = self.from_thread, []
+        for function in waiting:
+            function()
+
+
+def manager_of(reactor: Reactor, address: str) -> ServiceManager:
+    """Make what tells the service manager."""
+    return ServiceManager({"NOTIFY_SOCKET": address}, reactor, lambda: "fine", lambda: 1.0)
+
 
 class ServerTests(SynchronousTestCase):
     """Tests of `Server`, whose parts only say that they were called."""
 
     def setUp(self) -> None:
         """Keep the signal handlers of the test's process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.done: list[str] = []
         self.reactor = Reactor(self.done)
         self.opening: Deferred[None] = Deferred()
+        self.reloading: Deferred[None] = succeed(None)
+        self.manager = Manager(self)
 
     def server(self, *steps: Step, listening: Listening | None = None) -> Server:
         """Make a server."""
@@ -77,10 +92,16 @@ class ServerTests(SynchronousTestCase):
             self.done.append("open")
             return self.opening
 
+        async def reload() -> None:
+            self.done.append("reload")
+            await self.reloading
+
         listeners = Listeners([] if listening is None else [listening])
         return Server(
             self.reactor,
             listeners,
+            manager_of(self.reactor, self.manager.address),
+            reload=reload,
             begin=(lambda: self.done.append("disk"), lambda: self.done.append("catalogue")),
             open_store=open_store,
             announcements=("these may connect: all",),
@@ -116,6 +137,60 @@ class ServerTests(SynchronousTestCase):
         self.opening.callback(None)
         self.assertIn("ready", [event.get("log_format") for event in events])
 
+    def test_told(self) -> None:
+        """The service manager hears of readiness when the store is open, and first of a stop."""
+        server = self.server(self.step("listeners"))
+        self.start(server)
+        self.assertEqual(self.manager.heard(), [["STATUS=opening the cache"]])
+        self.opening.callback(None)
+        self.assertEqual([lines[0] for lines in self.manager.heard()], ["READY=1"])
+        bodies: Deferred[None] = Deferred()
+        self.opening = succeed(None)
+        server = self.server(Step("bodies", lambda: bodies))
+        self.start(server)
+        self.manager.heard()
+        stopping = server.stopService()
+        self.assertEqual([lines[0] for lines in self.manager.heard()], ["STOPPING=1"])
+        self.assertNotEqual(self.reactor.getDelayedCalls(), [])
+        bodies.callback(None)
+        self.successResultOf(stopping)
+
+    def test_silent_in_the_end(self) -> None:
+        """A stop leaves no timer behind."""
+        self.opening = succeed(None)
+        server = self.server()
+        self.start(server)
+        self.successResultOf(server.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_reload(self) -> None:
+        """SIGHUP has what was written anew taken up."""
+        self.opening = succeed(None)
+        self.start(self.server())
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertNotIn("reload", self.done)
+        self.reactor.turn()
+        self.assertEqual(self.done[-1], "reload")
+
+    def test_reload_while_opening(self) -> None:
+        """Before the store is open nothing is reloaded: who has reloaded is ready."""
+        self.start(self.server())
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.reactor.turn()
+        self.assertNotIn("reload", self.done)
+        self.opening.callback(None)
+        self.assertEqual(self.done[-1], "reload")
+
+    def test_reload_that_fails(self) -> None:
+        """A fault in it is logged, and nobody stops for it."""
+        self.opening = succeed(None)
+        self.reloading = fail(ZeroDivisionError())
+        self.start(self.server())
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.reactor.turn()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertNotIn("reactor stopped", self.done)
+
     def test_stop_while_opening(self) -> None:
         """A store that is being opened is waited for before it is closed."""
         server = self.server(self.step("listeners"), self.step("store"))
@@ -148,8 +223,7 @@ class ServerTests(SynchronousTestCase):
         del self.done[:]
         os.kill(os.getpid(), signal.SIGTERM)
         self.assertEqual(self.done, [])
-        for function in self.reactor.from_thread:
-            function()
+        self.reactor.turn()
         self.assertEqual(self.done, ["reactor stopped"])
         self.successResultOf(server.stopService())
         self.assertEqual(self.done[1:], ["listeners", "bodies", "store"])
@@ -186,6 +260,9 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(self.done[-1], "reactor stopped")
         self.assertEqual(self.reactor.triggers, [("after", "shutdown", os._exit, 1)])
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(
+            self.manager.heard()[-1], ["STATUS=the cache cannot be opened: no such disk"]
+        )
 
     def test_store_unusable_at_once(self) -> None:
         """That may be before the reactor runs, which then stops as soon as it does."""
@@ -210,10 +287,13 @@ class ListeningTests(TestCase):
 
     def server(self, port: int) -> Server:
         """Make a server that listens on a port."""
+        reactor = Reactor([])
         endpoint = TCP4ServerEndpoint(real_reactor, port, 50, "127.0.0.1")
         return Server(
-            Reactor([]),
+            reactor,
             Listeners([Listening(endpoint, Factory(), f"--listen (command line): {port}")]),
+            manager_of(reactor, ""),
+            reload=lambda: succeed(None),
             begin=(),
             open_store=lambda: succeed(None),
             announcements=(),

@@ -88,19 +88,25 @@ class SignalHandlersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Keep the handlers of the test's process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.turns: list[Callable[[], object]] = []
-        self.stopped = 0
+        self.stopped = self.reloads = 0
         self.left: list[int] = []
 
     def stop(self) -> None:
         """Count the stops."""
         self.stopped += 1
 
+    def reload(self) -> None:
+        """Count the reloads."""
+        self.reloads += 1
+
     def handlers(self, stop: Callable[[], object] | None = None) -> SignalHandlers:
         """Make handlers that reach the test, and install them."""
-        handlers = SignalHandlers(self.turns.append, stop or self.stop, self.left.append)
+        handlers = SignalHandlers(
+            self.turns.append, stop or self.stop, self.reload, self.left.append
+        )
         handlers.install()
         return handlers
 
@@ -125,6 +131,23 @@ class SignalHandlersTests(SynchronousTestCase):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         self.assertEqual((self.left, len(self.turns)), ([143], 1))
+
+    def test_reload(self) -> None:
+        """SIGHUP reloads, from the reactor's own turn, as often as it comes."""
+        self.handlers()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(self.reloads, 0)
+        for turn in self.turns:
+            turn()
+        self.assertEqual((self.reloads, self.stopped, self.left), (2, 0, []))
+
+    def test_reload_while_stopping(self) -> None:
+        """Once a stop was asked for SIGHUP does nothing."""
+        self.handlers()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual((len(self.turns), self.left), (1, []))
 
     def test_stopped_already(self) -> None:
         """A signal that comes while the reactor stops of itself is no error."""

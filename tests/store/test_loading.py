@@ -74,6 +74,23 @@ class LoadingTests(StoreTestCase):
         self.assertIs(find(store, target("a")), entry)
         self.assertIsNone(find(store, target("b")))
 
+    def test_gone_before_it_is_listed(self) -> None:
+        """What is gone, row and file, does not come back by a list that is older."""
+        names = [f"n{number}" for number in range(600)]
+        self.stored(*names)
+        store, threads = self.starting()
+        # The first bite; the next one waits.
+        threads.run()
+        entry = find(store, target(names[-1]))
+        assert entry is not None
+        store.doom(entry)
+        threads.waiting.rotate(1)
+        threads.run()
+        self.assertNotIn(entry.id, self.place.ledger)
+        self.finished(store, threads)
+        self.assertEqual(store.entries, 599)
+        self.assertIsNone(find(store, target(names[-1])))
+
     def test_replaced_before_it_is_listed(self) -> None:
         """What is stored anew before its turn is what stays."""
         self.stored("a", "b")

@@ -18,7 +18,7 @@ from osproxy.metrics import Metrics
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
-from osproxy.web.tls import context_factory
+from osproxy.web.tls import Renewable, certificate
 from tests.web.support import listen
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Network:
         self._origins.append(origin)
         factory: Any = origin
         if files is not None:
-            context = context_factory(files.key, files.chain)
+            context = Renewable(certificate(files.pems))
             factory = TLSMemoryBIOFactory(context, isClient=False, wrappedFactory=origin)
             factory.noisy = False
         scheme = "http" if files is None else "https"

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from osproxy.config.certificates import Pems
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
@@ -30,6 +32,11 @@ class Files:
     key: Path
     chain: Path
     authority: Path
+
+    @property
+    def pems(self) -> Pems:
+        """What is in the files of the key and the chain."""
+        return Pems(self.key.read_bytes(), self.chain.read_bytes())
 
 
 def certificate_files(directory: str) -> Files:

@@ -18,6 +18,7 @@ from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
+from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.pages.own import OwnPages, Status
@@ -221,6 +222,7 @@ class Front:
     A root resource and its site.
 
     :ivar records: what the access log was told.
+    :ivar challenges: those of no directory, unless the test gives one.
     """
 
     def __init__(
@@ -242,11 +244,13 @@ class Front:
         self.metrics = Metrics(CollectorRegistry())
         self.records: list[Record] = []
         status = Status("1", 0.0, 0, 0, 0, 0, 0)
-        root = Root(
+        self.challenges = Challenges(None, in_thread)
+        self.root = Root(
             cache or cast("Cache", self.cache),
             Routes(backends),
             networks(clients),
             OwnPages(lambda: True, lambda: status, self.metrics),
+            self.challenges,
             Responder(in_thread, clock.seconds, pseudonym),
             cast("AccessLog", self),
             self.metrics,
@@ -255,7 +259,7 @@ class Front:
             body_size=100,
         )
         self.connections = Connections(100)
-        self.site = ClientSite(root, self.connections, clock)
+        self.site = ClientSite(self.root, self.connections, clock)
 
     def add(self, record: Record) -> None:
         """See `osproxy.web.accesslog.AccessLog.add`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 from hypothesis import given
@@ -14,6 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.web.accesslog import AccessLog, Record, line, open_log
 from tests.web.support import logged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RECORD = Record(
     client="192.0.2.1",
@@ -77,6 +82,27 @@ class LineTests(SynchronousTestCase):
         self.assertEqual(written.count("\n"), 1)
 
 
+class Written(StringIO):
+    """
+    A file that is a list.
+
+    :ivar troubles: what comes of each time that it is written to, None for nothing bad.
+    """
+
+    def __init__(self, texts: list[str], troubles: Sequence[OSError | None] = ()) -> None:
+        super().__init__()
+        self.texts = texts
+        self.troubles = list(troubles)
+
+    def write(self, text: str) -> int:
+        """Add to the list."""
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None:
+            raise trouble
+        self.texts.append(text)
+        return len(text)
+
+
 class AccessLogTests(SynchronousTestCase):
     """Tests of `AccessLog`."""
 
@@ -84,7 +110,7 @@ class AccessLogTests(SynchronousTestCase):
         """Make a log that is kept in memory."""
         self.clock = Clock()
         self.written: list[str] = []
-        self.log = AccessLog(self.written.append, self.clock)
+        self.log = AccessLog(Written(self.written), self.clock)
 
     def test_gathered(self) -> None:
         """The lines of a second are written in one go."""
@@ -117,18 +143,52 @@ class AccessLogTests(SynchronousTestCase):
     def test_disk_full(self) -> None:
         """A log that cannot be written is said once, until it can be written again."""
         events = logged(self)
-        disk = [OSError(28, "full"), OSError(28, "full"), None, OSError(28, "full")]
-
-        def write(text: str) -> None:
-            outcome = disk.pop(0)
-            if outcome is not None:
-                raise outcome
-
-        log = AccessLog(write, self.clock)
+        full = OSError(28, "full")
+        log = AccessLog(Written(self.written, (full, full, None, full)), self.clock)
         for _ in range(4):
             log.add(RECORD)
             self.clock.advance(1)
         self.assertEqual(len([event for event in events if "error" in event]), 2)
+
+    def test_none(self) -> None:
+        """Without a file no line is kept."""
+        log = AccessLog(None, self.clock)
+        log.add(RECORD)
+        self.clock.advance(1)
+        log.flush()
+
+    def test_rotated(self) -> None:
+        """Up to a change requests are in the old file, which is closed, and then in the new one."""
+        path = Path(self.mktemp())
+        before, after = open_log(str(path)), Written(self.written)
+        assert before is not None
+        log = AccessLog(before, self.clock)
+        log.add(RECORD)
+        log.change(after)
+        log.add(RECORD)
+        self.clock.advance(1)
+        self.assertEqual((path.read_text(), self.written), (line(RECORD), [line(RECORD)]))
+        self.assertTrue(before.closed)
+
+    def test_rotated_on_a_full_disk(self) -> None:
+        """A file whose last lines could not be written does not stand in the way of the next."""
+        events = logged(self)
+        before = open_log("/dev/full")
+        log = AccessLog(before, self.clock)
+        log.add(RECORD)
+        log.change(Written(self.written))
+        log.add(RECORD)
+        log.flush()
+        self.assertEqual(len([event for event in events if "error" in event]), 1)
+        self.assertEqual(self.written, [line(RECORD)])
+
+    def test_standard_output_stays(self) -> None:
+        """The standard output is not closed for it, and may be changed for itself."""
+        log = AccessLog(sys.__stdout__, self.clock)
+        log.change(sys.__stdout__)
+        log.change(None)
+        assert sys.__stdout__ is not None
+        self.assertFalse(sys.__stdout__.closed)
 
 
 class OpenLogTests(SynchronousTestCase):

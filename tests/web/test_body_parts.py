@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.ranges import Span
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.web.body import ClientGone, send
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, certificate, wrap
 from tests.byteranges import parts_of
 from tests.store.doubles import at_once
 from tests.web.cases import LARGE, SocketsTestCase
@@ -383,8 +383,8 @@ class TlsSocketsTests(SocketsTests):
     def listen(self) -> int:
         """Listen with a certificate."""
         self.files = certificate_files(self.mktemp())
-        context = context_factory(self.files.key, self.files.chain)
-        return listen(self, wrap(self.front.site, context, real_reactor))
+        renewable = Renewable(certificate(self.files.pems))
+        return listen(self, wrap(self.front.site, renewable, real_reactor))
 
     async def connect(self) -> Client:
         """Connect a client that trusts it."""

@@ -8,7 +8,7 @@ from twisted.internet import reactor as real_reactor  # noqa: TID251
 
 from osproxy.model import Relayed
 from osproxy.web.body import BLOCK, TURN
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, certificate, wrap
 from tests.web.cases import LARGE, MB, SIZES, SocketsTestCase
 from tests.web.certificates import certificate_files
 from tests.web.doubles import Passing, relay_of
@@ -101,8 +101,8 @@ class TlsPipeliningTests(PipeliningTests):
     def listen(self) -> int:
         """Listen with a certificate."""
         self.files = certificate_files(self.mktemp())
-        context = context_factory(self.files.key, self.files.chain)
-        return listen(self, wrap(self.front.site, context, real_reactor))
+        renewable = Renewable(certificate(self.files.pems))
+        return listen(self, wrap(self.front.site, renewable, real_reactor))
 
     async def connect(self) -> Client:
         """Connect a client that trusts it."""

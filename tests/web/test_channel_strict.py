@@ -9,7 +9,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from osproxy.web.channel import READ_AHEAD, Channel
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, certificate, wrap
 from tests.web.cases import LARGE, MB, SocketsTestCase
 from tests.web.certificates import certificate_files
 from tests.web.clients import HEAD
@@ -183,8 +183,8 @@ class TlsRefusalTests(RefusalTests):
     def listen(self) -> int:
         """Listen with a certificate."""
         self.files = certificate_files(self.mktemp())
-        context = context_factory(self.files.key, self.files.chain)
-        return listen(self, wrap(self.front.site, context, real_reactor))
+        own = Renewable(certificate(self.files.pems))
+        return listen(self, wrap(self.front.site, own, real_reactor))
 
     async def connect(self) -> Client:
         """Connect a client that trusts it."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
+from attrs import evolve
 from twisted.internet import reactor  # noqa: TID251
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import (
+    IAddress,
     IListeningPort,
     IProtocolFactory,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from osproxy.web.listeners import BindFailed, Listeners, Listening, probe
+from osproxy.config.listeners import Passed
+from osproxy.web.listeners import BindFailed, Listeners, Listening, PassedEndpoint, probe
 from tests.web.support import port_of
 
 
@@ -30,6 +35,26 @@ class Endpoint:
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Give the result."""
         return self.result
+
+
+class Greeter(Protocol):
+    """Greets, and closes."""
+
+    def connectionMade(self) -> None:
+        """Do so."""
+        assert self.transport is not None
+        self.transport.write(b"hello")
+        self.transport.loseConnection()
+
+
+class Greeting(Factory):
+    """Greets who connects."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Greeter:
+        """See `twisted.internet.interfaces.IProtocolFactory`."""
+        return Greeter()
 
 
 def taken(family: socket.AddressFamily, host: str) -> socket.socket:
@@ -106,6 +131,71 @@ class ListenersTests(TestCase):
         Listeners([Listening(Endpoint(late), Factory(), "--listen odd:")]).startService()
         late.errback(ValueError("gone"))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class PassedTests(TestCase):
+    """Tests of `PassedEndpoint`."""
+
+    timeout = 20
+
+    def passed(self, family: socket.AddressFamily, address: object) -> tuple[Passed, object]:
+        """Listen as the service manager does; give what is passed, and where it is."""
+        listening = socket.socket(family)
+        self.addCleanup(listening.close)
+        listening.bind(address)  # type: ignore[arg-type]
+        listening.listen()
+        passed = Passed(os.dup(listening.fileno()), family, "http", "somewhere", tls=False)
+        return passed, listening.getsockname()
+
+    def connected(self, family: socket.AddressFamily, address: object) -> socket.socket:
+        """Connect."""
+        client = socket.socket(family)
+        self.addCleanup(client.close)
+        client.settimeout(10)
+        client.connect(address)  # type: ignore[arg-type]
+        return client
+
+    async def check(self, family: socket.AddressFamily, address: object) -> None:
+        """Pass a socket to one process after the other; who connects in between is served."""
+        passed, address = self.passed(family, address)
+        next_one = evolve(passed, fileno=os.dup(passed.fileno))
+        client = self.connected(family, address)
+        first = Listeners([Listening(PassedEndpoint(reactor, passed), Greeting(), "socket http")])
+        first.startService()
+        self.assertEqual(await deferToThread(client.recv, 5), b"hello")
+        await first.stopService()
+        client = self.connected(family, address)
+        second = Listeners([Listening(PassedEndpoint(reactor, next_one), Greeting(), "")])
+        second.startService()
+        self.assertEqual(await deferToThread(client.recv, 5), b"hello")
+        await second.stopService()
+        self.connected(family, address)
+
+    async def test_ipv4(self) -> None:
+        """A socket of IPv4 is listened on, and given back."""
+        await self.check(socket.AF_INET, ("127.0.0.1", 0))
+
+    async def test_ipv6(self) -> None:
+        """So is one of IPv6."""
+        await self.check(socket.AF_INET6, ("::1", 0))
+
+    async def test_unix(self) -> None:
+        """So is a Unix socket, whose file stays where it is."""
+        name = os.path.relpath(self.mktemp())
+        await self.check(socket.AF_UNIX, name)
+        self.assertTrue(os.path.exists(name))
+
+    async def test_not_there(self) -> None:
+        """A descriptor that has been closed is one line."""
+        passed, _ = self.passed(socket.AF_INET, ("127.0.0.1", 0))
+        os.close(passed.fileno)
+        endpoint = PassedEndpoint(reactor, passed)
+        listeners = Listeners([Listening(endpoint, Greeting(), "socket http: somewhere")])
+        with self.assertRaises(BindFailed) as raised:
+            listeners.startService()
+        self.assertEqual(
+            str(raised.exception), "socket http: somewhere: cannot listen: Bad file descriptor"
+        )
 
 
 class ProbeTests(SynchronousTestCase):

@@ -6,7 +6,6 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-import OpenSSL.crypto
 from attrs import frozen
 from twisted.internet import reactor  # noqa: TID251
 from twisted.internet.task import Clock, deferLater
@@ -15,9 +14,10 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from osproxy.config.certificates import Pems
 from osproxy.web.connections import Connections
 from osproxy.web.site import ClientSite
-from osproxy.web.tls import context_factory, wrap
+from osproxy.web.tls import Renewable, Unusable, certificate, wrap
 from tests.web.certificates import certificate_files
 from tests.web.support import listen
 
@@ -61,8 +61,8 @@ class TlsTests(TestCase):
         self.clock = Clock()
         self.connections = Connections(2)
         self.site = ClientSite(Files(), self.connections, self.clock)
-        context = context_factory(self.files.key, self.files.chain)
-        factory = wrap(self.site, context, reactor)
+        self.renewable = Renewable(certificate(self.files.pems))
+        factory = wrap(self.site, self.renewable, reactor)
         self.address = ("127.0.0.1", listen(self, factory))
 
     def client(self, version: ssl.TLSVersion) -> ssl.SSLContext:
@@ -154,12 +154,49 @@ class TlsTests(TestCase):
 
     async def test_encrypted_key(self) -> None:
         """A key that needs a passphrase is an error, and nobody is asked at a terminal."""
-        encrypted = self.files.key.with_name("encrypted.pem")
-        encrypted.write_bytes(
+        encrypted = (
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"
         )
-        with self.assertRaises(OpenSSL.crypto.Error):
-            context_factory(encrypted, self.files.chain)
+        with self.assertRaises(Unusable):
+            certificate(Pems(encrypted, self.files.pems.chain))
+
+    async def test_other_key(self) -> None:
+        """A key that is not the certificate's is told of in a line."""
+        other = certificate_files(self.mktemp())
+        with self.assertRaises(Unusable) as raised:
+            certificate(Pems(other.pems.key, self.files.pems.chain))
+        self.assertIn("TLS cannot be spoken with this key", str(raised.exception))
+        self.assertIn("mismatch", str(raised.exception))
+
+    async def test_until(self) -> None:
+        """It is known when a certificate ends."""
+        self.assertRegex(self.renewable.certificate.until, r"^\d{14}Z$")
+
+    async def test_renewed(self) -> None:
+        """Who connects later gets the new certificate, who is connected goes on with the old."""
+        self.connections.limit = 3
+        first = self.client(ssl.TLSVersion.TLSv1_3)
+        plain = socket.create_connection(self.address, 10)
+        old = await deferToThread(first.wrap_socket, plain, server_hostname="127.0.0.1")
+        self.addCleanup(old.close)
+        self.files = certificate_files(self.mktemp())
+        self.renewable.certificate = certificate(self.files.pems)
+        with self.assertRaises(ssl.SSLCertVerificationError):
+            await deferToThread(self.get, first)
+        heard = await deferToThread(self.get, self.client(ssl.TLSVersion.TLSv1_3))
+        self.assertEqual((heard.protocol, heard.response[-5:]), ("http/1.1", b"small"))
+        old.sendall(b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertIn(b"200 OK", await deferToThread(old.recv, 65536))
+        self.site.cut()
+        await self.site.when_idle()
+
+    async def test_resumed_after_renewal(self) -> None:
+        """A session that began with the certificate of before is not resumed but begun anew."""
+        context = self.client(ssl.TLSVersion.TLSv1_2)
+        first = await deferToThread(self.get, context)
+        self.renewable.certificate = certificate(self.files.pems)
+        second = await deferToThread(self.get, context, first.session)
+        self.assertEqual((second.resumed, second.response[-5:]), (False, b"small"))
 
     async def test_too_many(self) -> None:
         """The third connection of a client over a limit of two is closed before a handshake."""

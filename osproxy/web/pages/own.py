@@ -50,6 +50,15 @@ class Status:
     drafts: int
     connections: int
 
+    @property
+    def line(self) -> str:
+        """Write what is of interest to one who passes by."""
+        return (
+            f"{self.connections} connections, {self.drafts} files being fetched,"
+            f" {self.stored / 2**30:.1f} of {self.capacity / 2**30:.1f} GiB"
+            f" in {self.entries} files"
+        )
+
     def __str__(self) -> str:
         """Write a line a fact, which a script can read too."""
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from prometheus_client import CollectorRegistry
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -54,6 +55,13 @@ class OwnPagesTests(SynchronousTestCase):
             "capacity: 2048\n"
             "drafts: 1\n"
             "connections: 3\n",
+        )
+
+    def test_line(self) -> None:
+        """Who passes by is told the most of it in a line."""
+        self.assertEqual(
+            evolve(STATUS, stored=1 << 30, capacity=16 << 30).line,
+            "3 connections, 1 files being fetched, 1.0 of 16.0 GiB in 7 files",
         )
 
     def test_other_name_of_status(self) -> None:

@@ -1,0 +1,54 @@
+"""
+The settings of a running server that can change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from osproxy.config.changes import adopt
+from osproxy.web.routing import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.config.settings import Settings
+    from osproxy.upstream.agent import ExactAgent
+    from osproxy.upstream.origin import Upstream
+    from osproxy.web.resource import Root
+    from osproxy.web.site import ClientSite
+
+
+@define(eq=False)
+class Live:
+    """
+    The parts of a server that settings go to while it runs.
+
+    Certificates and the access log are not among them, since they have to be opened first.
+
+    :ivar settings: those in use.
+    :ivar set_log_level: has the log leave out what is below a level.
+    """
+
+    settings: Settings
+    root: Root
+    site: ClientSite
+    agent: ExactAgent
+    upstream: Upstream
+    set_log_level: Callable[[str], None]
+
+    def take(self, settings: Settings) -> None:
+        """Go on with those of these settings that can change, from the next request on."""
+        self.settings = using = adopt(self.settings, settings)
+        self.root.routes = Routes(using.backends)
+        self.root.clients = using.clients
+        self.root.body_size = using.client_body_size
+        self.root.challenges.directory = using.acme_challenge_dir
+        self.site.connections.limit = using.client_connections
+        self.site.client_timeout = using.client_timeout
+        self.agent.connect_timeout = using.connect_timeout
+        self.agent.head_timeout = using.head_timeout
+        self.upstream.stall_timeout = using.stall_timeout
+        self.set_log_level(using.log_level)

@@ -1,0 +1,78 @@
+"""
+A service manager, as far as a service talks to it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from tests.integration.tools import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@frozen
+class Message:
+    """What was told, and when it was read, in seconds of the monotonic clock."""
+
+    lines: tuple[str, ...]
+    at: float
+
+    def value(self, name: str) -> str | None:
+        """Give the value of a line, None where there is no such line."""
+        for line in self.lines:
+            if line.startswith(f"{name}="):
+                return line.partition("=")[2]
+        return None
+
+
+class Manager:
+    """
+    Reads what comes to ``$NOTIFY_SOCKET``.
+
+    :ivar address: what that variable says; an abstract one, since a file's may be too long.
+    :ivar messages: what has been read.
+    """
+
+    def __init__(self) -> None:
+        self.address = f"@osproxy-{secrets.token_hex(8)}"
+        self.messages: list[Message] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind("\0" + self.address[1:])
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+    def read(self) -> list[Message]:
+        """Read what has come, and give all that ever came."""
+        while True:
+            try:
+                text = self._socket.recv(65536).decode()
+            except BlockingIOError:
+                return self.messages
+            self.messages.append(Message(tuple(text.split("\n")), time.monotonic()))
+
+    def heard(self, *names: str) -> list[str]:
+        """Give the lines of these names that ever came, in order."""
+        return [
+            line
+            for message in self.read()
+            for line in message.lines
+            if line.partition("=")[0] in names
+        ]
+
+    def until(self, wanted: Callable[[Message], object], what: str) -> Message:
+        """Wait for a message."""
+
+        def found() -> list[Message]:
+            return [message for message in self.read() if wanted(message)]
+
+        return until(found, what, deadline=20)[0]

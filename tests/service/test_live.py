@@ -1,0 +1,69 @@
+"""Tests of `osproxy.service.live`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.config.changes import LIVE
+from osproxy.config.clients import networks
+from tests.service.lives import Parts, settings_with
+
+
+class LiveTests(SynchronousTestCase):
+    """Tests of `Live`."""
+
+    def test_everything(self) -> None:
+        """Each setting that can change reaches the part that goes by it, others reach none."""
+        directory = self.mktemp()
+        Path(directory).mkdir()
+        parts = Parts(settings_with(directory))
+        new = settings_with(
+            directory,
+            acme_challenge_dir="/challenges",
+            mirror_chain="http://parent",
+            clients="10.0.0.0/8",
+            client_connections="3",
+            client_body_size="4",
+            connect_timeout="5",
+            head_timeout="6",
+            stall_timeout="7",
+            client_timeout="8",
+            drain_timeout="9",
+            access_log="off",
+            log_level="warn",
+            cache_size="1GiB",
+        )
+        live = parts.live
+        live.take(new)
+        reached: dict[str, object] = {
+            "acme_challenge_dir": live.root.challenges.directory,
+            "backends": live.root.routes.backends,
+            "clients": live.root.clients,
+            "client_connections": parts.front.connections.limit,
+            "client_body_size": live.root.body_size,
+            "connect_timeout": live.agent.connect_timeout,
+            "head_timeout": live.agent.head_timeout,
+            "stall_timeout": live.upstream.stall_timeout,
+            "client_timeout": live.site.client_timeout,
+            "log_level": parts.levels[-1],
+            # These are asked for when they are needed.
+            "drain_timeout": live.settings.drain_timeout,
+            "access_log": live.settings.access_log,
+        }
+        # The certificate is `osproxy.service.renewal`'s.
+        self.assertEqual(set(reached), LIVE - {"tls"})
+        for name, value in reached.items():
+            self.assertEqual(value, getattr(new, name), name)
+        self.assertEqual(live.settings.cache_size, 16 << 30)
+
+    def test_next_request(self) -> None:
+        """The next request on a connection that is there is judged anew."""
+        directory = self.mktemp()
+        Path(directory).mkdir()
+        parts = Parts(settings_with(directory, clients="192.0.2.0/24"))
+        self.assertEqual(parts.front.ask("/-/healthy").status, 200)
+        parts.live.take(settings_with(directory, clients="10.0.0.0/8"))
+        self.assertEqual(parts.front.root.clients, networks("10.0.0.0/8"))
+        self.assertEqual(parts.front.ask("/-/healthy").status, 403)
