@@ -119,11 +119,12 @@ class Fill:
     @property
     def unverified(self) -> bool:
         """Whether there is an expected digest that has not been met yet."""
-        return self.order.expectation.digest is not None and self.state in (
-            FillState.ASKING,
-            FillState.STREAMING,
-            FillState.VERIFYING,
-        )
+        return self.order.expectation.digest is not None and bool(NEXT[self.state])
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its octets have come, and only the disk is waited for."""
+        return self.state is FillState.VERIFYING or self.written == self.length
 
     @property
     def headed(self) -> bool:
@@ -389,7 +390,7 @@ class Fill:
 
     def _wanted(self) -> bool:
         """Whether it is worth going on: somebody reads, or it is known that most of it is there."""
-        if self.readers or self.order.background:
+        if self.readers or self.order.background or self.whole:
             return True
         if self.length is None:
             # It may never end, as a stream of events does not.
