@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -196,11 +197,12 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
 
     def opened(path: Path) -> int:
         access = os.O_RDWR if writing else os.O_RDONLY
-        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
-        found = os.fstat(descriptor).st_size
-        if found != size:
+        # A pipe that somebody has put in its place must not be waited for.
+        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             os.close(descriptor)
-            raise OSError(errno.EIO, f"{found} octets instead of {size}", str(path))
+            raise OSError(errno.EIO, f"{found.st_size} octets instead of {size}", str(path))
         return descriptor
 
     return opened
@@ -217,7 +219,9 @@ def publish(
     try:
         draft.rename(entry)
     except FileNotFoundError:
-        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not further up: a directory that was deleted is not for us to bring back.
+        entry.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        entry.parent.mkdir(mode=0o700, exist_ok=True)
         draft.rename(entry)
     checkpoint("after-rename")
 

@@ -76,7 +76,7 @@ class Catalogue:
 
     async def load(self) -> list[Record]:
         """
-        Open the database and give every entry, the least recently used first.
+        Open the database, anew if it is open, and give every entry, the least recently used first.
 
         A damaged one is moved aside, and it is as if nothing had been stored.
 
@@ -111,6 +111,7 @@ class Catalogue:
             )
 
     def _load(self) -> list[Record]:
+        self._close()
         try:
             self._connection = _opened(self._path)
             return self._rows()

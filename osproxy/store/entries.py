@@ -66,24 +66,29 @@ class Entry:
         # Before the first await: from here to the last octet the entry may be doomed, but its
         # file may not be taken away.
         self.blob.lease()
-        lease = Lease(self.blob, self.offset, self.length)
+        lease = Lease(self, self.blob, self.offset, self.length)
         try:
             await self.blob.open(opener_of(self.offset + self.length))
         except OSError as error:
             lease.close()
             if error.errno not in _NOT_ITS_FAULT:
-                self._unreadable(self, error)
+                self.lost(error)
             raise
         except BaseException:
             lease.close()
             raise
         return lease
 
+    def lost(self, error: OSError) -> None:
+        """Be told that what is stored cannot be read; the entry is dropped."""
+        self._unreadable(self, error)
+
 
 @define(eq=False)
 class Lease:
     """A reader's hold on an entry: an `osproxy.model.FileBody` of which all octets are there."""
 
+    _entry: Entry
     _blob: Blob
     offset: int
     _length: int
@@ -106,6 +111,10 @@ class Lease:
     async def wait(self, position: int) -> bool:
         """Say whether there is an octet at this position."""
         return position < self._length
+
+    def unreadable(self, error: OSError) -> None:
+        """Drop the entry, so that whoever asks next gets what can be read."""
+        self._entry.lost(error)
 
     def close(self) -> None:
         """Give the file up; once is enough, twice does no harm."""

@@ -14,18 +14,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import DeferredLock
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from osproxy.store.blobs import Blob, Shelf, State, publish
 from osproxy.store.drafting import Drafting
 from osproxy.store.entries import Entry
+from osproxy.store.housekeeping import Housekeeping
 from osproxy.store.kept import Kept
 from osproxy.store.notes import Notes
 from osproxy.store.records import DraftRecord, Record, header_of
 from osproxy.store.removal import Removal
+from osproxy.store.renewal import Renewal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
+from osproxy.store.trouble import Trouble, Work
 from osproxy.waiting import Tasks, detached
 
 if TYPE_CHECKING:
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import Provenance
     from osproxy.threads import InThread
-
-_TICK = 5.0
-_TICKS_BETWEEN_LOOKS = 2
 
 
 def _unobserved(_: str) -> None:
@@ -86,7 +85,8 @@ class Store:
         self._metrics = metrics
         self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
-        self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
+        self.trouble = Trouble(clock, metrics.troubles)
+        self._removal = Removal(ledger, catalogue, in_thread, self._tasks, self.trouble)
         self._kept = Kept(ledger)
         self._room = Room(
             ledger,
@@ -109,10 +109,28 @@ class Store:
         self._variants: dict[Target, dict[Target, Entry]] = {}
         self._next_id = directory.first_id
         self._swapping = DeferredLock()
-        self._ticks = 0
         self._stopped = False
-        self._loop = LoopingCall(lambda: self._tasks.start(self._tick()))
-        self._loop.clock = clock
+        renewal = Renewal(
+            directory,
+            catalogue,
+            in_thread,
+            self._room,
+            self._removal,
+            self.trouble,
+            self._forget_all,
+        )
+        self._housekeeping = Housekeeping(
+            directory.root,
+            self._kept,
+            self._notes,
+            self._room,
+            self._removal,
+            renewal,
+            self.trouble,
+            self._tasks,
+            clock,
+            lambda: self._drafting.unwritten,
+        )
         metrics.stored.set_function(lambda: ledger.used)
         metrics.entries.set_function(lambda: len(self._entries))
         metrics.kept.set_function(lambda: len(self._kept))
@@ -133,7 +151,7 @@ class Store:
             return
         for record in records:
             self._restore(record)
-        await self._look()
+        await self._housekeeping.look()
         if self._stopped:
             return
         self.log.info(
@@ -142,21 +160,21 @@ class Store:
             entries=len(self._entries),
             stored=self._ledger.stored,
         )
-        self._tasks.unattended(self._sweep.run(list(self._entries.values())))
-        self._loop.start(_TICK, now=False)
+        sweeping = self._sweep.run(list(self._entries.values()))
+        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, sweeping))
+        self._housekeeping.begin()
 
     async def stop(self) -> None:
         """Put drafts aside, let what is under way end, write down what is not, release the lock."""
         self._stopped = True
         self._room.closed = True
         self._sweep.stopped = True
-        if self._loop.running:
-            self._loop.stop()
+        self._housekeeping.end()
         self._drafting.put_all_aside()
         await self._tasks.idle()
         self._removal.close()
         try:
-            await self._notes.write_down(self._clock.seconds())
+            await self._housekeeping.write_down()
         finally:
             await self._catalogue.close()
             self._directory.close()
@@ -369,6 +387,12 @@ class Store:
             self._removal.rows((entry.id,))
         entry.blob.doom()
 
+    def _forget_all(self) -> None:
+        """Let go of all that a directory had that is not there any more."""
+        for entry in list(self._entries.values()):
+            self._retire(entry, row_is_gone=True)
+        self._kept.drop_all()
+
     def _forget_variant(self, target: Target) -> None:
         others = self._variants.get(target.url)
         if target.variant and others is not None:
@@ -378,23 +402,9 @@ class Store:
 
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
-            self.log.error("{target} is lost: {error}", target=entry.target, error=error)
+            self.trouble.met(Work.READ, error, entry.target)
             self._retire(entry)
 
     def _evict(self, number: int) -> None:
         self._retire(self._by_id[number])
         self._metrics.evictions.inc()
-
-    async def _look(self) -> None:
-        await self._room.look(self._directory.root, lambda: self._drafting.unwritten)
-
-    async def _tick(self) -> None:
-        try:
-            self._ticks += 1
-            self._kept.expire(self._clock.seconds())
-            await self._notes.write_down(self._clock.seconds())
-            if self._ticks % _TICKS_BETWEEN_LOOKS == 0:
-                await self._look()
-                self._removal.retry()
-        except Exception:
-            self.log.failure("the store's housekeeping failed")

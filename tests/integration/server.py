@@ -15,7 +15,7 @@ from attrs import frozen
 
 import osproxy
 from tests.integration.ports import Port
-from tests.integration.tools import Finished, until
+from tests.integration.tools import Finished, find, until
 from tests.integration.wire import fetch
 
 if TYPE_CHECKING:
@@ -163,6 +163,23 @@ class Osproxy:
                 return False
 
         until(ready, "osproxy is ready", deadline=20)
+
+    def without_privilege(self) -> None:
+        """Have it stopped by permissions, as another user than root is."""
+        capabilities = "-dac_override,-dac_read_search,-fowner,-chown"
+        self._command = (
+            find("setpriv"),
+            f"--bounding-set={capabilities}",
+            f"--inh-caps={capabilities}",
+            *self._command,
+        )
+
+    def move(self, cache_path: Path) -> None:
+        """Move its directory while it does not run; the next start is told."""
+        self.cache_path.rename(cache_path)
+        self.options.remove(f"--cache-path={self.cache_path}")
+        self.options.append(f"--cache-path={cache_path}")
+        self.cache_path = cache_path
 
     def launch(self, command: Sequence[str | Path] = (), **environment: str) -> None:
         """Start it and do not wait."""

@@ -18,6 +18,8 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.versions import Version
@@ -236,6 +238,18 @@ async def put(store: Store, name: str, body: bytes, checked_at: float = 5.0) -> 
     draft = await draft_of(store, name, body)
     (entry,) = await store.commit([(draft, sha256(body))], checked_at)
     return entry
+
+
+def said_by(case: SynchronousTestCase) -> Callable[[], list[str]]:
+    """Gather what is logged as a warning or worse until the test ends; the result gives it."""
+    observer = EventLoggingObserver()
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def lines() -> list[str]:
+        return [formatEvent(it) for it in observer if it["log_level"] >= LogLevel.warn]
+
+    return lines
 
 
 class StoreTestCase(SynchronousTestCase):
