@@ -168,15 +168,17 @@ def assemble(
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     ledger = Ledger(settings.cache_size)
+    durable = settings.durability == "full"
     store = Store(
         directory,
         ledger,
-        Catalogue(directory.catalogue, in_catalogue),
+        Catalogue(directory.catalogue, in_catalogue, durable=durable),
         in_thread,
         reactor,
         metrics,
         cache_size=settings.cache_size,
         free_space=settings.free_space.octets,
+        durable=durable,
         boot=boot_id(),
         checkpoint=checkpoint,
     )

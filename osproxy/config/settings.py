@@ -42,6 +42,7 @@ class Settings:
     :ivar cache: where files are kept.
     :ivar cache_size: in octets.
     :ivar free_space: what to leave of the disk.
+    :ivar durability: ``fast`` or ``full``.
     :ivar backends: the longest prefix first; the last is that of ``/``.
     :ivar clients: networks that may connect.
     :ivar client_connections: how many one client may have.
@@ -58,6 +59,7 @@ class Settings:
     tls_pem_chain: Path | None
     cache_size: int
     free_space: Share
+    durability: str
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
     client_connections: int
@@ -97,6 +99,7 @@ def load(
         tls_pem_chain=pair and pair[1],
         cache_size=sources.value(options.CACHE_SIZE),
         free_space=sources.value(options.FREE_SPACE),
+        durability=sources.value(options.DURABILITY),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),

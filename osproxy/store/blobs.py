@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
+from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 
     Checkpoint = Callable[[str], None]
@@ -209,12 +211,23 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
 
 
 def publish(
-    descriptor: int, header: bytes, draft: Path, entry: Path, checkpoint: Checkpoint
+    descriptor: int,
+    header: bytes,
+    draft: Path,
+    entry: Path,
+    checkpoint: Checkpoint,
+    syncing: Syncing | None,
 ) -> None:
-    """Write the header of a finished draft and put the file among the entries; blocks."""
+    """
+    Write the header of a finished draft and put the file among the entries; blocks.
+
+    :param syncing: makes sure that the disk has all of it; None where that is done later.
+    """
     checkpoint("before-header")
     write_all(descriptor, header, 0)
     checkpoint("after-header")
+    if syncing is not None:
+        syncing.file(descriptor)
     checkpoint("before-rename")
     try:
         draft.rename(entry)
@@ -223,6 +236,8 @@ def publish(
         entry.parent.parent.mkdir(mode=0o700, exist_ok=True)
         entry.parent.mkdir(mode=0o700, exist_ok=True)
         draft.rename(entry)
+    if syncing is not None:
+        sync_names(syncing, [entry])
     checkpoint("after-rename")
 
 

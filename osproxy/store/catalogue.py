@@ -46,6 +46,10 @@ CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
 PRAGMA user_version = {SCHEMA};
 COMMIT;
 """
+# An older version does not know it, and need not.
+_UNSYNCED = """
+CREATE TABLE IF NOT EXISTS unsynced (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)
+"""
 # What makes of each schema the next one.
 _STEPS = {
     1: "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT ''",
@@ -63,14 +67,16 @@ class Catalogue:
     The rows of one cache directory.
 
     :param in_thread: runs one function at a time, in order.
+    :param durable: whether a transaction outlives a power loss.
     :ivar octets: what its files take on disk.
     """
 
     log = Logger()
 
-    def __init__(self, path: Path, in_thread: InThread) -> None:
+    def __init__(self, path: Path, in_thread: InThread, *, durable: bool = False) -> None:
         self._path = path
         self._in_thread = in_thread
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self.octets = 0
 
@@ -84,9 +90,24 @@ class Catalogue:
         """
         return await self._in_thread(self._measured, self._load)
 
-    async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
-        """Add rows and delete those that they replace, in one transaction."""
-        await self._in_thread(self._measured, self._swap, new, list(dropped))
+    async def swap(
+        self, new: Sequence[Record], dropped: Iterable[int], unsynced_since: str | None = None
+    ) -> None:
+        """
+        Add rows and delete those that they replace, in one transaction.
+
+        :param unsynced_since: the boot since which the new files wait to be synced; None if they
+            are.
+        """
+        await self._in_thread(self._measured, self._swap, new, list(dropped), unsynced_since)
+
+    async def unsynced(self) -> dict[int, str]:
+        """Give the entries whose files were not synced, and the boots that they are from."""
+        return await self._in_thread(self._measured, self._unsynced)
+
+    async def synced(self, ids: Iterable[int]) -> None:
+        """Note that the files of these are on the disk."""
+        await self._in_thread(self._measured, self._synced, list(ids))
 
     async def drop(self, ids: Iterable[int]) -> None:
         """Delete rows."""
@@ -113,13 +134,13 @@ class Catalogue:
     def _load(self) -> list[Record]:
         self._close()
         try:
-            self._connection = _opened(self._path)
+            self._connection = _opened(self._path, durable=self._durable)
             return self._rows()
         except sqlite3.OperationalError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
             self._move_aside(error)
-        self._connection = _opened(self._path)
+        self._connection = _opened(self._path, durable=self._durable)
         return []
 
     def _rows(self) -> list[Record]:
@@ -135,13 +156,24 @@ class Catalogue:
             self._swap((), unreadable)
         return records
 
-    def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
+    def _swap(
+        self, new: Sequence[Record], dropped: list[int], unsynced_since: str | None = None
+    ) -> None:
         with self._database as transaction:
-            for table in ("entries", "uses"):
-                transaction.executemany(
-                    f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
-                )
+            _delete(transaction, ("entries", "uses", "unsynced"), dropped)
             transaction.executemany(_INSERT, [_row_of(record) for record in new])
+            if unsynced_since is not None:
+                transaction.executemany(
+                    "INSERT INTO unsynced VALUES (?, ?)",
+                    [(record.id, unsynced_since) for record in new],
+                )
+
+    def _synced(self, ids: list[int]) -> None:
+        with self._database as transaction:
+            _delete(transaction, ("unsynced",), ids)
+
+    def _unsynced(self) -> dict[int, str]:
+        return dict(self._database.execute("SELECT id, boot FROM unsynced"))
 
     def _note(self, used: Mapping[int, float], checked: Mapping[int, tuple[float, Head]]) -> None:
         with self._database as transaction:
@@ -180,12 +212,12 @@ class Catalogue:
         )
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, *, durable: bool) -> sqlite3.Connection:
     # The thread that calls is one at a time, but not always the same one.
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
         with closing(connection.execute("PRAGMA user_version")) as cursor:
@@ -196,10 +228,16 @@ def _opened(path: Path) -> sqlite3.Connection:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
         else:
             _migrate(connection, version)
+        connection.execute(_UNSYNCED)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _delete(transaction: sqlite3.Connection, tables: Iterable[str], ids: list[int]) -> None:
+    for table in tables:
+        transaction.executemany(f"DELETE FROM {table} WHERE id = ?", [(number,) for number in ids])
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:

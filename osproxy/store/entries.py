@@ -12,7 +12,7 @@ from attrs import define, field
 from osproxy.store.blobs import State, opener_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from osproxy.model import Head, Target
     from osproxy.repo.kinds import Kind
@@ -43,6 +43,7 @@ class Entry:
     generation: str
     blob: Blob
     _unreadable: Callable[[Entry, OSError], None]
+    _settle: Callable[[Entry], Awaitable[None]]
 
     @property
     def id(self) -> int:
@@ -59,7 +60,7 @@ class Entry:
         Take a hold on the body, at once, and open it.
 
         :raises FileNotFoundError: when the entry is not live any more, or its file is missing.
-        :raises OSError: when the file cannot be opened or has another size; the entry is dropped.
+        :raises OSError: when the file cannot be opened or is not what it was; the entry is dropped.
         """
         if self.state is not State.LIVE:
             raise FileNotFoundError(errno.ENOENT, f"{self.target} is {self.state.value}")
@@ -69,6 +70,7 @@ class Entry:
         lease = Lease(self, self.blob, self.offset, self.length)
         try:
             await self.blob.open(opener_of(self.offset + self.length))
+            await self._settle(self)
         except OSError as error:
             lease.close()
             if error.errno not in _NOT_ITS_FAULT:

@@ -1,5 +1,5 @@
 """
-What a store does now and then: notes are written down, the disk is looked at, old drafts go.
+What a store does now and then: notes are written down, files synced, old drafts go.
 
 What the disk refuses is tried again the next time.
 """
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from osproxy.store.renewal import Renewal
     from osproxy.store.room import Room
     from osproxy.store.trouble import Trouble
+    from osproxy.store.unsynced import Unsynced
     from osproxy.waiting import Tasks
 
 _TICK = 5.0
 _TICKS_BETWEEN_LOOKS = 2
+_TICKS_BETWEEN_SYNCS = 12
 
 
 @define(eq=False)
@@ -45,6 +47,7 @@ class Housekeeping:
     _room: Room
     _removal: Removal
     _renewal: Renewal
+    _unsynced: Unsynced
     _trouble: Trouble
     _tasks: Tasks
     _clock: IReactorTime
@@ -89,3 +92,5 @@ class Housekeeping:
             await self.attempt(Work.DIRECTORY, self._renewal.see_to_it())
             await self.look()
             self._removal.retry()
+        if self._ticks % _TICKS_BETWEEN_SYNCS == 0:
+            await self.attempt(Work.SYNC, self._unsynced.write_out())

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from osproxy.store.syncing import Disk
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -152,6 +154,9 @@ def _claimed(root: Path, least_run: int = 1) -> Directory:
         for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
         directory.first_id = _next_run(root, least_run) << 32
+        # A number that a power loss has taken back would be given twice.
+        for folder in (root, root.parent):
+            Disk().folder(folder)
         return directory
     except BaseException:
         os.close(lock)
@@ -166,6 +171,8 @@ def _check_marker(root: Path, lock: int) -> None:
     if found or any(path.name != _MARKER for path in root.iterdir()):
         raise NotOurs(f"{root} is not a cache directory of format {FORMAT}; it is left alone")
     os.pwrite(lock, f"{_MARKER_TEXT}{FORMAT}\n".encode("ascii"), 0)
+    # A power loss that leaves what comes later, and not this, would leave it to nobody.
+    Disk().file(lock)
 
 
 def _next_run(root: Path, least: int) -> int:

@@ -27,7 +27,9 @@ from osproxy.store.removal import Removal
 from osproxy.store.renewal import Renewal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
+from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble, Work
+from osproxy.store.unsynced import Unsynced
 from osproxy.waiting import Tasks, detached
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import Provenance
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 
 
@@ -56,6 +59,7 @@ class Store:
     All entries of one cache directory.
 
     :param free_space: how much of a disk of a given size is to stay free.
+    :param durable: whether files are synced before they are entries.
     :param boot: names this boot of the machine, empty where that is not known.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
@@ -75,6 +79,8 @@ class Store:
         cache_size: int,
         free_space: Callable[[int], int],
         boot: str,
+        durable: bool = False,
+        syncing: Syncing | None = None,
         checkpoint: Checkpoint = _unobserved,
     ) -> None:
         self._directory = directory
@@ -110,6 +116,16 @@ class Store:
         self._next_id = directory.first_id
         self._swapping = DeferredLock()
         self._stopped = False
+        self._unsynced = Unsynced(
+            directory,
+            catalogue,
+            in_thread,
+            self._tasks,
+            self.trouble,
+            boot,
+            durable,
+            Disk() if syncing is None else syncing,
+        )
         renewal = Renewal(
             directory,
             catalogue,
@@ -126,6 +142,7 @@ class Store:
             self._room,
             self._removal,
             renewal,
+            self._unsynced,
             self.trouble,
             self._tasks,
             clock,
@@ -147,6 +164,7 @@ class Store:
 
     async def _start(self) -> None:
         records = await self._catalogue.load()
+        await self._unsynced.load()
         if self._stopped:
             return
         for record in records:
@@ -315,7 +333,13 @@ class Store:
     async def _publish(self, blob: Blob, header: bytes) -> None:
         entry_path = self._directory.entry_path(blob.id)
         await self._in_thread(
-            publish, blob.fileno(), header, blob.path, entry_path, self._checkpoint
+            publish,
+            blob.fileno(),
+            header,
+            blob.path,
+            entry_path,
+            self._checkpoint,
+            self._unsynced.at_once,
         )
         blob.published = True
 
@@ -326,7 +350,8 @@ class Store:
             found = [self._entries.get(record.target) for record in records]
             replaced = {entry.id for entry in found if entry is not None}
             self._checkpoint("before-catalogue")
-            await self._catalogue.swap(records, replaced)
+            await self._catalogue.swap(records, replaced, self._unsynced.mark)
+            self._unsynced.committed(record.id for record in records)
             self._checkpoint("after-catalogue")
             self._checkpoint("before-visible")
             # One reactor turn: the old set is seen before it, the new one after.
@@ -362,6 +387,7 @@ class Store:
             generation=record.generation,
             blob=blob,
             unreadable=self._unreadable,
+            settle=self._unsynced.settle,
         )
         self._entries[record.target] = entry
         if record.target.variant:
@@ -382,6 +408,7 @@ class Store:
         self._forget_variant(entry.target)
         del self._by_id[entry.id]
         self._notes.forget(entry)
+        self._unsynced.forget(entry.id)
         # The row before the file: the removal keeps this order.
         if not row_is_gone:
             self._removal.rows((entry.id,))

@@ -34,6 +34,7 @@ class Work(Enum):
     CATALOGUE = "catalogue"
     LOOK = "look"
     DIRECTORY = "directory"
+    SYNC = "sync"
 
 
 _SAID = {
@@ -42,6 +43,7 @@ _SAID = {
     Work.REMOVE: "{subject} cannot be removed: {error}",
     Work.CATALOGUE: "the catalogue of {subject} cannot be written: {error}",
     Work.LOOK: "{subject} cannot be looked at: {error}",
+    Work.SYNC: "the files of {subject} cannot be synced: {error}",
     Work.DIRECTORY: "cache directory {subject}: {error}",
 }
 _SAID_AGAIN = "; {unsaid} others of the kind were not said"

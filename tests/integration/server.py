@@ -32,6 +32,7 @@ TWIST = (sys.executable, "-m", "twisted", "--log-format=text", "osproxy")
 _TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 TWISTD = (sys.executable, "-c", _TWISTD)
 
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _CRASHING = Path(__file__).with_name("crashing.py")
 
 # Variables of the machine that runs the tests must not reach the server.
@@ -110,6 +111,7 @@ class Osproxy:
         self.output = self.directory / "output"
         self.process: subprocess.Popen[bytes] | None = None
         self._command = command
+        self._unbooted = command
         self._ports = [self.port]
         configuration = self.directory / "osproxy.toml"
         configuration.write_text(_toml_of(authority, hosts, freshness or {}) + backends)
@@ -173,6 +175,13 @@ class Osproxy:
             f"--inh-caps={capabilities}",
             *self._command,
         )
+
+    def in_boot(self, name: str) -> None:
+        """Have it believe from the next start on that the machine was booted anew."""
+        boot = self.directory / f"boot-{name}"
+        boot.write_text(f"{name}\n")
+        script = f'mount --bind "$0" {_BOOT_ID} && exec "$@"'
+        self._command = (find("unshare"), "--mount", "sh", "-c", script, str(boot), *self._unbooted)
 
     def move(self, cache_path: Path) -> None:
         """Move its directory while it does not run; the next start is told."""

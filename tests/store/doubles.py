@@ -31,6 +31,7 @@ from osproxy.store.layout import Directory, open_directory
 from osproxy.store.ledger import BLOCK, Ledger
 from osproxy.store.records import Provenance
 from osproxy.store.store import Store
+from osproxy.store.syncing import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from osproxy.store.blobs import Checkpoint
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry, Lease
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 
 _P = ParamSpec("_P")
@@ -126,6 +128,8 @@ class Place:
     checkpoint: Checkpoint = field(default=lambda name: None)
     free: int | None = None
     boot: str = "this boot"
+    durable: bool = False
+    syncing: Syncing = field(factory=Disk)
     directory: Directory = field(init=False)
     ledger: Ledger = field(init=False)
     catalogue: Catalogue = field(init=False)
@@ -136,7 +140,9 @@ class Place:
         self.path.mkdir(parents=True, exist_ok=True)
         self.directory = open_directory(self.path)
         self.ledger = Ledger(self.cache_size)
-        self.catalogue = Catalogue(self.directory.catalogue, self._in_database)
+        self.catalogue = Catalogue(
+            self.directory.catalogue, self._in_database, durable=self.durable
+        )
         self.metrics = Metrics(CollectorRegistry())
         return Store(
             self.directory,
@@ -148,6 +154,8 @@ class Place:
             cache_size=self.cache_size,
             free_space=lambda total: 0,
             boot=self.boot,
+            durable=self.durable,
+            syncing=self.syncing,
             checkpoint=lambda name: self.checkpoint(name),
         )
 

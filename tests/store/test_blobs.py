@@ -157,7 +157,7 @@ class BlockingTests(SynchronousTestCase):
         def reached(step: str) -> None:
             seen.append((step, os.pread(descriptor, 6, 0), entry.exists()))
 
-        publish(descriptor, b"header", self.draft, entry, reached)
+        publish(descriptor, b"header", self.draft, entry, reached, None)
         self.assertEqual(
             seen,
             [

@@ -54,6 +54,28 @@ class CatalogueTests(SynchronousTestCase):
         _, records = self.opened()
         self.assertEqual(records, [evolve(rows[1], checked_at=7.0), rows[2], rows[0]])
 
+    def test_unsynced(self) -> None:
+        """It says which files wait to be synced, until they are, or go."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1), record(2)], (), "one boot")))
+        self.successResultOf(run(catalogue.swap([record(3)], [1], "another")))
+        self.successResultOf(run(catalogue.swap([record(4)], ())))
+        self.successResultOf(run(catalogue.close()))
+        catalogue, _ = self.opened()
+        found = self.successResultOf(run(catalogue.unsynced()))
+        self.assertEqual(found, {2: "one boot", 3: "another"})
+        self.successResultOf(run(catalogue.synced([2, 9])))
+        self.assertEqual(self.successResultOf(run(catalogue.unsynced())), {3: "another"})
+
+    def test_durable(self) -> None:
+        """Each transaction is synced if it is to outlive a power loss, and else now and then."""
+        for durable, level in ((False, 1), (True, 2)):
+            catalogue = Catalogue(self.path, at_once, durable=durable)
+            self.successResultOf(run(catalogue.load()))
+            (found,) = catalogue._database.execute("PRAGMA synchronous").fetchone()
+            self.assertEqual(found, level)
+            self.successResultOf(run(catalogue.close()))
+
     def test_swaps_or_does_not(self) -> None:
         """Rows that are replaced go if and only if their successors come."""
         catalogue, _ = self.opened()
