@@ -260,6 +260,8 @@ class Fill:
             return
         if expected is not None and digests[expected.algorithm] != expected.hex:
             raise Spoilt(transfer.head.source, "digest", "the file has a wrong digest")
+        # To keep it may take a while, which nobody need wait for.
+        self._all_shown()
         now = self._means.clock.seconds()
         try:
             (entry,) = await self._means.store.commit([(draft, digests["sha256"])], now)

@@ -124,7 +124,7 @@ class Store:
             self.trouble,
             boot,
             durable,
-            Disk() if syncing is None else syncing,
+            syncing or Disk(),
         )
         renewal = Renewal(
             directory,
