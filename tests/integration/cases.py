@@ -133,12 +133,14 @@ class IntegrationCase(TestCase):
         """
         Check that the ledger has what the disk has, once nothing is under way.
 
+        Of drafts there are those only that wait to be completed.
+
         The catalogue, which grows and shrinks as it works, is counted in units that it fits into.
         """
 
         def agree() -> bool:
             status, catalogue = server.status(), server.catalogue_octets()
-            room = status.stored - server.entry_octets()
+            room = status.stored - server.entry_octets() - server.draft_octets()
             fits = catalogue <= room <= catalogue + 2 * CATALOGUE_UNIT
             return status.drafts == 0 and fits and room % CATALOGUE_UNIT == 0
 
@@ -152,5 +154,5 @@ class IntegrationCase(TestCase):
             )
         status = server.status()
         self.assertEqual(status.entries, len(server.entry_files()))
-        self.assertEqual(server.draft_files(), [])
+        self.assertEqual(len(server.draft_files()), server.kept())
         self.assertLessEqual(status.stored, status.capacity)

@@ -285,6 +285,16 @@ class Osproxy:
         """List what lies among the drafts."""
         return [path for path in (self.store / "drafts").rglob("*") if path.is_file()]
 
+    def kept(self) -> int:
+        """Say how many drafts wait to be completed."""
+        lines = self.fetch("/-/metrics").body.decode().splitlines()
+        (count,) = (line.split()[1] for line in lines if line.startswith("osproxy_kept_drafts "))
+        return int(float(count))
+
+    def draft_octets(self) -> int:
+        """Add up the blocks of the drafts' files."""
+        return sum(blocks_of(path) for path in self.draft_files())
+
     def catalogue_octets(self) -> int:
         """Add up the blocks of the catalogue's files."""
         return sum(blocks_of(path) for path in self.store.glob("catalogue.sqlite*"))
