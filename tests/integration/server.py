@@ -300,8 +300,8 @@ class Osproxy:
         return [path for path in (self.store / "drafts").rglob("*") if path.is_file()]
 
     def catalogue_octets(self) -> int:
-        """Add up the blocks of the catalogue's files."""
-        return sum(blocks_of(path) for path in self.store.glob("catalogue.sqlite*"))
+        """Add up the blocks of the catalogue's files, damaged ones too."""
+        return sum(blocks_of(path) for path in self.store.glob("catalogue.*"))
 
     def draft_octets(self) -> int:
         """Add up the blocks of the drafts' files."""
