@@ -21,6 +21,7 @@ class Metrics:
     :ivar upstream_received: octets of bodies received from upstreams.
     :ivar upstream_errors: failed upstream requests, by what failed.
     :ivar evictions: entries removed to make room.
+    :ivar troubles: what the disk refused, by what was tried (`osproxy.store.trouble.Work`).
     :ivar stored: octets that the store accounts for, entries, drafts and files awaiting deletion.
     :ivar entries: entries that can be served.
     """
@@ -47,6 +48,9 @@ class Metrics:
             "osproxy_upstream_errors", "Upstream failures", ("reason",), registry=registry
         )
         self.evictions = Counter("osproxy_evictions", "Entries evicted", registry=registry)
+        self.troubles = Counter(
+            "osproxy_disk_troubles", "Refusals of the disk", ("work",), registry=registry
+        )
         self.stored = Gauge("osproxy_stored_bytes", "Bytes accounted for", registry=registry)
         self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)
         self.connections = Gauge("osproxy_connections", "Client connections", registry=registry)

@@ -198,6 +198,7 @@ def assemble(
     metrics = Metrics(CollectorRegistry())
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
+    durable = settings.durability == "full"
     ledger = Ledger(
         settings.cache_size,
         eviction=Eviction(POLICIES[settings.eviction]),
@@ -206,12 +207,13 @@ def assemble(
     store = Store(
         directory,
         ledger,
-        Catalogue(directory.catalogue, in_catalogue),
+        Catalogue(directory.catalogue, in_catalogue, durable=durable),
         in_thread,
         reactor,
         metrics,
         cache_size=settings.cache_size,
         free_space=settings.free_space.octets,
+        durable=durable,
         boot=boot_id(),
         pins=Pins(settings.pins),
         checkpoint=checkpoint,

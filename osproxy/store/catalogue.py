@@ -18,10 +18,11 @@ from twisted.logger import Logger
 
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
-from osproxy.store.index import key_of, key_of_url
+from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.ledger import BLOCK
 from osproxy.store.records import Record, head_from, head_to
+from osproxy.store.schema import connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,33 +34,6 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# The log is folded into the database at this many pages, to keep it small.
-_LOG_PAGES = 64
-
-# What each version of the schema adds to the one before; a new database goes through them all.
-_STEPS = (
-    """
-    CREATE TABLE entries (
-        id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-        head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-        stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
-    );
-    CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-    """,
-    "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
-    "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
-    "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
-    # With the size beside it, all of them are summed up without a look at the rows.
-    """
-    ALTER TABLE entries ADD COLUMN key INTEGER NOT NULL DEFAULT 0;
-    UPDATE entries SET key = key_of_url(backend, path);
-    CREATE INDEX entries_by_key ON entries (key, offset, length);
-    """,
-)
-SCHEMA = len(_STEPS)
-# Until it is deleted, there may be files whose rows are lost.
-_REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
-
 _COLUMNS = """
 id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
 key
@@ -70,6 +44,10 @@ SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked
 FROM entries LEFT JOIN uses USING (id)
 """
 _INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Before the row: of what has one it is known.
+_DOUBT = """
+INSERT OR IGNORE INTO unsynced SELECT ?, '' WHERE NOT EXISTS (SELECT 1 FROM entries WHERE id = ?)
+"""
 _EXTENT = f"""
 SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
 FROM entries
@@ -96,11 +74,14 @@ class Extent:
 
     :ivar octets: what the files take, in whole blocks.
     :ivar last: the greatest number.
+    :ivar unsynced: the entries whose files were not synced, and the boots that they are from, empty
+        where that is not known.
     """
 
     count: int
     octets: int
     last: int
+    unsynced: dict[int, str]
 
 
 class Catalogue:
@@ -108,22 +89,24 @@ class Catalogue:
     The rows of one cache directory.
 
     :param in_thread: runs one function at a time, in order.
+    :param durable: whether a transaction outlives a power loss.
     :ivar octets: what its files take on disk.
     :ivar incomplete: whether rows are missing that can be made anew from the files.
     """
 
     log = Logger()
 
-    def __init__(self, path: Path, in_thread: InThread) -> None:
+    def __init__(self, path: Path, in_thread: InThread, *, durable: bool = False) -> None:
         self._path = path
         self._in_thread = in_thread
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self.octets = 0
         self.incomplete = False
 
     async def open(self) -> Extent:
         """
-        Open the database and say what is in it.
+        Open the database, anew if it is open, and say what is in it.
 
         A damaged one is moved aside, and an empty one takes its place, which is `incomplete` until
         `completed` is called, beyond the end of the process.
@@ -153,12 +136,23 @@ class Catalogue:
         return await self._in_thread(self._sizes, after, most)
 
     async def recover(self, records: Sequence[Record]) -> None:
-        """Add rows that may be there."""
+        """Add rows that may be there; of those that are not it is unknown which boot wrote them."""
         await self._in_thread(self._measured, self._recover, records)
 
-    async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
-        """Add rows and delete those that they replace, in one transaction."""
-        await self._in_thread(self._measured, self._swap, new, list(dropped))
+    async def swap(
+        self, new: Sequence[Record], dropped: Iterable[int], unsynced_since: str | None = None
+    ) -> None:
+        """
+        Add rows and delete those that they replace, in one transaction.
+
+        :param unsynced_since: the boot since which the new files wait to be synced; None if they
+            are.
+        """
+        await self._in_thread(self._measured, self._swap, new, list(dropped), unsynced_since)
+
+    async def synced(self, ids: Iterable[int]) -> None:
+        """Note that the files of these are on the disk."""
+        await self._in_thread(self._measured, self._synced, list(ids))
 
     async def drop(self, ids: Iterable[int]) -> None:
         """Delete rows."""
@@ -189,6 +183,7 @@ class Catalogue:
             )
 
     def _open(self) -> Extent:
+        self._close()
         try:
             try:
                 return self._opened()
@@ -201,12 +196,14 @@ class Catalogue:
             raise StoreError(f"catalogue {self._path}: {error}") from error
 
     def _opened(self) -> Extent:
-        self._connection = _connected(self._path)
+        self._connection = connected(self._path, durable=self._durable)
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
         with closing(self._connection.execute(_EXTENT)) as cursor:
             count, blocks, last = cursor.fetchone()
-        return Extent(count, blocks * BLOCK, last)
+        with closing(self._connection.execute("SELECT id, boot FROM unsynced")) as cursor:
+            unsynced = dict(cursor.fetchall())
+        return Extent(count, blocks * BLOCK, last, unsynced)
 
     def _start_anew(self, damage: Damaged) -> None:
         self._move_aside(damage)
@@ -231,17 +228,26 @@ class Catalogue:
 
     def _recover(self, records: Sequence[Record]) -> None:
         with self._database as transaction:
+            transaction.executemany(_DOUBT, [(record.id, record.id) for record in records])
             transaction.executemany(
                 f"INSERT OR IGNORE {_INTO}", [_row_of(record) for record in records]
             )
 
-    def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
+    def _swap(
+        self, new: Sequence[Record], dropped: list[int], unsynced_since: str | None = None
+    ) -> None:
         with self._database as transaction:
-            for table in ("entries", "uses"):
-                transaction.executemany(
-                    f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
-                )
+            _delete(transaction, ("entries", "uses", "unsynced"), dropped)
             transaction.executemany(f"INSERT {_INTO}", [_row_of(record) for record in new])
+            if unsynced_since is not None:
+                transaction.executemany(
+                    "INSERT INTO unsynced VALUES (?, ?)",
+                    [(record.id, unsynced_since) for record in new],
+                )
+
+    def _synced(self, ids: list[int]) -> None:
+        with self._database as transaction:
+            _delete(transaction, ("unsynced",), ids)
 
     def _note(
         self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
@@ -332,39 +338,9 @@ class Listing:
             self._connection.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    # The thread that calls is one at a time, but not always the same one.
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
-        # What is no UTF-8 costs its row, not all.
-        connection.text_factory = _decoded
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
-        with closing(connection.execute("PRAGMA user_version")) as cursor:
-            (version,) = cursor.fetchone()
-        if not 0 <= version <= SCHEMA:
-            raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
-        _migrate(connection, version)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _decoded(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
-
-
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    # One transaction: a crash leaves the old schema or the new one.
-    steps = [*_STEPS[version:], *(() if version else (_REBUILD,))]
-    if steps:
-        connection.executescript(
-            f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
-        )
+def _delete(transaction: sqlite3.Connection, tables: Iterable[str], ids: list[int]) -> None:
+    for table in tables:
+        transaction.executemany(f"DELETE FROM {table} WHERE id = ?", [(number,) for number in ids])
 
 
 def place_of(record: Record) -> Place:

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from osproxy.store.syncing import Disk
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT = 1
+_FOLDERS = ("drafts", "entries")
 _MARKER = "osproxy-cache"
 _MARKER_TEXT = "osproxy cache directory, format "
 _NAME = re.compile(r"[0-9a-f]{16}")
@@ -83,6 +86,35 @@ class Directory:
             for lower in _folders(upper):
                 yield _numbers(lower)
 
+    def mended(self) -> bool:
+        """
+        Say whether what lies there is still what we hold the lock of; blocks.
+
+        If it is, folders that somebody has deleted are put back.
+        """
+        try:
+            found = (self.root / _MARKER).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not os.path.samestat(found, os.fstat(self._lock)):
+            return False
+        for name in _FOLDERS:
+            (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        return True
+
+    def renew(self) -> None:
+        """
+        Make it anew after it was deleted, and the cache path with it; numbers go on. Blocks.
+
+        :raises StoreError: when something else is in its place.
+        :raises OSError: when it cannot be made.
+        """
+        self.root.parent.mkdir(mode=0o700, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        fresh = _claimed(self.root, self.first_id >> 32)
+        os.close(self._lock)
+        self._lock = fresh._lock
+
     def close(self) -> None:
         """Release the lock."""
         os.close(self._lock)
@@ -104,7 +136,7 @@ def open_directory(cache_path: Path) -> Directory:
         raise StoreError(f"cache directory {root}: {error.strerror}") from error
 
 
-def _claimed(root: Path) -> Directory:
+def _claimed(root: Path, least_run: int = 1) -> Directory:
     marker = root / _MARKER
     if not marker.exists() and any(root.iterdir()):
         raise NotOurs(f"{root} holds something that is not a cache of osproxy; it is left alone")
@@ -115,11 +147,17 @@ def _claimed(root: Path) -> Directory:
         except BlockingIOError:
             raise DirectoryInUse(f"cache directory {root} is in use by another process") from None
         _check_marker(root, lock)
-        for name in ("drafts", "entries"):
-            if (root / name).is_symlink():
-                raise NotOurs(f"{root / name} is a symbolic link; it is left alone")
+        directory = Directory(root, 0, lock)
+        for path in (*(root / name for name in _FOLDERS), directory.catalogue):
+            if path.is_symlink():
+                raise NotOurs(f"{path} is a symbolic link; it is left alone")
+        for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
-        return Directory(root, _next_run(root) << 32, lock)
+        directory.first_id = _next_run(root, least_run) << 32
+        # A number that a power loss has taken back would be given twice.
+        for folder in (root, root.parent):
+            Disk().folder(folder)
+        return directory
     except BaseException:
         os.close(lock)
         raise
@@ -133,16 +171,18 @@ def _check_marker(root: Path, lock: int) -> None:
     if found or any(path.name != _MARKER for path in root.iterdir()):
         raise NotOurs(f"{root} is not a cache directory of format {FORMAT}; it is left alone")
     os.pwrite(lock, f"{_MARKER_TEXT}{FORMAT}\n".encode("ascii"), 0)
+    # A power loss that leaves what comes later, and not this, would leave it to nobody.
+    Disk().file(lock)
 
 
-def _next_run(root: Path) -> int:
+def _next_run(root: Path, least: int) -> int:
     # Numbers go on even when the catalogue is lost, so that what an earlier run left behind can
     # be told from what this one makes.
     counter = root / "run"
     try:
-        run = int(counter.read_text("ascii")) + 1
+        run = max(least, int(counter.read_text("ascii")) + 1)
     except FileNotFoundError:
-        run = 1
+        run = least
     except ValueError:
         raise NotOurs(f"{counter} is not a number; remove {root} or put it right") from None
     fresh = root / "run.new"

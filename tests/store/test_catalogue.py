@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue, Damaged, Place
 from osproxy.store.layout import StoreError
-from osproxy.store.records import Record, head_to
+from osproxy.store.records import Record
 from tests.store.doubles import HEAD, at_once, run, target
 
 # What a page of a table's rows begins with.
 _LEAF = 13
-# As the first version of osproxy made it, with two entries, of which one was used.
-FIRST = f"""
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
-    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
-);
-CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-INSERT INTO entries VALUES
-    (7, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g'),
-    (8, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g');
-INSERT INTO uses VALUES (7, 3.0);
-PRAGMA user_version = 1;
-"""
 
 
 def record(number: int, name: str = "a") -> Record:
@@ -89,6 +73,32 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(
             records, [evolve(rows[1], checked_at=7.0), rows[2], evolve(rows[0], hotness=3)]
         )
+
+    def test_unsynced(self) -> None:
+        """It says which files wait to be synced, until they are, or go."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1), record(2)], (), "one boot")))
+        self.successResultOf(run(catalogue.swap([record(3)], [1], "another")))
+        self.successResultOf(run(catalogue.swap([record(4)], ())))
+        self.successResultOf(run(catalogue.close()))
+        catalogue = Catalogue(self.path, at_once)
+        found = self.successResultOf(run(catalogue.open())).unsynced
+        self.assertEqual(found, {2: "one boot", 3: "another"})
+        self.successResultOf(run(catalogue.synced([2, 9])))
+        # It is opened anew.
+        found = self.successResultOf(run(catalogue.open())).unsynced
+        self.assertEqual(found, {3: "another"})
+
+    def test_recovered_is_doubtful(self) -> None:
+        """Of a row that was made anew no boot is known; of one that was there it is as it was."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1)], ())))
+        self.successResultOf(run(catalogue.swap([record(2)], (), "one boot")))
+        rows = [record(number) for number in (1, 2, 3)]
+        for _ in range(2):
+            self.successResultOf(run(catalogue.recover(rows)))
+            found = self.successResultOf(run(catalogue.open())).unsynced
+            self.assertEqual(found, {2: "one boot", 3: ""})
 
     def test_swaps_or_does_not(self) -> None:
         """Rows that are replaced go if and only if their successors come."""
@@ -166,67 +176,6 @@ class CatalogueTests(SynchronousTestCase):
         self.execute("UPDATE entries SET kind = 'x' WHERE id = 2")
         self.assertEqual(self.opened()[1], [rows[2]])
         self.assertEqual(self.opened()[1], [rows[2]])
-
-    def test_first_schema(self) -> None:
-        """A database of the first version is brought up to date, and nothing in it is lost."""
-        with sqlite3.connect(self.path) as connection:
-            connection.executescript(FIRST)
-        connection.close()
-        first = Record(7, target("a"), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
-        catalogue, records = self.opened()
-        self.assertEqual(records, [evolve(first, id=8), first])
-        self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
-        self.successResultOf(run(catalogue.close()))
-        self.assertEqual(self.opened()[1], [evolve(first, hotness=4), evolve(first, id=8)])
-
-    def test_half_way(self) -> None:
-        """An update that fails changes nothing, so that it can be tried again."""
-        with sqlite3.connect(self.path) as connection:
-            connection.executescript(FIRST.replace(" uses ", " others "))
-        connection.close()
-        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
-        with sqlite3.connect(self.path) as connection:
-            self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
-        connection.close()
-        self.execute("ALTER TABLE others RENAME TO uses")
-        self.assertEqual(len(self.opened()[1]), 2)
-
-    def test_later_schema(self) -> None:
-        """A database of a later version is refused, not touched."""
-        catalogue, _ = self.opened()
-        self.successResultOf(run(catalogue.close()))
-        self.execute("PRAGMA user_version = 99")
-        before = self.path.read_bytes()
-        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
-        self.assertEqual(self.path.read_bytes(), before)
-
-    def test_earlier_schema(self) -> None:
-        """A database of an earlier version is brought up to date, and its rows are kept."""
-        self.execute(
-            """
-            CREATE TABLE entries (
-                id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL,
-                kind TEXT NOT NULL, head TEXT NOT NULL, offset INTEGER NOT NULL,
-                length INTEGER NOT NULL, digest TEXT NOT NULL, stored_at REAL NOT NULL,
-                checked_at REAL NOT NULL, generation TEXT NOT NULL
-            );
-            CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
-            INSERT INTO entries VALUES (
-                7, '/', '/a.rpm', 'package',
-                '{"etag": "\\"a\\"", "fields": [["Content-Type", "x/y"]],
-                  "upstream_etag": null, "source": "h", "date": 5.0}',
-                4096, 3, 'abc', 1.0, 2.0, 'g'
-            );
-            PRAGMA user_version = 1;
-            """
-        )
-        catalogue, (found,) = self.opened()
-        self.assertEqual(found.target, Target("/", "/a.rpm"))
-        self.assertEqual(found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200))
-        varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
-        self.successResultOf(run(catalogue.swap([varied], [])))
-        self.successResultOf(run(catalogue.close()))
-        self.assertEqual(self.opened()[1], [found, varied])
 
     def test_not_damaged_but_out_of_reach(self) -> None:
         """A database that cannot be opened is not taken for damaged."""

@@ -1,0 +1,84 @@
+"""
+The tables of the catalogue, and how a database that an earlier version has made comes by them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from osproxy.store.index import key_of_url
+from osproxy.store.layout import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The log is folded into the database at this many pages, to keep it small.
+_LOG_PAGES = 64
+
+# What each version of the schema adds to the one before; a new database goes through them all.
+_STEPS = (
+    """
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+        head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
+        stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+    );
+    CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+    """,
+    "ALTER TABLE entries ADD COLUMN variant TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE uses ADD COLUMN hotness INTEGER;",
+    "CREATE TABLE unfinished (work TEXT PRIMARY KEY);",
+    # With the size beside it, all of them are summed up without a look at the rows.
+    """
+    ALTER TABLE entries ADD COLUMN key INTEGER NOT NULL DEFAULT 0;
+    UPDATE entries SET key = key_of_url(backend, path);
+    CREATE INDEX entries_by_key ON entries (key, offset, length);
+    """,
+    "CREATE TABLE unsynced (id INTEGER PRIMARY KEY, boot TEXT NOT NULL);",
+)
+SCHEMA = len(_STEPS)
+# Until it is deleted, there may be files whose rows are lost.
+_REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
+
+
+def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
+    """
+    Open the database and bring it up to date.
+
+    :param durable: whether a transaction outlives a power loss.
+    :raises StoreError: when a later version of osproxy has made it.
+    """
+    # The thread that calls is one at a time, but not always the same one.
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
+        # What is no UTF-8 costs its row, not all.
+        connection.text_factory = _decoded
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
+        with closing(connection.execute("PRAGMA user_version")) as cursor:
+            (version,) = cursor.fetchone()
+        if not 0 <= version <= SCHEMA:
+            raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
+        _migrate(connection, version)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _decoded(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    # One transaction: a crash leaves the old schema or the new one.
+    steps = [*_STEPS[version:], *(() if version else (_REBUILD,))]
+    if steps:
+        connection.executescript(
+            f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        )

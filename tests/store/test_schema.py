@@ -1,0 +1,128 @@
+"""Tests of `osproxy.store.schema`: databases of other versions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from osproxy.model import Head, Target
+from osproxy.repo.kinds import Kind
+from osproxy.store.catalogue import Catalogue
+from osproxy.store.layout import StoreError
+from osproxy.store.records import Record, head_to
+from tests.store.doubles import HEAD, at_once, run, target
+from tests.store.test_catalogue import listed
+
+# As the first version of osproxy made it, with two entries, of which one was used.
+FIRST = f"""
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+    head TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL,
+    stored_at REAL NOT NULL, checked_at REAL NOT NULL, generation TEXT NOT NULL
+);
+CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+INSERT INTO entries VALUES
+    (7, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g'),
+    (8, '/', '/a', 'package', '{json.dumps(head_to(HEAD))}', 4096, 9, '{"0" * 64}', 1, 2, 'g');
+INSERT INTO uses VALUES (7, 3.0);
+PRAGMA user_version = 1;
+"""
+
+
+class SchemaTests(SynchronousTestCase):
+    """What is found is brought up to date, or refused."""
+
+    def setUp(self) -> None:
+        """Have a place for a database."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.path = folder / "catalogue.sqlite"
+
+    def opened(self) -> tuple[Catalogue, list[Record]]:
+        """Open a catalogue and read it, in the order in which it is listed."""
+        catalogue = Catalogue(self.path, at_once)
+        extent = self.successResultOf(run(catalogue.open()))
+        places = self.successResultOf(run(listed(catalogue)))
+        records = self.successResultOf(run(catalogue.rows([number for number, *_ in places])))
+        self.assertEqual(extent.count, len(places))
+        return catalogue, records
+
+    def execute(self, statement: str) -> None:
+        """Change the database behind the catalogue's back."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(statement)
+        connection.close()
+
+    def test_durable(self) -> None:
+        """Each transaction is synced if it is to outlive a power loss, and else now and then."""
+        for durable, level in ((False, 1), (True, 2)):
+            catalogue = Catalogue(self.path, at_once, durable=durable)
+            self.successResultOf(run(catalogue.open()))
+            (found,) = catalogue._database.execute("PRAGMA synchronous").fetchone()
+            self.assertEqual(found, level)
+            self.successResultOf(run(catalogue.close()))
+
+    def test_first_schema(self) -> None:
+        """A database of the first version is brought up to date, and nothing in it is lost."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(FIRST)
+        connection.close()
+        first = Record(7, target("a"), Kind.PACKAGE, HEAD, 4096, 9, "0" * 64, 1.0, 2.0, "g")
+        catalogue, records = self.opened()
+        self.assertEqual(records, [evolve(first, id=8), first])
+        self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
+        self.successResultOf(run(catalogue.close()))
+        self.assertEqual(self.opened()[1], [evolve(first, hotness=4), evolve(first, id=8)])
+
+    def test_half_way(self) -> None:
+        """An update that fails changes nothing, so that it can be tried again."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(FIRST.replace(" uses ", " others "))
+        connection.close()
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
+        with sqlite3.connect(self.path) as connection:
+            self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
+        connection.close()
+        self.execute("ALTER TABLE others RENAME TO uses")
+        self.assertEqual(len(self.opened()[1]), 2)
+
+    def test_later_schema(self) -> None:
+        """A database of a later version is refused, not touched."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.close()))
+        self.execute("PRAGMA user_version = 99")
+        before = self.path.read_bytes()
+        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_earlier_schema(self) -> None:
+        """A database of an earlier version is brought up to date, and its rows are kept."""
+        self.execute(
+            """
+            CREATE TABLE entries (
+                id INTEGER PRIMARY KEY, backend TEXT NOT NULL, path TEXT NOT NULL,
+                kind TEXT NOT NULL, head TEXT NOT NULL, offset INTEGER NOT NULL,
+                length INTEGER NOT NULL, digest TEXT NOT NULL, stored_at REAL NOT NULL,
+                checked_at REAL NOT NULL, generation TEXT NOT NULL
+            );
+            CREATE TABLE uses (id INTEGER PRIMARY KEY, used REAL NOT NULL);
+            INSERT INTO entries VALUES (
+                7, '/', '/a.rpm', 'package',
+                '{"etag": "\\"a\\"", "fields": [["Content-Type", "x/y"]],
+                  "upstream_etag": null, "source": "h", "date": 5.0}',
+                4096, 3, 'abc', 1.0, 2.0, 'g'
+            );
+            PRAGMA user_version = 1;
+            """
+        )
+        catalogue, (found,) = self.opened()
+        self.assertEqual(found.target, Target("/", "/a.rpm"))
+        self.assertEqual(found.head, Head('"a"', (("Content-Type", "x/y"),), None, "h", 5.0, 200))
+        varied = evolve(found, id=8, target=Target("/", "/a.rpm", "v1"))
+        self.successResultOf(run(catalogue.swap([varied], [])))
+        self.successResultOf(run(catalogue.close()))
+        self.assertEqual(self.opened()[1], [found, varied])
