@@ -17,9 +17,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import LoopingCall, react
 
+from osproxy.metrics import Metrics
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.service.collector import leave_alone
@@ -40,6 +42,9 @@ from osproxy.store.records import Record
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
+from osproxy.store.syncing import Disk
+from osproxy.store.trouble import Trouble
+from osproxy.store.unsynced import Unsynced
 from osproxy.threads import Threads
 from osproxy.waiting import Tasks
 
@@ -126,7 +131,9 @@ class Bench:
         disk, database = self.threads
         ledger = Ledger(1 << 50, eviction=Eviction(CreditClock))
         self.catalogue = Catalogue(directory.catalogue, database)
-        removal = Removal(ledger, self.catalogue, disk, Tasks(Inventory.log))
+        tasks = Tasks(Rebuild.log)
+        trouble = Trouble(reactor, Metrics(CollectorRegistry()).troubles)
+        removal = Removal(ledger, self.catalogue, disk, tasks, trouble)
         kept = Kept(ledger)
         room = Room(
             ledger,
@@ -141,13 +148,17 @@ class Bench:
             lambda _: 0,
         )
         shelf = Shelf(directory, ledger, disk, removal)
+        unsynced = Unsynced(
+            directory, self.catalogue, disk, tasks, trouble, "", durable=False, syncing=Disk()
+        )
+        notes = Notes(self.catalogue, ledger.hotness)
         self.inventory = Inventory(
-            shelf, self.catalogue, removal, room, Notes(self.catalogue, ledger.hotness), Pins()
+            shelf, self.catalogue, removal, room, notes, Pins(), unsynced, trouble
         )
         sweep = NoSweep(
             directory, ledger, disk, self.catalogue, self.inventory, lambda found: False
         )
-        rebuild = Rebuild(directory, ledger, self.catalogue, disk, self.inventory)
+        rebuild = Rebuild(directory, ledger, self.catalogue, disk, self.inventory, unsynced)
         self.loading = Loading(
             self.catalogue, self.inventory, room, rebuild, sweep, disk, leave_alone
         )

@@ -23,6 +23,7 @@ class Metrics:
     :ivar evictions: entries removed to make room.
     :ivar verified: octets read back to see whether they are what was stored.
     :ivar damaged: entries dropped because they were not.
+    :ivar troubles: what the disk refused, by what was tried (`osproxy.store.trouble.Work`).
     :ivar stored: octets that the store accounts for, entries, drafts and files awaiting deletion.
     :ivar entries: entries that can be served.
     """
@@ -54,6 +55,9 @@ class Metrics:
         )
         self.damaged = Counter(
             "osproxy_damaged_entries", "Entries found damaged and dropped", registry=registry
+        )
+        self.troubles = Counter(
+            "osproxy_disk_troubles", "Refusals of the disk", ("work",), registry=registry
         )
         self.stored = Gauge("osproxy_stored_bytes", "Bytes accounted for", registry=registry)
         self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)

@@ -215,6 +215,9 @@ class FileBody(Protocol):
         :raises BodyDiverted: when the rest must be had from elsewhere.
         """
 
+    def unreadable(self, error: OSError) -> None:
+        """Be told that octets which are there cannot be read."""
+
     def close(self) -> None:
         """Give the file up."""
 

@@ -206,12 +206,13 @@ def assemble(
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     in_scrub = Threads(reactor, 1, "osproxy-scrub")
+    durable = settings.durability == "full"
     ledger = Ledger(
         settings.cache_size,
         eviction=Eviction(POLICIES[settings.eviction]),
         image_space=settings.image_space.octets,
     )
-    catalogue = Catalogue(directory.catalogue, in_catalogue)
+    catalogue = Catalogue(directory.catalogue, in_catalogue, durable=durable)
     store = Store(
         directory,
         ledger,
@@ -221,6 +222,7 @@ def assemble(
         metrics,
         cache_size=settings.cache_size,
         free_space=settings.free_space.octets,
+        durable=durable,
         boot=boot_id(),
         pins=Pins(settings.pins),
         checkpoint=checkpoint,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -124,9 +125,10 @@ class SpecTests(SynchronousTestCase):
         self.assertEqual(installed, there - {"Containerfile", "osproxy.spec"})
 
     def test_commands(self) -> None:
-        """Each command is in the package."""
-        listed = re.findall(r"^%\{_bindir\}/(\S+)$", SPEC, re.MULTILINE)
-        self.assertEqual(sorted(listed), sorted(PROJECT["project"]["scripts"]))
+        """Each command that is installed is in the package."""
+        (listed,) = re.findall(r"^%\{_bindir\}/(\S+)$", SPEC, re.MULTILINE)
+        commands = PROJECT["project"]["scripts"]
+        self.assertEqual([name for name in commands if not fnmatchcase(name, listed)], [])
 
     def test_units(self) -> None:
         """Each unit is told of to systemd by all four of openSUSE's macros."""

@@ -112,9 +112,8 @@ class Cache:
         try:
             try:
                 return await self._answer(backend, target, asked, kind)
-            except Lost as lost:
-                # The store has dropped the entry, so that this time it is a miss.
-                self._log.warn("{lost}", lost=lost)
+            except Lost:
+                # The store has dropped the entry, and said so: this time it is a miss.
                 return await self._answer(backend, target, asked, kind)
         except Lost as lost:
             return failed(Unreachable("", "disk", str(lost)), kind, asked)

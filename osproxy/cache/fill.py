@@ -24,6 +24,7 @@ from osproxy.http.fields import only
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
+from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.upstream.origin import Unreachable, UpstreamError
 from osproxy.waiting import OffsetWaiters, Waiters
 
@@ -119,11 +120,12 @@ class Fill:
     @property
     def unverified(self) -> bool:
         """Whether there is an expected digest that has not been met yet."""
-        return self.order.expectation.digest is not None and self.state in (
-            FillState.ASKING,
-            FillState.STREAMING,
-            FillState.VERIFYING,
-        )
+        return self.order.expectation.digest is not None and bool(NEXT[self.state])
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its octets have come, and only the disk is waited for."""
+        return self.state is FillState.VERIFYING or self.written == self.length
 
     @property
     def headed(self) -> bool:
@@ -193,7 +195,7 @@ class Fill:
                 provenance=provenance_of(reply, order.expectation),
             )
         except (CacheFull, OSError) as error:
-            self._log.warn("{target} is passed through: {error}", target=order.target, error=error)
+            self._means.store.trouble.met(Work.KEEP, error, order.target)
             self._divert(reply)
             return
         except BaseException:
@@ -216,12 +218,7 @@ class Fill:
             await self._deliver(transfer)
             await self._keep(begun.draft, transfer)
         except (CacheFull, OSError) as error:
-            self._log.warn(
-                "{target} is passed through from octet {written} on: {error}",
-                target=self.order.target,
-                written=self.written,
-                error=error,
-            )
+            self._means.store.trouble.met(Work.KEEP, error, self.order.target)
             self.outgrown = isinstance(error, CacheFull)
             self._divert(None)
         finally:
@@ -257,21 +254,21 @@ class Fill:
         try:
             digests = await transfer.digests()
         except OSError as error:
-            self._log.warn("{target} is lost: {error}", target=self.order.target, error=error)
+            self._means.store.trouble.met(Work.READ, error, self.order.target)
             if expected is not None:
                 raise Spoilt("", "disk", f"what was received is lost: {error}") from error
             self._verified(FillState.DIVERTED)
             return
         if expected is not None and digests[expected.algorithm] != expected.hex:
             raise Spoilt(transfer.head.source, "digest", "the file has a wrong digest")
+        # To keep it may take a while, which nobody need wait for.
+        self._all_shown()
         now = self._means.clock.seconds()
         try:
             (entry,) = await self._means.store.commit([(draft, digests["sha256"])], now)
-        except CancelledError:
-            raise
-        except Exception:
+        except DISK_ERRORS as error:
             # The readers have, or can still read, a whole and right file.
-            self._log.failure("{target} could not be kept", target=self.order.target)
+            self._means.store.trouble.met(Work.KEEP, error, self.order.target)
             self._verified(FillState.DIVERTED)
             return
         if transfer.combined:
@@ -389,7 +386,7 @@ class Fill:
 
     def _wanted(self) -> bool:
         """Whether it is worth going on: somebody reads, or it is known that most of it is there."""
-        if self.readers or self.order.background:
+        if self.readers or self.order.background or self.whole:
             return True
         if self.length is None:
             # It may never end, as a stream of events does not.

@@ -58,8 +58,8 @@ class Fills:
 
     @property
     def unattended(self) -> int:
-        """How many fills run that nobody reads."""
-        return sum(not fill.readers for fill in self._running.values())
+        """How many fills go on that nobody reads, for the sake of what has yet to come."""
+        return sum(not (fill.readers or fill.whole) for fill in self._running.values())
 
     async def stop(self) -> None:
         """End all fills; their readers are cut, but what has all its octets is kept."""

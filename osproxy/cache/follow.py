@@ -48,6 +48,9 @@ class FillReader:
         """See `osproxy.model.FileBody`."""
         return await self.fill.wait(position)
 
+    def unreadable(self, error: OSError) -> None:
+        """See `osproxy.model.FileBody`; an entry made of it finds out for itself."""
+
     def close(self) -> None:
         """See `osproxy.model.FileBody`."""
         if self._closed:

@@ -161,6 +161,12 @@ CACHE_SIZE = Option(
     variables=("CACHE_SIZE",),
 )
 FREE_SPACE = Option("free-space", share, "how much of the disk to leave free", "5%")
+DURABILITY = Option(
+    "durability",
+    one_of("fast", "full"),
+    "whether each file is safe from power loss before it is kept",
+    "fast",
+)
 CACHE_LARGE_OBJECTS = Option(
     "cache-large-objects",
     boolean,
@@ -256,6 +262,7 @@ OPTIONS: tuple[Option[Any], ...] = (
     CACHE_PATH,
     CACHE_SIZE,
     FREE_SPACE,
+    DURABILITY,
     CACHE_LARGE_OBJECTS,
     IMAGE_SPACE,
     EVICTION,

@@ -47,6 +47,7 @@ class Settings:
     :ivar cache: where files are kept.
     :ivar cache_size: in octets.
     :ivar free_space: what to leave of the disk.
+    :ivar durability: ``fast`` or ``full``.
     :ivar image_space: what images may take of the cache.
     :ivar eviction: the name of a policy.
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
@@ -69,6 +70,7 @@ class Settings:
     acme_challenge_dir: Path | None
     cache_size: int
     free_space: Share
+    durability: str
     image_space: Share
     eviction: str
     pins: tuple[str, ...]
@@ -115,6 +117,7 @@ def load(
         acme_challenge_dir=sources.optional(options.ACME_CHALLENGE_DIR),
         cache_size=sources.value(options.CACHE_SIZE),
         free_space=sources.value(options.FREE_SPACE),
+        durability=sources.value(options.DURABILITY),
         image_space=sources.value(options.IMAGE_SPACE),
         eviction=sources.value(options.EVICTION),
         pins=tuple(sources.values(options.PIN)),

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from osproxy.service.shutdown import Shutdown, SignalHandlers, Step
+from osproxy.store.layout import StoreError
 from osproxy.web.listeners import BindFailed
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class Server(Shutdown):
     def _unusable(self, failure: Failure) -> None:
         """Stop, with exit status 1: without a store there is nothing to serve from."""
         self._manager.failed(f"the cache cannot be opened: {failure.value}")
-        self._log.failure("the cache cannot be opened", failure)
+        if not failure.check(StoreError):
+            self._log.failure("the cache cannot be opened", failure)
         print(f"osproxy: the cache cannot be opened: {failure.value}", file=sys.stderr)  # noqa: T201
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         # It may have failed at once, before there is anything to stop.

@@ -16,9 +16,9 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred, execute
 
 from osproxy.store.catalogue import Catalogue
-from osproxy.store.database import CatalogueDamaged
 from osproxy.store.examination import examine
 from osproxy.store.records import BadHeader, read_header
+from osproxy.store.schema import CatalogueDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
@@ -94,7 +94,8 @@ def mend(
     catalogue = Catalogue(directory.catalogue, _here)
     if book.damage is None:
         _done(catalogue.open())
-        _done(catalogue.swap(book.restored(damaged), {*damaged, *book.unreadable}))
+        # As of all rows that are made anew it is not known since which boot their files wait.
+        _done(catalogue.swap(book.restored(damaged), {*damaged, *book.unreadable}, ""))
     else:
         _done(catalogue.renew([one for one in book.records if one.id not in damaged]))
         _hand_over(directory.catalogue, directory.root)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
 from osproxy.model import BodyBroken
+from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 
     Checkpoint = Callable[[str], None]
@@ -212,29 +215,45 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
 
     def opened(path: Path) -> int:
         access = os.O_RDWR if writing else os.O_RDONLY
-        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
-        found = os.fstat(descriptor).st_size
-        if found != size:
+        # A pipe that somebody has put in its place must not be waited for.
+        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             os.close(descriptor)
-            raise OSError(errno.EIO, f"{found} octets instead of {size}", str(path))
+            raise OSError(errno.EIO, f"{found.st_size} octets instead of {size}", str(path))
         return descriptor
 
     return opened
 
 
 def publish(
-    descriptor: int, header: bytes, draft: Path, entry: Path, checkpoint: Checkpoint
+    descriptor: int,
+    header: bytes,
+    draft: Path,
+    entry: Path,
+    checkpoint: Checkpoint,
+    syncing: Syncing | None,
 ) -> None:
-    """Write the header of a finished draft and put the file among the entries; blocks."""
+    """
+    Write the header of a finished draft and put the file among the entries; blocks.
+
+    :param syncing: makes sure that the disk has all of it; None where that is done later.
+    """
     checkpoint("before-header")
     write_all(descriptor, header, 0)
     checkpoint("after-header")
+    if syncing is not None:
+        syncing.file(descriptor)
     checkpoint("before-rename")
     try:
         draft.rename(entry)
     except FileNotFoundError:
-        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not further up: a directory that was deleted is not for us to bring back.
+        entry.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        entry.parent.mkdir(mode=0o700, exist_ok=True)
         draft.rename(entry)
+    if syncing is not None:
+        sync_names(syncing, [entry])
     checkpoint("after-rename")
 
 

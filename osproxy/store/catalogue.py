@@ -13,24 +13,16 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 from twisted.logger import Logger
 
-from osproxy.repo.kinds import Kind
-from osproxy.store.database import (
-    INTO,
-    LOG_SUFFIX,
-    READ,
-    CatalogueDamaged,
-    connected,
-    record_of,
-    row_of,
-)
-from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.ledger import BLOCK
+from osproxy.store.listing import Listing
 from osproxy.store.records import head_to
+from osproxy.store.rows import INTO, READ, record_of, row_of
 from osproxy.store.schedule import Candidate
+from osproxy.store.schema import LOG_SUFFIX, connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,21 +30,19 @@ if TYPE_CHECKING:
 
     from osproxy.model import Head
     from osproxy.store.records import Record
+    from osproxy.store.schema import CatalogueDamaged
     from osproxy.threads import InThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+# Before the row: of what has one it is known.
+_DOUBT = """
+INSERT OR IGNORE INTO unsynced SELECT ?, '' WHERE NOT EXISTS (SELECT 1 FROM entries WHERE id = ?)
+"""
 _EXTENT = f"""
 SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
 FROM entries
-"""
-# The order needs what is in no index: each row is seen, and damage with it. SQLite would all the
-# same read the rows in the order of an index, which takes far longer where there are many. What is
-# put in order is kept short: with the paths it would take twice as long.
-_LIST = """
-SELECT id, key, offset + length, kind = 'image', hotness
-FROM entries NOT INDEXED LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
 """
 # Those of the future are asked for first: they were verified before the clock was set back.
 _LEAST_VERIFIED = """
@@ -60,9 +50,6 @@ SELECT id, offset + length, verified_at FROM entries
 WHERE verified_at {} ? ORDER BY verified_at LIMIT ?
 """
 _USED = "SELECT coalesce(used, stored_at) FROM entries LEFT JOIN uses USING (id) WHERE id = ?"
-
-#: An entry as it is listed: number, key, octets of its file, whether it is an image, hotness.
-Place = tuple[int, int, int, int, int | None]
 
 
 @frozen
@@ -72,11 +59,14 @@ class Extent:
 
     :ivar octets: what the files take, in whole blocks.
     :ivar last: the greatest number.
+    :ivar unsynced: the entries whose files were not synced, and the boots that they are from, empty
+        where that is not known.
     """
 
     count: int
     octets: int
     last: int
+    unsynced: dict[int, str]
 
 
 class Catalogue:
@@ -84,22 +74,24 @@ class Catalogue:
     The rows of one cache directory.
 
     :param in_thread: runs one function at a time, in order.
+    :param durable: whether a transaction outlives a power loss.
     :ivar octets: what its files take on disk.
     :ivar incomplete: whether rows are missing that can be made anew from the files.
     """
 
     log = Logger()
 
-    def __init__(self, path: Path, in_thread: InThread) -> None:
+    def __init__(self, path: Path, in_thread: InThread, *, durable: bool = False) -> None:
         self._path = path
         self._in_thread = in_thread
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self.octets = 0
         self.incomplete = False
 
     async def open(self) -> Extent:
         """
-        Open the database and say what is in it.
+        Open the database, anew if it is open, and say what is in it.
 
         A damaged one is moved aside, and an empty one takes its place, which is `incomplete` until
         `completed` is called, beyond the end of the process.
@@ -117,7 +109,7 @@ class Catalogue:
         await self._in_thread(self._measured, self._start_anew, damage)
 
     async def renew(self, records: Sequence[Record]) -> None:
-        """Move the database aside, instead of opening it, and begin a new one with these rows."""
+        """Move the database aside, instead of opening it, and begin one with these rows."""
         await self._in_thread(self._measured, self._renew, records)
 
     async def rows(self, ids: Sequence[int]) -> list[Record]:
@@ -133,12 +125,23 @@ class Catalogue:
         return await self._in_thread(self._sizes, after, most)
 
     async def recover(self, records: Sequence[Record]) -> None:
-        """Add rows that may be there."""
+        """Add rows that may be there; of those that are not it is unknown which boot wrote them."""
         await self._in_thread(self._measured, self._recover, records)
 
-    async def swap(self, new: Sequence[Record], dropped: Iterable[int]) -> None:
-        """Add rows and delete those that they replace, in one transaction."""
-        await self._in_thread(self._measured, self._swap, new, list(dropped))
+    async def swap(
+        self, new: Sequence[Record], dropped: Iterable[int], unsynced_since: str | None = None
+    ) -> None:
+        """
+        Add rows and delete those that they replace, in one transaction.
+
+        :param unsynced_since: the boot since which the new files wait to be synced; None if they
+            are.
+        """
+        await self._in_thread(self._measured, self._swap, new, list(dropped), unsynced_since)
+
+    async def synced(self, ids: Iterable[int]) -> None:
+        """Note that the files of these are on the disk."""
+        await self._in_thread(self._measured, self._synced, list(ids))
 
     async def drop(self, ids: Iterable[int]) -> None:
         """Delete rows."""
@@ -181,6 +184,7 @@ class Catalogue:
             )
 
     def _open(self) -> Extent:
+        self._close()
         try:
             try:
                 return self._opened()
@@ -192,12 +196,14 @@ class Catalogue:
             raise StoreError(f"catalogue {self._path}: {error}") from error
 
     def _opened(self) -> Extent:
-        self._connection = connected(self._path)
+        self._connection = connected(self._path, durable=self._durable)
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
         with closing(self._connection.execute(_EXTENT)) as cursor:
             count, blocks, last = cursor.fetchone()
-        return Extent(count, blocks * BLOCK, last)
+        with closing(self._connection.execute("SELECT id, boot FROM unsynced")) as cursor:
+            unsynced = dict(cursor.fetchall())
+        return Extent(count, blocks * BLOCK, last, unsynced)
 
     def _start_anew(self, damage: Exception) -> Extent:
         self.log.error(
@@ -211,7 +217,7 @@ class Catalogue:
         if self._path.exists():
             self._move_aside()
         self._opened()
-        self._swap(records, [])
+        self._recover(records)
         self._completed()
 
     def _rows(self, wanted: list[tuple[str, int]]) -> list[Record]:
@@ -231,17 +237,26 @@ class Catalogue:
 
     def _recover(self, records: Sequence[Record]) -> None:
         with self._database as transaction:
+            transaction.executemany(_DOUBT, [(record.id, record.id) for record in records])
             transaction.executemany(
                 f"INSERT OR IGNORE {INTO}", [row_of(record) for record in records]
             )
 
-    def _swap(self, new: Sequence[Record], dropped: list[int]) -> None:
+    def _swap(
+        self, new: Sequence[Record], dropped: list[int], unsynced_since: str | None = None
+    ) -> None:
         with self._database as transaction:
-            for table in ("entries", "uses"):
-                transaction.executemany(
-                    f"DELETE FROM {table} WHERE id = ?", [(number,) for number in dropped]
-                )
+            _delete(transaction, ("entries", "uses", "unsynced"), dropped)
             transaction.executemany(f"INSERT {INTO}", [row_of(record) for record in new])
+            if unsynced_since is not None:
+                transaction.executemany(
+                    "INSERT INTO unsynced VALUES (?, ?)",
+                    [(record.id, unsynced_since) for record in new],
+                )
+
+    def _synced(self, ids: list[int]) -> None:
+        with self._database as transaction:
+            _delete(transaction, ("unsynced",), ids)
 
     def _note(
         self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
@@ -307,49 +322,6 @@ class Catalogue:
         return aside
 
 
-@define(eq=False)
-class Listing:
-    """
-    All entries, the least recently used first, a bite at a time.
-
-    It reads through a connection of its own: putting a million in order takes seconds, in which
-    nobody is to wait for the other one. What is written meanwhile is not listed.
-    """
-
-    _path: Path
-    _in_thread: InThread
-    _connection: sqlite3.Connection | None = field(init=False, default=None)
-    _cursor: sqlite3.Cursor | None = field(init=False, default=None)
-
-    async def next(self, most: int) -> list[Place]:
-        """
-        Give the next ones; none at the end.
-
-        :raises CatalogueDamaged: when they cannot be read.
-        """
-        return await self._in_thread(self._next, most)
-
-    async def close(self) -> None:
-        """Give the database up."""
-        await self._in_thread(self._close)
-
-    def _next(self, most: int) -> list[Place]:
-        try:
-            if self._cursor is None:
-                self._connection = sqlite3.connect(self._path, check_same_thread=False)
-                self._cursor = self._connection.execute(_LIST)
-            return self._cursor.fetchmany(most)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise CatalogueDamaged(str(error)) from error
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-
-def place_of(record: Record) -> Place:
-    """Give an entry as it would be listed."""
-    image = record.kind is Kind.IMAGE
-    return record.id, key_of(record.target), record.size, image, record.hotness
+def _delete(transaction: sqlite3.Connection, tables: Iterable[str], ids: list[int]) -> None:
+    for table in tables:
+        transaction.executemany(f"DELETE FROM {table} WHERE id = ?", [(number,) for number in ids])

@@ -12,7 +12,7 @@ from attrs import define, field
 from osproxy.store.blobs import State, opener_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from osproxy.model import Head, Target
     from osproxy.repo.kinds import Kind
@@ -43,6 +43,7 @@ class Entry:
     generation: str
     blob: Blob
     _unreadable: Callable[[Entry, OSError], None]
+    _settle: Callable[[Entry], Awaitable[None]]
 
     @property
     def id(self) -> int:
@@ -59,31 +60,37 @@ class Entry:
         Take a hold on the body, at once, and open it.
 
         :raises FileNotFoundError: when the entry is not live any more, or its file is missing.
-        :raises OSError: when the file cannot be opened or has another size; the entry is dropped.
+        :raises OSError: when the file cannot be opened or is not what it was; the entry is dropped.
         """
         if self.state is not State.LIVE:
             raise FileNotFoundError(errno.ENOENT, f"{self.target} is {self.state.value}")
         # Before the first await: from here to the last octet the entry may be doomed, but its
         # file may not be taken away.
         self.blob.lease()
-        lease = Lease(self.blob, self.offset, self.length)
+        lease = Lease(self, self.blob, self.offset, self.length)
         try:
             await self.blob.open(opener_of(self.offset + self.length))
+            await self._settle(self)
         except OSError as error:
             lease.close()
             if error.errno not in NOT_ITS_FAULT:
-                self._unreadable(self, error)
+                self.lost(error)
             raise
         except BaseException:
             lease.close()
             raise
         return lease
 
+    def lost(self, error: OSError) -> None:
+        """Be told that what is stored cannot be read; the entry is dropped."""
+        self._unreadable(self, error)
+
 
 @define(eq=False)
 class Lease:
     """A reader's hold on an entry: an `osproxy.model.FileBody` of which all octets are there."""
 
+    _entry: Entry
     _blob: Blob
     offset: int
     _length: int
@@ -106,6 +113,10 @@ class Lease:
     async def wait(self, position: int) -> bool:
         """Say whether there is an octet at this position."""
         return position < self._length
+
+    def unreadable(self, error: OSError) -> None:
+        """Drop the entry, so that whoever asks next gets what can be read."""
+        self._entry.lost(error)
 
     def close(self) -> None:
         """Give the file up; once is enough, twice does no harm."""

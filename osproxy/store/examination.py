@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from osproxy.store.database import (
-    LOG_SUFFIX,
-    READ,
-    SCHEMA,
-    CatalogueDamaged,
-    decoded,
-    record_of,
-)
 from osproxy.store.layout import StoreError
+from osproxy.store.rows import READ, record_of
+from osproxy.store.schema import LOG_SUFFIX, SCHEMA, CatalogueDamaged, decoded
 
 if TYPE_CHECKING:
     from pathlib import Path

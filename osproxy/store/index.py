@@ -49,6 +49,10 @@ class Index:
         found = self._numbers.get(key, ())
         return found if isinstance(found, tuple) else (found,)
 
+    def all(self) -> list[int]:
+        """Name all files."""
+        return list(self._keys)
+
     def add(self, number: int, key: int) -> None:
         """Add a file."""
         if number in self._keys:

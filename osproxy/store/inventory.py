@@ -8,30 +8,34 @@ anybody holds is the only one of its file: what one changes, all see.
 
 from __future__ import annotations
 
+import errno
 from collections import OrderedDict
 from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from attrs import define, field
-from twisted.logger import Logger
 
 from osproxy.store.blobs import Blob, State
-from osproxy.store.catalogue import place_of
 from osproxy.store.entries import Entry
 from osproxy.store.index import Index, key_of
 from osproxy.store.ledger import BLOCK, blocks_of
+from osproxy.store.listing import place_of
 from osproxy.store.records import read_entries
+from osproxy.store.trouble import Work
 
 if TYPE_CHECKING:
     from osproxy.model import Target
     from osproxy.store.blobs import Shelf
-    from osproxy.store.catalogue import Catalogue, Place
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.listing import Place
     from osproxy.store.notes import Notes
     from osproxy.store.pins import Pins
     from osproxy.store.records import Record
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
+    from osproxy.store.trouble import Trouble
+    from osproxy.store.unsynced import Unsynced
 
 #: Entries that stay in memory though nobody holds them; with their heads some 1.5 KiB each.
 RECENT = 20_000
@@ -58,8 +62,6 @@ class Inventory:
     :param recent: how many entries stay in memory that nobody holds.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         shelf: Shelf,
@@ -68,6 +70,8 @@ class Inventory:
         room: Room,
         notes: Notes,
         pins: Pins,
+        unsynced: Unsynced,
+        trouble: Trouble,
         *,
         recent: int = RECENT,
     ) -> None:
@@ -78,6 +82,8 @@ class Inventory:
         self._room = room
         self._notes = notes
         self._pins = pins
+        self._unsynced = unsynced
+        self._trouble = trouble
         self._most_recent = recent
         self._index = Index()
         self._resident: WeakValueDictionary[int, Entry] = WeakValueDictionary()
@@ -147,7 +153,7 @@ class Inventory:
         try:
             records = await self._catalogue.rows_of(key)
         except DatabaseError as error:
-            self.log.error("entries cannot be looked up yet: {error}", error=error)
+            self._trouble.met(Work.ROWS, error, "what is looked up")
             return
         for record in records:
             self._room.found(self._restore(place_of(record), record))
@@ -163,14 +169,15 @@ class Inventory:
         try:
             records = await self._catalogue.rows(numbers)
         except DatabaseError as error:
-            self.log.error("rows of {count} entries: {error}", count=len(numbers), error=error)
+            self._trouble.met(Work.ROWS, error, f"{len(numbers)} entries")
         without = {*numbers} - {record.id for record in records}
         if without:
             paths = [self._shelf.directory.entry_path(number) for number in without]
             records += await self._shelf.in_thread(read_entries, paths)
         entries = [self._admit(record) for record in records]
         for number in {*numbers} - {record.id for record in records}:
-            self.log.error("entry {number:x} cannot be read", number=number)
+            unreadable = OSError(errno.EIO, "neither its row nor its file can be read")
+            self._trouble.met(Work.READ, unreadable, f"entry {number:x}")
             self.retire(number)
         return {entry.id: entry for entry in entries if entry is not None}
 
@@ -202,6 +209,7 @@ class Inventory:
             generation=record.generation,
             blob=blob,
             unreadable=self._unreadable,
+            settle=self._unsynced.settle,
         )
         self._resident[record.id] = entry
         return entry
@@ -215,7 +223,7 @@ class Inventory:
 
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
-            self.log.error("{target} is lost: {error}", target=entry.target, error=error)
+            self._trouble.met(Work.READ, error, entry.target)
             self.retire(entry.id)
 
     # Coming.
@@ -236,7 +244,7 @@ class Inventory:
         try:
             records = await self._catalogue.rows(numbers) if numbers else []
         except DatabaseError as error:
-            self.log.error("it is not known what is pinned: {error}", error=error)
+            self._trouble.met(Work.ROWS, error, "what may be pinned")
             return {}
         return {record.id: record for record in records}
 
@@ -244,10 +252,10 @@ class Inventory:
         """List an entry, and say how much of what was unknown it takes, in whole blocks."""
         number, key, octets, image, hotness = place
         arrivals = self._arrivals
-        if number in self._ledger or (arrivals is not None and number in arrivals.gone):
+        if arrivals is None or number in self._ledger or number in arrivals.gone:
             return 0
         self._unlisted = max(0, self._unlisted - 1)
-        if arrivals is not None and key in arrivals.forgotten:
+        if key in arrivals.forgotten:
             # Its file is a leftover for the sweep.
             arrivals.gone.add(number)
             self._removal.rows((number,))
@@ -308,6 +316,7 @@ class Inventory:
         self._index.remove(number)
         self._recent.pop(number, None)
         self._notes.forget(number)
+        self._unsynced.forget(number)
         if self._arrivals is not None:
             self._arrivals.gone.add(number)
         # The row before the file: the removal keeps this order.
@@ -322,3 +331,11 @@ class Inventory:
             self.retire(number)
         if self._arrivals is not None:
             self._arrivals.forgotten.add(key)
+
+    def forget_all(self) -> None:
+        """Take all out of sight whose rows and files are gone; what is not listed never will be."""
+        self._arrivals = None
+        self._unlisted = 0
+        self._room.found(self._room.unknown)
+        for number in self._index.all():
+            self.retire(number, row_is_gone=True)

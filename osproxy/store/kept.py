@@ -59,6 +59,11 @@ class Kept:
         if draft is not None:
             draft.give_up()
 
+    def drop_all(self) -> None:
+        """Give all of them up."""
+        for target in list(self._drafts):
+            self.drop(target)
+
     def expire(self, now: float) -> None:
         """Give up those that have waited too long."""
         for target, (_, since) in list(self._drafts.items()):

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from osproxy.store.syncing import Disk
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -90,6 +92,35 @@ class Directory:
             for lower in _folders(upper):
                 yield _files(lower)
 
+    def mended(self) -> bool:
+        """
+        Say whether what lies there is still what we hold the lock of; blocks.
+
+        If it is, folders that somebody has deleted are put back.
+        """
+        try:
+            found = (self.root / _MARKER).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not os.path.samestat(found, os.fstat(self._lock)):
+            return False
+        for name in _FOLDERS:
+            (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        return True
+
+    def renew(self) -> None:
+        """
+        Make it anew after it was deleted, and the cache path with it; numbers go on. Blocks.
+
+        :raises StoreError: when something else is in its place.
+        :raises OSError: when it cannot be made.
+        """
+        self.root.parent.mkdir(mode=0o700, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        fresh = _claimed(self.root, self.first_id >> 32)
+        os.close(self._lock)
+        self._lock = fresh._lock
+
     def close(self) -> None:
         """Release the lock."""
         os.close(self._lock)
@@ -128,14 +159,15 @@ def find_directory(cache_path: Path) -> Directory:
         _take_lock(root, lock)
         if not _is_marked(lock):
             raise NotOurs(f"{root} is not a cache directory of format {FORMAT}")
-        _check_folders(root)
-        return Directory(root, (_last_run(root) + 1) << 32, lock)
+        directory = Directory(root, (_last_run(root) + 1) << 32, lock)
+        _check_links(directory)
+        return directory
     except BaseException:
         os.close(lock)
         raise
 
 
-def _claimed(root: Path) -> Directory:
+def _claimed(root: Path, least_run: int = 1) -> Directory:
     marker = root / _MARKER
     if not marker.exists() and any(root.iterdir()):
         raise NotOurs(f"{root} holds something that is not a cache of osproxy; it is left alone")
@@ -143,10 +175,15 @@ def _claimed(root: Path) -> Directory:
     try:
         _take_lock(root, lock)
         _check_marker(root, lock)
-        _check_folders(root)
+        directory = Directory(root, 0, lock)
+        _check_links(directory)
         for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
-        return Directory(root, _next_run(root) << 32, lock)
+        directory.first_id = _next_run(root, least_run) << 32
+        # A number that a power loss has taken back would be given twice.
+        for folder in (root, root.parent):
+            Disk().folder(folder)
+        return directory
     except BaseException:
         os.close(lock)
         raise
@@ -159,10 +196,10 @@ def _take_lock(root: Path, lock: int) -> None:
         raise DirectoryInUse(f"cache directory {root} is in use by another process") from None
 
 
-def _check_folders(root: Path) -> None:
-    for name in _FOLDERS:
-        if (root / name).is_symlink():
-            raise NotOurs(f"{root / name} is a symbolic link; it is left alone")
+def _check_links(directory: Directory) -> None:
+    for path in (*(directory.root / name for name in _FOLDERS), directory.catalogue):
+        if path.is_symlink():
+            raise NotOurs(f"{path} is a symbolic link; it is left alone")
 
 
 def _is_marked(lock: int) -> bool:
@@ -177,12 +214,14 @@ def _check_marker(root: Path, lock: int) -> None:
     if found or any(path.name != _MARKER for path in root.iterdir()):
         raise NotOurs(f"{root} is not a cache directory of format {FORMAT}; it is left alone")
     os.pwrite(lock, f"{_MARKER_TEXT}{FORMAT}\n".encode("ascii"), 0)
+    # A power loss that leaves what comes later, and not this, would leave it to nobody.
+    Disk().file(lock)
 
 
-def _next_run(root: Path) -> int:
+def _next_run(root: Path, least: int) -> int:
     # Numbers go on even when the catalogue is lost, so that what an earlier run left behind can
     # be told from what this one makes.
-    run = _last_run(root) + 1
+    run = max(least, _last_run(root) + 1)
     fresh = root / "run.new"
     with fresh.open("w", encoding="ascii") as file:
         file.write(f"{run}\n")

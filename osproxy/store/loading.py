@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.store.database import CatalogueDamaged
+from osproxy.store.schema import CatalogueDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.catalogue import Catalogue, Extent
     from osproxy.store.inventory import Inventory
     from osproxy.store.rebuild import Rebuild
     from osproxy.store.room import Room
@@ -47,9 +47,9 @@ class Loading:
         """End after the bite under way."""
         self._stopped = self._rebuild.stopped = self._sweep.stopped = True
 
-    async def prepare(self) -> int:
+    async def prepare(self) -> Extent:
         """
-        Open the catalogue and account for all that is on the disk; return the greatest number.
+        Open the catalogue and account for all that is on the disk; say what there is.
 
         :raises StoreError: when the catalogue cannot be opened.
         """
@@ -64,7 +64,7 @@ class Loading:
                 await self._catalogue.completed()
         # Before anybody is served: the first time it takes longest.
         self._settled()
-        return extent.last
+        return extent
 
     async def run(self) -> None:
         """List, rebuild where that must be, and sweep."""

@@ -48,7 +48,7 @@ class Pins:
 
     def check(self, ledger: Ledger) -> None:
         """Say so, once, if what is pinned and stored has outgrown what the cache may take."""
-        if ledger.pinned + ledger.overhead > ledger.capacity:
+        if ledger.pinned and ledger.pinned + ledger.overhead > ledger.capacity:
             self.tell("what is pinned", ledger)
 
     def tell(self, what: object, ledger: Ledger) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from osproxy.store.inventory import Inventory
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
+    from osproxy.store.unsynced import Unsynced
     from osproxy.threads import InThread
 
 _BITE = 64
@@ -44,6 +45,7 @@ class Rebuild:
     _catalogue: Catalogue
     _in_thread: InThread
     _inventory: Inventory
+    _unsynced: Unsynced
     stopped: bool = field(init=False, default=False)
 
     async def weigh(self) -> int:
@@ -87,8 +89,12 @@ class Rebuild:
             records = await self._in_thread(read_entries, paths[start : start + _BITE])
             # First the row, then the entry: if it is evicted, its row goes after that.
             await self._catalogue.recover(records)
+            # A power loss may have taken some of it, and left what it begins with.
+            self._unsynced.doubt(it.id for it in records if it.id not in self._inventory)
             refused = [it.id for it in records if not await self._inventory.recover(it)]
             if refused:
+                for number in refused:
+                    self._unsynced.forget(number)
                 await self._catalogue.drop(refused)
             count += len(records) - len(refused)
         return count

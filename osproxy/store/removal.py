@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import define, field
-from twisted.logger import Logger
 
 from osproxy.store.blobs import State, remove
+from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from osproxy.store.blobs import Blob
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.ledger import Ledger
+    from osproxy.store.trouble import Trouble
     from osproxy.threads import InThread
     from osproxy.waiting import Tasks
 
@@ -36,12 +37,11 @@ class Removal:
     :ivar busy: whether rows or files are being removed.
     """
 
-    log = Logger()
-
     _ledger: Ledger
     _catalogue: Catalogue
     _in_thread: InThread
     _tasks: Tasks
+    _trouble: Trouble
     busy: bool = field(init=False, default=False)
     _rows: list[int] = field(init=False, factory=list)
     _blobs: list[Blob] = field(init=False, factory=list)
@@ -99,9 +99,9 @@ class Removal:
     async def _delete(self, rows: list[int]) -> None:
         try:
             await self._catalogue.drop(rows)
-        except Exception:
+        except DISK_ERRORS as error:
             # The files go all the same: a row without a file is dropped when it is met.
-            self.log.failure("{count} rows could not be deleted", count=len(rows))
+            self._trouble.met(Work.CATALOGUE, error, f"{len(rows)} files that go")
 
     async def _unlink(self, blobs: list[Blob]) -> None:
         for blob in blobs:
@@ -113,9 +113,7 @@ class Removal:
                 blob.become(State.GONE)
                 self._ledger.removed(blob.id)
             else:
-                self.log.error(
-                    "{path} cannot be removed: {trouble}", path=blob.path, trouble=trouble
-                )
+                self._trouble.met(Work.REMOVE, trouble, blob.path)
                 self._stuck.append(blob)
 
 

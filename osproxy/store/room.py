@@ -114,7 +114,9 @@ class Room:
         allowed = self._ledger.used - ahead - unwritten() + free - floor
         self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
         self._come_down()
-        self._pins.check(self._ledger)
+        # What is not listed yet may be what goes.
+        if not self.unknown:
+            self._pins.check(self._ledger)
 
     def found(self, octets: int) -> None:
         """Count so much no longer as unknown, since it has been entered in the ledger."""

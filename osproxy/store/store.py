@@ -13,22 +13,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import DeferredLock
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from osproxy.store.blobs import Blob, Shelf, State, publish
+from osproxy.store.blobs import Shelf, State
+from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
+from osproxy.store.housekeeping import Housekeeping
 from osproxy.store.inventory import RECENT, Inventory
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
 from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
-from osproxy.store.records import DraftRecord, Record, header_of
+from osproxy.store.records import DraftRecord
 from osproxy.store.removal import Removal
+from osproxy.store.renewal import Renewal
 from osproxy.store.room import Room
 from osproxy.store.sweep import Sweep
+from osproxy.store.syncing import Disk
+from osproxy.store.trouble import Trouble, Work
+from osproxy.store.unsynced import Unsynced
 from osproxy.waiting import Tasks, detached
 
 if TYPE_CHECKING:
@@ -46,10 +50,8 @@ if TYPE_CHECKING:
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import Provenance
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
-
-_TICK = 5.0
-_TICKS_BETWEEN_LOOKS = 2
 
 
 def _unobserved(_: str) -> None:
@@ -61,6 +63,7 @@ class Store:
     All entries of one cache directory.
 
     :param free_space: how much of a disk of a given size is to stay free.
+    :param durable: whether files are synced before they are entries.
     :param boot: names this boot of the machine, empty where that is not known.
     :param pins: what is never evicted.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
@@ -84,6 +87,8 @@ class Store:
         free_space: Callable[[int], int],
         boot: str,
         pins: Pins | None = None,
+        durable: bool = False,
+        syncing: Syncing | None = None,
         checkpoint: Checkpoint = _unobserved,
         settled: Callable[[], None] = lambda: None,
         recent: int = RECENT,
@@ -95,9 +100,9 @@ class Store:
         self._clock = clock
         self._metrics = metrics
         self._pins = pins or Pins()
-        self._checkpoint = checkpoint
         self._tasks = Tasks(self.log)
-        self._removal = Removal(ledger, catalogue, in_thread, self._tasks)
+        self.trouble = Trouble(clock, metrics.troubles)
+        self._removal = Removal(ledger, catalogue, in_thread, self._tasks, self.trouble)
         self._kept = Kept(ledger)
         self._room = Room(
             ledger,
@@ -116,6 +121,16 @@ class Store:
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
+        self._unsynced = Unsynced(
+            directory,
+            catalogue,
+            in_thread,
+            self._tasks,
+            self.trouble,
+            boot,
+            durable,
+            syncing or Disk(),
+        )
         self._inventory = Inventory(
             self._shelf,
             catalogue,
@@ -123,21 +138,55 @@ class Store:
             self._room,
             self._notes,
             self._pins,
+            self._unsynced,
+            self.trouble,
             recent=recent,
         )
         sweep = Sweep(
             directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt
         )
-        rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._inventory)
+        rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._inventory, self._unsynced)
         self._loading = Loading(
             catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
         )
         self._next_id = directory.first_id
-        self._swapping = DeferredLock()
-        self._ticks = 0
+        self._committing = Committing(
+            directory,
+            ledger,
+            catalogue,
+            in_thread,
+            clock,
+            self._pins,
+            self._inventory,
+            self._drafting,
+            self._unsynced,
+            self._removal,
+            self._room,
+            checkpoint,
+        )
         self._stopped = False
-        self._loop = LoopingCall(lambda: self._tasks.start(self._tick()))
-        self._loop.clock = clock
+        renewal = Renewal(
+            directory,
+            catalogue,
+            in_thread,
+            self._room,
+            self._removal,
+            self.trouble,
+            self._forget_all,
+        )
+        self._housekeeping = Housekeeping(
+            directory.root,
+            self._kept,
+            self._notes,
+            self._room,
+            self._removal,
+            renewal,
+            self._unsynced,
+            self.trouble,
+            self._tasks,
+            clock,
+            lambda: self._drafting.unwritten,
+        )
         metrics.stored.set_function(lambda: ledger.used)
         metrics.entries.set_function(lambda: len(self._inventory))
         metrics.kept.set_function(lambda: len(self._kept))
@@ -153,11 +202,12 @@ class Store:
         await self._tasks.start(self._start())
 
     async def _start(self) -> None:
-        last = await self._loading.prepare()
+        extent = await self._loading.prepare()
+        self._unsynced.load(extent.unsynced)
         if self._stopped:
             return
-        self._next_id = max(self._next_id, last + 1)
-        await self._look()
+        self._next_id = max(self._next_id, extent.last + 1)
+        await self._housekeeping.look()
         if self._stopped:
             return
         self.log.info(
@@ -166,21 +216,21 @@ class Store:
             entries=len(self._inventory),
             stored=self._ledger.stored + self._room.unknown,
         )
-        self._tasks.unattended(self._loading.run())
-        self._loop.start(_TICK, now=False)
+        loading = self._loading.run()
+        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, loading))
+        self._housekeeping.begin()
 
     async def stop(self) -> None:
         """Put drafts aside, let what is under way end, write down what is not, release the lock."""
         self._stopped = True
         self._room.closed = True
         self._loading.stop()
-        if self._loop.running:
-            self._loop.stop()
+        self._housekeeping.end()
         self._drafting.put_all_aside()
         await self._tasks.idle()
         self._removal.close()
         try:
-            await self._notes.write_down(self._clock.seconds())
+            await self._housekeeping.write_down()
         finally:
             await self._catalogue.close()
             self._directory.close()
@@ -279,7 +329,9 @@ class Store:
         They become visible, and what they replace disappears, all in one reactor turn. When it
         fails, all of the drafts are discarded. When it is cancelled, it goes on to its end.
         """
-        return await detached(self._tasks.start(self._commit(list(drafts), checked_at)), self.log)
+        return await detached(
+            self._tasks.start(self._committing.commit(list(drafts), checked_at)), self.log
+        )
 
     def freshen(self, entry: Entry, checked_at: float, head: Head | None = None) -> None:
         """Note that the source confirmed an entry, at once for readers, soon on the disk."""
@@ -303,95 +355,12 @@ class Store:
         """Take out of sight, at once, what is stored of a target's URL, whatever the variant."""
         self._inventory.forget(target)
 
-    async def _commit(self, drafts: list[tuple[Draft, str]], checked_at: float) -> list[Entry]:
-        sealed: list[Draft] = []
-        try:
-            for draft, _ in drafts:
-                draft.seal()
-                sealed.append(draft)
-            records = [self._record_of(draft, digest, checked_at) for draft, digest in drafts]
-            for draft, record in zip(sealed, records, strict=True):
-                await self._publish(draft.blob, header_of(record))
-            return await self._swap(sealed, records)
-        except BaseException:
-            for draft in sealed:
-                draft.give_up()
-            raise
-        finally:
-            for draft in sealed:
-                self._drafting.forget(draft)
-
-    def _record_of(self, draft: Draft, digest: str, checked_at: float) -> Record:
-        return Record(
-            id=draft.blob.id,
-            target=draft.target,
-            kind=draft.record.kind,
-            head=draft.head,
-            offset=draft.offset,
-            length=draft.written,
-            digest=digest,
-            stored_at=self._clock.seconds(),
-            checked_at=checked_at,
-            generation=draft.record.generation,
-        )
-
-    async def _publish(self, blob: Blob, header: bytes) -> None:
-        entry_path = self._directory.entry_path(blob.id)
-        await self._in_thread(
-            publish, blob.fileno(), header, blob.path, entry_path, self._checkpoint
-        )
-        blob.published = True
-
-    async def _swap(self, drafts: Sequence[Draft], records: Sequence[Record]) -> list[Entry]:
-        # One at a time: which rows are replaced must still be true when the transaction is done.
-        await self._swapping.acquire()
-        try:
-            found = [await self._inventory.find(record.target) for record in records]
-            replaced = {entry.id for entry in found if entry is not None}
-            self._checkpoint("before-catalogue")
-            await self._catalogue.swap(records, replaced)
-            self._checkpoint("after-catalogue")
-            self._checkpoint("before-visible")
-            # One reactor turn: the old set is seen before it, the new one after.
-            for number in replaced:
-                self._inventory.retire(number, row_is_gone=True)
-            shown: dict[Target, Entry] = {}
-            entries = []
-            for draft, record in zip(drafts, records, strict=True):
-                evictable = not self._pins.hold(record.target)
-                self._ledger.settle(record.id, record.size, evictable=evictable)
-                draft.blob.become(State.LIVE)
-                entry = self._inventory.show(record, draft.blob)
-                # Of two for one target the later one counts.
-                if record.target in shown:
-                    self._inventory.retire(shown[record.target].id)
-                shown[record.target] = entry
-                entries.append(entry)
-                draft.blob.close_if_idle()
-            self._checkpoint("after-visible")
-        except BaseException:
-            # Whether the transaction was done before it failed is not known.
-            self._removal.rows(record.id for record in records)
-            raise
-        finally:
-            self._swapping.release()
-        self._room.count_catalogue()
-        return entries
+    def _forget_all(self) -> None:
+        """Let go of all that a directory had that is not there any more."""
+        self._loading.stop()
+        self._inventory.forget_all()
+        self._kept.drop_all()
 
     def _evict(self, number: int) -> None:
         self._inventory.retire(number)
         self._metrics.evictions.inc()
-
-    async def _look(self) -> None:
-        await self._room.look(self._directory.root, lambda: self._drafting.unwritten)
-
-    async def _tick(self) -> None:
-        try:
-            self._ticks += 1
-            self._kept.expire(self._clock.seconds())
-            await self._notes.write_down(self._clock.seconds())
-            if self._ticks % _TICKS_BETWEEN_LOOKS == 0:
-                await self._look()
-                self._removal.retry()
-        except Exception:
-            self.log.failure("the store's housekeeping failed")

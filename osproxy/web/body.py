@@ -38,6 +38,8 @@ BLOCK = 64 << 10
 _AHEAD = 8 << 20
 # Requests that one response may cost an upstream when its file grows no further.
 _PASSAGES_AT_MOST = 16
+# What is said of a file that cannot be read, and never of a connection.
+_UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.ESTALE, errno.EUCLEAN})
 
 
 class ClientGone(Exception):
@@ -136,7 +138,14 @@ class _Sending:
             self.release()
             if self._mover is None:
                 self._mover = self._choose()
-            moved = await self._mover.move(body, position, limit)
+            try:
+                moved = await self._mover.move(body, position, limit)
+            except OSError as error:
+                # Other errors may well be the connection's.
+                if error.errno not in _UNREADABLE:
+                    raise
+                body.unreadable(error)
+                raise BodyBroken(f"the file cannot be read: {error.strerror}") from error
             position += moved
             self._sent(moved)
         if stop is not None and position < stop:
@@ -300,7 +309,7 @@ class _Sendfile:
             except (BrokenPipeError, ConnectionError) as error:
                 raise ClientGone from error
             if moved == 0:
-                raise BodyBroken("the file is shorter than it was")
+                raise OSError(errno.EIO, "the file is shorter than it was")
             return moved
 
     async def _drained(self) -> None:
@@ -354,7 +363,7 @@ async def read(body: FileBody, position: int, count: int, in_thread: InThread) -
     """
     Read octets of a body: at once if they are in the page cache, in a thread if not.
 
-    :raises BodyBroken: when the file ends before.
+    :raises OSError: when the file ends before, or cannot be read.
     """
     offset = body.offset + position
     buffer = bytearray(count)
@@ -367,6 +376,6 @@ async def read(body: FileBody, position: int, count: int, in_thread: InThread) -
     if got == 0:
         data = await in_thread(os.pread, body.fileno(), count, offset)
         if not data:
-            raise BodyBroken("the file is shorter than it was")
+            raise OSError(errno.EIO, "the file is shorter than it was")
         return data
     return bytes(buffer[:got])

@@ -20,7 +20,7 @@ from tests.cache.doubles import (
     read,
     whole,
 )
-from tests.store.doubles import Failing
+from tests.store.doubles import Failing, WhenTold, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 MIB = 1 << 20
@@ -229,7 +229,22 @@ class DiversionTests(CacheTestCase):
         told.finish()
         self.assertEqual(self.successResultOf(reading), b"body")
         self.assertIsNone(self.stored(RPM))
-        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        troubles = self.bench.place.metrics.troubles.labels("keep")
+        self.assertEqual(troubles._value.get(), 1)
+
+    def test_commit_takes_its_time(self) -> None:
+        """Nobody waits until what is verified is kept, too."""
+        body = bytes(200_000)
+        reading = read(self.begin(addressed(body), told := Told(200, (), len(body))))
+        self.bench.place.in_database = database = WhenTold()
+        told.send(body)
+        told.finish()
+        self.assertEqual(self.successResultOf(reading), body)
+        self.assertTrue(database.waiting)
+        database.run_all()
+        self.bench.place.in_database = at_once
+        self.assertEqual(self.stored(addressed(body)), body)
 
     def test_read_back(self) -> None:
         """What cannot be read back cannot be verified, and is not stored."""

@@ -69,6 +69,23 @@ class FillsTests(CacheTestCase):
         self.assertEqual([told.abandoned for told in replies], [False] * UNATTENDED + [True])
         self.assertEqual(self.bench.fills.unattended, UNATTENDED)
 
+    def test_what_has_come_whole(self) -> None:
+        """What has all its octets is kept, however many others wait for a slow disk with it."""
+        self.bench.place.in_thread = thread = WhenTold()
+        for number in range(UNATTENDED + 2):
+            asked = self.bench.get(f"/oss/{number}.rpm")
+            self.origin.next().answer(told := Told(200, (), 4))
+            while not asked.called:
+                thread.run()
+            told.send(b"body")
+            close(self.successResultOf(asked))
+            self.assertFalse(told.abandoned)
+            told.finish()
+        self.assertEqual(self.bench.fills.unattended, 0)
+        thread.run_all()
+        self.bench.place.in_thread = at_once
+        self.assertEqual(self.bench.store.entries, UNATTENDED + 2)
+
     def test_refreshes_count(self) -> None:
         """What is refreshed behind a client's back counts among the 32, too."""
         for number in range(UNATTENDED + 1):

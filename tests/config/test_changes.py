@@ -17,8 +17,8 @@ from osproxy.repo.kinds import Kind
 
 # What is set when the server starts, and then stays.
 FIXED = {
-    *("listeners", "cache", "cache_size", "free_space", "image_space", "eviction", "pins"),
-    *("upstream_ca", "control_socket", "scrub_rate", "scrub_interval"),
+    *("listeners", "cache", "cache_size", "free_space", "durability", "image_space"),
+    *("eviction", "pins", "upstream_ca", "control_socket", "scrub_rate", "scrub_interval"),
 }
 
 

@@ -68,6 +68,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(settings.cache.path, self.home / ".cache" / "osproxy")
         self.assertEqual(settings.cache_size, 16 * 2**30)
         self.assertEqual(settings.free_space, Share(percent=5))
+        self.assertEqual(settings.durability, "fast")
         self.assertEqual(settings.image_space, Share(percent=50))
         self.assertEqual((settings.eviction, settings.pins), ("clock", ()))
         self.assertEqual([backend.prefix for backend in settings.backends], ["/"])
@@ -143,6 +144,7 @@ class LoadTests(SynchronousTestCase):
             "cache-path": "/proc/missing/cache",
             "cache-size": "16Q",
             "free-space": "101%",
+            "durability": "some",
             "cache-large-objects": "maybe",
             "image-space": "101%",
             "eviction": "fifo",
@@ -312,7 +314,14 @@ class ExampleTests(SynchronousTestCase):
         default = load({}, home, ipv6=lambda: True)
         example = load({"config": str(place / "osproxy.toml")}, home)
         for name in (
-            *("cache_size", "free_space", "clients", "client_connections", "connect_timeout"),
+            *(
+                "durability",
+                "cache_size",
+                "free_space",
+                "clients",
+                "client_connections",
+                "connect_timeout",
+            ),
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
             *("log_level", "image_space", "eviction", "client_body_size"),
             *("scrub_rate", "scrub_interval"),

@@ -133,6 +133,8 @@ class IntegrationCase(TestCase):
         """
         Check that the ledger has what the disk has, once nothing is under way.
 
+        Of drafts there are those only that wait to be completed.
+
         The catalogue, which grows and shrinks as it works, is counted in units that it fits into.
         """
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 import osproxy
 from tests.integration.ports import Port
-from tests.integration.tools import Finished, until
+from tests.integration.tools import Finished, find, until
 from tests.integration.wire import fetch
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ TWIST = (sys.executable, "-m", "twisted", "--log-format=text", "osproxy")
 _TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 TWISTD = (sys.executable, "-c", _TWISTD)
 
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _CRASHING = Path(__file__).with_name("crashing.py")
 
 # Variables of the machine that runs the tests must not reach the server.
@@ -114,6 +115,7 @@ class Osproxy:
         self.configuration = self.directory / "osproxy.toml"
         self.process: subprocess.Popen[bytes] | None = None
         self._command = command
+        self._unbooted = command
         self._ports = [self.port]
         self.configuration.write_text(_toml_of(authority, hosts, freshness or {}) + backends)
         self.options = [
@@ -171,6 +173,30 @@ class Osproxy:
         """Ask it to take up what was written anew; it does that when it comes to it."""
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
+
+    def without_privilege(self) -> None:
+        """Have it stopped by permissions, as another user than root is."""
+        capabilities = "-dac_override,-dac_read_search,-fowner,-chown"
+        self._command = (
+            find("setpriv"),
+            f"--bounding-set={capabilities}",
+            f"--inh-caps={capabilities}",
+            *self._command,
+        )
+
+    def in_boot(self, name: str) -> None:
+        """Have it believe from the next start on that the machine was booted anew."""
+        boot = self.directory / f"boot-{name}"
+        boot.write_text(f"{name}\n")
+        script = f'mount --bind "$0" {_BOOT_ID} && exec "$@"'
+        self._command = (find("unshare"), "--mount", "sh", "-c", script, str(boot), *self._unbooted)
+
+    def move(self, cache_path: Path) -> None:
+        """Move its directory while it does not run; the next start is told."""
+        self.cache_path.rename(cache_path)
+        self.options.remove(f"--cache-path={self.cache_path}")
+        self.options.append(f"--cache-path={cache_path}")
+        self.cache_path = cache_path
 
     def launch(self, command: Sequence[str | Path] = (), **environment: str) -> None:
         """Start it and do not wait."""

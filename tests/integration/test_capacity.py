@@ -109,7 +109,9 @@ class CapacityTests(IntegrationCase):
             self.site.write(target, pattern(5_000_000, seed=number))
         disk = self.tmpfs(112 << 20)
         nginx = self.file_server()
-        server = self.osproxy(nginx.url, f"--cache-size={_CAPACITY}", cache_path=disk)
+        # By clock it would be kept: its reader has used it.
+        options = (f"--cache-size={_CAPACITY}", "--eviction=lru")
+        server = self.osproxy(nginx.url, *options, cache_path=disk)
         self.assert_whole(server.fetch(wanted), digest)
         server.settle()
         evicted = threading.Event()

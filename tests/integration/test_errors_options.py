@@ -117,6 +117,7 @@ class RefusalTests(IntegrationCase):
             ("--connect-timeout", "-1"),
             ("--free-space", "110%"),
             ("--log-level", "loud"),
+            ("--durability", "some"),
         ):
             self.assert_refused(f"{option}={value}", names=[option, value])
 

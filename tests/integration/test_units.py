@@ -72,11 +72,23 @@ class UnitTests(IntegrationCase):
 
     @threaded
     def test_verified(self) -> None:
-        """It knows every setting, and finds every program that the system has."""
+        """It knows every setting, those of the examples too, and finds every program."""
         require("systemd-analyze")
-        units = sorted(ETC.glob("osproxy*.s*"))
+        place = self.place("system")
+        place.mkdir()
+        units = [place / path.name for path in ETC.glob("osproxy*.s*")]
         self.assertEqual(len(units), 3)
-        verified = run(["systemd-analyze", "verify", "--man=no", *units])
+        for unit in units:
+            text = (ETC / unit.name).read_text()
+            unit.write_text(text)
+            # What is to be typed into "systemctl edit".
+            examples = re.findall(r"(?m)^#   (.*)$", text)
+            changes = place / f"{unit.name}.d"
+            changes.mkdir()
+            (changes / "override.conf").write_text("\n".join([*examples, ""]))
+        self.assertIn("LoadCredential=", (place / "osproxy.service.d/override.conf").read_text())
+        path = {"SYSTEMD_UNIT_PATH": f"{place}:"}
+        verified = run(["systemd-analyze", "verify", "--man=no", *units], environment=path)
         self.assertEqual(verified.out + verified.err, "")
 
     @threaded

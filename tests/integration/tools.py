@@ -30,10 +30,13 @@ S = TypeVar("S")
 _PACKAGES = {
     "apt-get": "apt",
     "aria2c": "aria2",
+    "btrfs": "btrfs-progs",
     "createrepo_c": "createrepo-c",
     "dpkg-deb": "dpkg",
     "gpg": "gnupg",
     "ip": "iproute2",
+    "mkfs.btrfs": "btrfs-progs",
+    "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
     "rpmbuild": "rpm",
     "rpmsign": "rpm",

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.service.systemd import ServiceManager
+from osproxy.store.layout import StoreError
 from osproxy.web.listeners import Listeners, Listening
 from tests.service.managers import Manager
 from tests.web.support import logged, port_of
@@ -263,6 +264,14 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(
             self.manager.heard()[-1], ["STATUS=the cache cannot be opened: no such disk"]
         )
+
+    def test_store_unusable_for_a_reason(self) -> None:
+        """What is the operator's to put right is said in one line, without a traceback."""
+        self.start(self.server())
+        self.opening.errback(StoreError("somebody's"))
+        self.reactor.run()
+        self.assertEqual(self.reactor.triggers, [("after", "shutdown", os._exit, 1)])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_store_unusable_at_once(self) -> None:
         """That may be before the reactor runs, which then stops as soon as it does."""

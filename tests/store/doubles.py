@@ -18,7 +18,8 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
-from twisted.logger import formatEvent
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.versions import Version
@@ -32,6 +33,7 @@ from osproxy.store.ledger import BLOCK, Ledger
 from osproxy.store.pins import Pins
 from osproxy.store.records import Provenance
 from osproxy.store.store import Store
+from osproxy.store.syncing import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from osproxy.store.blobs import Checkpoint
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry, Lease
+    from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 
 _P = ParamSpec("_P")
@@ -132,6 +135,8 @@ class Place:
     checkpoint: Checkpoint = field(default=lambda name: None)
     free: int | None = None
     boot: str = "this boot"
+    durable: bool = False
+    syncing: Syncing = field(factory=Disk)
     recent: int = 1000
     eviction: str = "lru"
     image_space: Callable[[int], int] = field(default=lambda capacity: capacity)
@@ -150,7 +155,9 @@ class Place:
             eviction=Eviction(POLICIES[self.eviction]),
             image_space=self.image_space,
         )
-        self.catalogue = Catalogue(self.directory.catalogue, self._in_database)
+        self.catalogue = Catalogue(
+            self.directory.catalogue, self._in_database, durable=self.durable
+        )
         self.metrics = Metrics(CollectorRegistry())
         return Store(
             self.directory,
@@ -162,6 +169,8 @@ class Place:
             cache_size=self.cache_size,
             free_space=lambda total: 0,
             boot=self.boot,
+            durable=self.durable,
+            syncing=self.syncing,
             pins=Pins(self.pins),
             checkpoint=lambda name: self.checkpoint(name),
             recent=self.recent,
@@ -269,6 +278,18 @@ async def put(
 def said(events: Iterable[LogEvent], word: str) -> list[str]:
     """Format those of the events that have this word."""
     return [text for text in map(formatEvent, events) if word in text]
+
+
+def said_by(case: SynchronousTestCase) -> Callable[[], list[str]]:
+    """Gather what is logged as a warning or worse until the test ends; the result gives it."""
+    observer = EventLoggingObserver()
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def lines() -> list[str]:
+        return [formatEvent(it) for it in observer if it["log_level"] >= LogLevel.warn]
+
+    return lines
 
 
 class StoreTestCase(SynchronousTestCase):

@@ -194,7 +194,7 @@ class BlockingTests(SynchronousTestCase):
         def reached(step: str) -> None:
             seen.append((step, os.pread(descriptor, 6, 0), entry.exists()))
 
-        publish(descriptor, b"header", self.draft, entry, reached)
+        publish(descriptor, b"header", self.draft, entry, reached, None)
         self.assertEqual(
             seen,
             [
@@ -226,6 +226,15 @@ class BlockingTests(SynchronousTestCase):
         link = self.folder / "link"
         link.symlink_to(self.draft.resolve())
         self.assertRaises(OSError, opener_of(3), link)
+
+    def test_opener_of_what_is_no_file(self) -> None:
+        """A pipe or a folder that lies in the place of a file is neither opened nor waited for."""
+        os.mkfifo(self.draft)
+        self.assertRaises(OSError, opener_of(0), self.draft)
+        self.assertRaises(OSError, opener_of(0, writing=True), self.draft)
+        self.draft.unlink()
+        self.draft.mkdir()
+        self.assertRaises(OSError, opener_of(self.draft.stat().st_size), self.draft)
 
     def test_opener_for_writing(self) -> None:
         """A file that is to grow on can be written to."""

@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.repo.kinds import Kind
-from osproxy.store.catalogue import _LIST, Catalogue, Place
-from osproxy.store.database import CatalogueDamaged
+from osproxy.store.catalogue import Catalogue
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record
 from osproxy.store.schedule import Candidate
+from osproxy.store.schema import CatalogueDamaged
 from tests.store.doubles import HEAD, at_once, run, target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from osproxy.store.listing import Place
 
 # What a page of a table's rows begins with.
 _LEAF = 13
@@ -86,11 +88,31 @@ class CatalogueTests(CatalogueTestCase):
             records, [evolve(rows[1], checked_at=7.0), rows[2], evolve(rows[0], hotness=3)]
         )
 
-    def test_listing_order(self) -> None:
-        """What is listed is read as it lies on the disk, and not in the order of an index."""
+    def test_unsynced(self) -> None:
+        """It says which files wait to be synced, until they are, or go."""
         catalogue, _ = self.opened()
-        plan = catalogue._database.execute(f"EXPLAIN QUERY PLAN {_LIST}").fetchall()
-        self.assertEqual(plan[0][-1], "SCAN entries")
+        self.successResultOf(run(catalogue.swap([record(1), record(2)], (), "one boot")))
+        self.successResultOf(run(catalogue.swap([record(3)], [1], "another")))
+        self.successResultOf(run(catalogue.swap([record(4)], ())))
+        self.successResultOf(run(catalogue.close()))
+        catalogue = Catalogue(self.path, at_once)
+        found = self.successResultOf(run(catalogue.open())).unsynced
+        self.assertEqual(found, {2: "one boot", 3: "another"})
+        self.successResultOf(run(catalogue.synced([2, 9])))
+        # It is opened anew.
+        found = self.successResultOf(run(catalogue.open())).unsynced
+        self.assertEqual(found, {3: "another"})
+
+    def test_recovered_is_doubtful(self) -> None:
+        """Of a row that was made anew no boot is known; of one that was there it is as it was."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1)], ())))
+        self.successResultOf(run(catalogue.swap([record(2)], (), "one boot")))
+        rows = [record(number) for number in (1, 2, 3)]
+        for _ in range(2):
+            self.successResultOf(run(catalogue.recover(rows)))
+            found = self.successResultOf(run(catalogue.open())).unsynced
+            self.assertEqual(found, {2: "one boot", 3: ""})
 
     def test_swaps_or_does_not(self) -> None:
         """Rows that are replaced go if and only if their successors come."""

@@ -46,6 +46,20 @@ class OpenTests(StoreTestCase):
         self.assertIs(find(store, target("a")), entry)
         self.assertFalse(self.place.ledger.leased(entry.id))
 
+    def test_unreadable_octets_drop_the_entry(self) -> None:
+        """When a reader meets octets that cannot be read, the next one finds no entry."""
+        store = self.started()
+        self.put(store, "a")
+        entry = find(store, target("a"))
+        assert entry is not None
+        lease = self.successResultOf(run(entry.open()))
+        for _ in range(2):
+            lease.unreadable(OSError(5, "broken"))
+        self.assertIsNone(find(store, target("a")))
+        lease.close()
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
 
 class LeaseTests(StoreTestCase):
     """Readers hold what they read."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osproxy.store.database import CatalogueDamaged
 from osproxy.store.examination import Examination, examine
 from osproxy.store.layout import StoreError
+from osproxy.store.schema import CatalogueDamaged
 from tests.store.doubles import run
 from tests.store.test_catalogue import CatalogueTestCase, record
 

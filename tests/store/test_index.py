@@ -47,6 +47,7 @@ class IndexTests(SynchronousTestCase):
                 index.remove(number)
                 del expected[number]
             self.assertEqual(len(index), len(expected))
+            self.assertEqual(index.all(), list(expected))
             for each in range(4):
                 found = tuple(it for it, its_key in expected.items() if its_key == each)
                 self.assertEqual(index.of(each), found)

@@ -78,6 +78,12 @@ class OpenDirectoryTests(SynchronousTestCase):
         (self.root / "entries").symlink_to(elsewhere)
         self.assertRaises(NotOurs, open_directory, self.path)
 
+    def test_catalogue_elsewhere(self) -> None:
+        """A catalogue that is a symbolic link would be written to elsewhere: it is left alone."""
+        open_directory(self.path).close()
+        (self.root / "catalogue.sqlite").symlink_to(self.path / "somebody's")
+        self.assertRaises(NotOurs, open_directory, self.path)
+
     def test_no_directory(self) -> None:
         """A path that is missing, or a file in the place of the directory, is said in one line."""
         self.assertRaises(StoreError, open_directory, self.path / "missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -172,8 +173,33 @@ class LoadingTests(StoreTestCase):
         self.finished(store, threads)
         self.assertEqual(self.body_of(store, "a"), b"a")
 
+    def test_deleted_while_it_lists(self) -> None:
+        """Of a directory that is deleted meanwhile nothing is listed any more."""
+        self.place.pins = ("/pinned",)
+        self.stored("a", "b")
+        store, threads = self.starting()
+        self.place.in_database = database = WhenTold()
+        threads.run()
+        # What was listed is about to be looked at.
+        self.assertEqual(len(database.waiting), 1)
+        self.place.in_thread = at_once
+        shutil.rmtree(self.place.directory.root)
+        for _ in range(2):
+            self.place.clock.advance(5)
+        threads.run_all()
+        database.run_all()
+        self.place.in_database = at_once
+        self.assertEqual(store.entries, 0)
+        self.assertIsNone(find(store, target("a")))
+        self.assertFalse(self.place.catalogue.incomplete)
+        self.put(store, "b", b"new")
+        self.finished(store, threads)
+        self.assertEqual(self.body_of(store, "b"), b"new")
+
     def test_damage_shows_while_it_lists(self) -> None:
         """Damage that shows only when all is read costs nothing that is stored."""
+        # Nothing waits to be synced, so that it does not show at once.
+        self.place.durable = True
         self.stored(*(f"n{number}" for number in range(300)))
         path = self.place.directory.catalogue
         octets = bytearray(path.read_bytes())

@@ -48,6 +48,10 @@ class PinsTests(SynchronousTestCase):
         ledger.overhead = BLOCK
         ledger.adopt(1, 2 * BLOCK, evictable=False)
         pins.check(ledger)
+        # The catalogue alone is too much for it, and nothing is pinned.
+        full = Ledger(BLOCK)
+        full.overhead = 2 * BLOCK
+        pins.check(full)
         self.assertEqual(said(events, "pinned"), [])
         ledger.set_capacity(2 * BLOCK)
         pins.check(ledger)

@@ -57,6 +57,20 @@ class RebuildTests(StoreTestCase):
         )
         self.assertEqual(entry.head, HEAD)
 
+    def test_content_lost(self) -> None:
+        """A file that a power loss has left with its header and without its body is not served."""
+        path = self.stored(a=b"a" * 5000, b=b"bb")["a"]
+        with path.open("r+b") as file:
+            file.seek(-1000, os.SEEK_END)
+            file.write(bytes(1000))
+        store = self.started()
+        self.assertEqual(self.body_of(store, "b"), b"bb")
+        entry = find(store, target("a"))
+        assert entry is not None
+        self.failureResultOf(run(entry.open()), OSError)
+        self.assertIsNone(find(store, target("a")))
+        self.assert_agrees()
+
     def test_what_is_no_entry(self) -> None:
         """What is cut, has a draft's header, or none, goes; the others come back."""
         paths = self.stored(good=b"g", cut=b"c" * 9, draft=b"d", empty=b"e", bad=b"b")

@@ -15,6 +15,7 @@ from tests.store.doubles import (
     Place,
     StoreTestCase,
     WhenTold,
+    at_once,
     find,
     part_of,
     put,
@@ -271,6 +272,32 @@ class PinTests(StoreTestCase):
         self.put(store, "pinned/a", b"x" * 40 * MIB)
         begun = run(store.begin(target("b"), HEAD, 30 * MIB, kind=Kind.PACKAGE))
         self.failureResultOf(begun, CacheFull)
+        self.assertEqual(said(events, "pinned"), [])
+
+    def test_smaller_setting(self) -> None:
+        """What is not listed yet when the setting has become smaller is not held against pins."""
+        store = self.started()
+        self.put(store, "pinned/a", b"x" * MIB)
+        for number in range(4):
+            self.put(store, f"n{number}", b"x" * 10 * MIB)
+        self.successResultOf(run(store.stop()))
+        events = logged(self)
+        self.place.cache_size = 15 * MIB
+        self.place.in_thread = threads = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        threads.run()
+        self.successResultOf(starting)
+        self.assertIsNotNone(find(store, target("pinned/a")))
+        for _ in range(2):
+            self.place.clock.advance(5)
+        # Is the directory there, and how full is the disk? The list has to wait.
+        for _ in range(2):
+            threads.waiting.rotate(1)
+            threads.run()
+        threads.run_all()
+        self.place.in_thread = at_once
+        self.assert_agrees()
         self.assertEqual(said(events, "pinned"), [])
 
     def test_disk_fills_up(self) -> None:

@@ -65,6 +65,7 @@ class File:
         self.length = length
         self.available = 0
         self.closed = 0
+        self.troubles: list[OSError] = []
         self._file = Path(path).open("w+b", buffering=0)  # noqa: SIM115
         self._ended = False
         self._trouble: Exception | None = None
@@ -105,6 +106,10 @@ class File:
             self._waiting.append(waiter)
             await waiter
         return True
+
+    def unreadable(self, error: OSError) -> None:
+        """See `osproxy.model.FileBody`."""
+        self.troubles.append(error)
 
     def close(self) -> None:
         """See `osproxy.model.FileBody`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -13,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.ranges import Span
 from osproxy.model import BodyBroken, BodyDiverted, Relayed
 from osproxy.web.body import BLOCK, ClientGone, read, send
-from tests.store.doubles import at_once
+from tests.store.doubles import Failing, at_once
 from tests.web.clients import Server
 from tests.web.doubles import File, Front, Onward, Passing, answer_of, broken, relay_of, stored
 from tests.web.reading import request, responses
@@ -155,6 +156,26 @@ class SendTests(SynchronousTestCase):
         body.shorten(100_000)
         self.failureResultOf(self.send(body, 0, len(CONTENT)), BodyBroken)
         self.assertEqual(self.sent(), CONTENT[:100_000])
+        self.assertEqual(len(body.troubles), 1)
+
+    def test_unreadable_file(self) -> None:
+        """So is one that cannot be read, and whoever has the file is told."""
+        body = stored(self.mktemp(), CONTENT)
+        broken_disk = Failing({"pread": OSError(errno.EIO, "Input/output error")})
+        body.shorten(100_000)
+        sending = send(self.request, body, None, broken_disk, self.sizes.append)
+        self.failureResultOf(Deferred.fromCoroutine(sending), BodyBroken)
+        (trouble,) = body.troubles
+        self.assertIn("Input/output error", str(trouble))
+
+    def test_not_the_files_fault(self) -> None:
+        """Other errors do not concern the file."""
+        body = stored(self.mktemp(), CONTENT)
+        body.shorten(0)
+        elsewhere = Failing({"pread": OSError(errno.ETIMEDOUT, "timed out")})
+        sending = send(self.request, body, None, elsewhere, self.sizes.append)
+        self.failureResultOf(Deferred.fromCoroutine(sending), OSError)
+        self.assertEqual(body.troubles, [])
 
     def test_empty(self) -> None:
         """Of an empty body nothing is sent."""
@@ -220,7 +241,7 @@ class ReadTests(SynchronousTestCase):
     def test_beyond(self) -> None:
         """Where nothing is, the file is shorter than it was."""
         body = stored(self.mktemp(), b"0123456789")
-        self.failureResultOf(self.read(body, 10, 1), BodyBroken)
+        self.failureResultOf(self.read(body, 10, 1), OSError)
 
 
 class PassOnTests(SynchronousTestCase):

@@ -1,11 +1,13 @@
-"""Tests of `osproxy.store.database`."""
+"""Tests of `osproxy.store.schema`: databases of other versions."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from pathlib import Path
 
 from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
@@ -14,7 +16,7 @@ from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from osproxy.store.schedule import Candidate
 from tests.store.doubles import HEAD, at_once, run, target
-from tests.store.test_catalogue import CatalogueTestCase
+from tests.store.test_catalogue import listed
 
 # As the first version of osproxy made it, with two entries, of which one was used.
 FIRST = f"""
@@ -32,8 +34,38 @@ PRAGMA user_version = 1;
 """
 
 
-class SchemaTests(CatalogueTestCase):
-    """Databases of other versions."""
+class SchemaTests(SynchronousTestCase):
+    """What is found is brought up to date, or refused."""
+
+    def setUp(self) -> None:
+        """Have a place for a database."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.path = folder / "catalogue.sqlite"
+
+    def opened(self) -> tuple[Catalogue, list[Record]]:
+        """Open a catalogue and read it, in the order in which it is listed."""
+        catalogue = Catalogue(self.path, at_once)
+        extent = self.successResultOf(run(catalogue.open()))
+        places = self.successResultOf(run(listed(catalogue)))
+        records = self.successResultOf(run(catalogue.rows([number for number, *_ in places])))
+        self.assertEqual(extent.count, len(places))
+        return catalogue, records
+
+    def execute(self, statement: str) -> None:
+        """Change the database behind the catalogue's back."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(statement)
+        connection.close()
+
+    def test_durable(self) -> None:
+        """Each transaction is synced if it is to outlive a power loss, and else now and then."""
+        for durable, level in ((False, 1), (True, 2)):
+            catalogue = Catalogue(self.path, at_once, durable=durable)
+            self.successResultOf(run(catalogue.open()))
+            (found,) = catalogue._database.execute("PRAGMA synchronous").fetchone()
+            self.assertEqual(found, level)
+            self.successResultOf(run(catalogue.close()))
 
     def test_first_schema(self) -> None:
         """A database of the first version is brought up to date, and nothing in it is lost."""

@@ -1,19 +1,15 @@
 """
-The database of the catalogue: its tables, version by version, and what a row says.
+The tables of the catalogue, and how a database that an earlier version has made comes by them.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from osproxy.model import Target
-from osproxy.repo.kinds import Kind
-from osproxy.store.index import key_of, key_of_url
+from osproxy.store.index import key_of_url
 from osproxy.store.layout import StoreError
-from osproxy.store.records import Record, head_from, head_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +38,7 @@ _STEPS = (
     UPDATE entries SET key = key_of_url(backend, path);
     CREATE INDEX entries_by_key ON entries (key, offset, length);
     """,
+    "CREATE TABLE unsynced (id INTEGER PRIMARY KEY, boot TEXT NOT NULL);",
     # As it was stored, until the scrub comes by.
     """
     ALTER TABLE entries ADD COLUMN verified_at REAL NOT NULL DEFAULT 0;
@@ -53,29 +50,17 @@ SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.
 _REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
 
-_COLUMNS = """
-id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
-key, verified_at
-"""
-#: Selects what `record_of` takes.
-READ = """
-SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    hotness, variant
-FROM entries LEFT JOIN uses USING (id)
-"""
-#: Behind ``INSERT``, for what `row_of` gives.
-INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
 
 class CatalogueDamaged(Exception):
     """The database is not what was written."""
 
 
-def connected(path: Path) -> sqlite3.Connection:
+def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
     """
-    Open a database, which is made or brought up to date where that must be.
+    Open the database and bring it up to date.
 
-    :raises StoreError: when it is of a later version.
+    :param durable: whether a transaction outlives a power loss.
+    :raises StoreError: when a later version of osproxy has made it.
     """
     # The thread that calls is one at a time, but not always the same one.
     connection = sqlite3.connect(path, check_same_thread=False)
@@ -84,7 +69,7 @@ def connected(path: Path) -> sqlite3.Connection:
         # What is no UTF-8 costs its row, not all.
         connection.text_factory = decoded
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 4096}")
         with closing(connection.execute("PRAGMA user_version")) as cursor:
@@ -110,33 +95,3 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
         connection.executescript(
             f"BEGIN; {' '.join(steps)} PRAGMA user_version = {SCHEMA}; COMMIT;"
         )
-
-
-def row_of(record: Record) -> tuple[object, ...]:
-    """Give the row of an entry that was just stored, or last verified then."""
-    return (
-        record.id,
-        record.target.backend,
-        record.target.path,
-        record.kind.value,
-        json.dumps(head_to(record.head)),
-        record.offset,
-        record.length,
-        record.digest,
-        record.stored_at,
-        record.checked_at,
-        record.generation,
-        record.target.variant,
-        key_of(record.target),
-        record.stored_at,
-    )
-
-
-def record_of(row: tuple[Any, ...]) -> Record | None:
-    """Give the entry of a row, None if the row makes no sense."""
-    number, backend, path, kind, head, *rest, variant = row
-    try:
-        target = Target(backend, path, variant)
-        return Record(number, target, Kind(kind), head_from(json.loads(head)), *rest)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None

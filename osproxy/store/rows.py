@@ -1,0 +1,56 @@
+"""
+What a row of the catalogue says of an entry, besides when it was used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from osproxy.model import Target
+from osproxy.repo.kinds import Kind
+from osproxy.store.index import key_of
+from osproxy.store.records import Record, head_from, head_to
+
+_COLUMNS = """
+id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
+key, verified_at
+"""
+#: Selects what `record_of` takes.
+READ = """
+SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
+    hotness, variant
+FROM entries LEFT JOIN uses USING (id)
+"""
+#: Behind ``INSERT``, for what `row_of` gives.
+INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def row_of(record: Record) -> tuple[object, ...]:
+    """Give the row of an entry that was just stored, or last verified then."""
+    return (
+        record.id,
+        record.target.backend,
+        record.target.path,
+        record.kind.value,
+        json.dumps(head_to(record.head)),
+        record.offset,
+        record.length,
+        record.digest,
+        record.stored_at,
+        record.checked_at,
+        record.generation,
+        record.target.variant,
+        key_of(record.target),
+        record.stored_at,
+    )
+
+
+def record_of(row: tuple[Any, ...]) -> Record | None:
+    """Give the entry of a row, None if the row makes no sense."""
+    number, backend, path, kind, head, *rest, variant = row
+    try:
+        target = Target(backend, path, variant)
+        return Record(number, target, Kind(kind), head_from(json.loads(head)), *rest)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

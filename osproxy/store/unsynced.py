@@ -1,0 +1,165 @@
+"""
+What a power loss may take: files that the kernel has, and the disk not yet.
+
+With durability ``full`` a file and the folders that lead to it are synced before the catalogue
+names it, and the catalogue syncs each transaction. With ``fast`` that is made up for within a
+minute; until then the catalogue says which boot of the machine the file is from. After another boot
+it may have lost any part of itself, and is not served before its digest was found to be right.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from osproxy.store.syncing import sync_names
+from osproxy.store.trouble import Work
+from osproxy.waiting import Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from osproxy.store.catalogue import Catalogue
+    from osproxy.store.entries import Entry
+    from osproxy.store.layout import Directory
+    from osproxy.store.syncing import Syncing
+    from osproxy.store.trouble import Trouble
+    from osproxy.threads import InThread
+    from osproxy.waiting import Tasks
+
+_BITE = 64
+_BLOCK = 1 << 20
+
+
+@define(eq=False)
+class Unsynced:
+    """
+    The entries of which the disk may not have the files.
+
+    :param boot: names this boot of the machine, empty where that is not known.
+    :param durable: whether files are synced before they are entries.
+    :param syncing: how.
+    """
+
+    _directory: Directory
+    _catalogue: Catalogue
+    _in_thread: InThread
+    _tasks: Tasks
+    _trouble: Trouble
+    _boot: str
+    _durable: bool
+    _syncing: Syncing
+    _pending: set[int] = field(init=False, factory=set)
+    _doubtful: set[int] = field(init=False, factory=set)
+    _verifying: dict[int, Waiters] = field(init=False, factory=dict)
+
+    @property
+    def at_once(self) -> Syncing | None:
+        """How to sync a file before it is an entry; None where that is done later."""
+        return self._syncing if self._durable else None
+
+    @property
+    def mark(self) -> str | None:
+        """What the catalogue is to say of new entries until they are synced; None for nothing."""
+        return None if self._durable else self._boot
+
+    def load(self, found: Mapping[int, str]) -> None:
+        """Note what the last run has not synced, and the boots that it is from."""
+        for number, boot in found.items():
+            same = boot == self._boot and boot != ""
+            (self._pending if same else self._doubtful).add(number)
+
+    def committed(self, numbers: Iterable[int]) -> None:
+        """Note that there are new entries."""
+        if not self._durable:
+            self._pending.update(numbers)
+
+    def doubt(self, numbers: Iterable[int]) -> None:
+        """Note that there are entries of which it is not known whether they were synced."""
+        self._doubtful.update(numbers)
+
+    def forget(self, number: int) -> None:
+        """Note nothing of an entry that is going."""
+        self._pending.discard(number)
+        self._doubtful.discard(number)
+
+    async def write_out(self) -> None:
+        """
+        Sync what is not, in bites.
+
+        :raises OSError: when the disk refuses; it is tried again the next time.
+        """
+        waiting = sorted(self._pending)
+        for start in range(0, len(waiting), _BITE):
+            bite = [number for number in waiting[start : start + _BITE] if number in self._pending]
+            paths = [self._directory.entry_path(number) for number in bite]
+            await self._in_thread(_sync_all, self._syncing, paths)
+            await self._catalogue.synced(bite)
+            self._pending.difference_update(bite)
+
+    async def settle(self, entry: Entry) -> None:
+        """
+        Make sure of an entry that somebody has opened: a power loss may have taken some of it.
+
+        All who open it meanwhile wait for the same reading.
+
+        :raises OSError: when it is not what it was, or cannot be read.
+        """
+        if entry.id not in self._doubtful:
+            return
+        if entry.id not in self._verifying:
+            self._verifying[entry.id] = Waiters()
+            self._tasks.unattended(self._verify(entry))
+        while entry.id in self._verifying:
+            await self._verifying[entry.id].wait()
+        if entry.id in self._doubtful:
+            raise OSError(errno.EIO, "not all of it has outlived the last power loss")
+
+    async def _verify(self, entry: Entry) -> None:
+        blob = entry.blob
+        # A reader that leaves meanwhile must not close the file.
+        blob.lease()
+        try:
+            found = await self._in_thread(
+                digest_of, blob.fileno(), entry.offset, entry.offset + entry.length
+            )
+            if found == entry.digest and entry.id in self._doubtful:
+                self._doubtful.discard(entry.id)
+                self._pending.add(entry.id)
+        except OSError as error:
+            self._trouble.met(Work.READ, error, entry.target)
+        finally:
+            self._verifying.pop(entry.id).wake()
+            blob.release()
+
+
+def digest_of(descriptor: int, start: int, stop: int) -> str:
+    """Compute the SHA-256 of a part of a file, in hex; blocks."""
+    digest = hashlib.sha256()
+    while start < stop:
+        data = os.pread(descriptor, min(_BLOCK, stop - start), start)
+        if not data:
+            break
+        digest.update(data)
+        start += len(data)
+    return digest.hexdigest()
+
+
+def _sync_all(syncing: Syncing, paths: list[Path]) -> None:
+    there = []
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            continue
+        try:
+            syncing.file(descriptor)
+        finally:
+            os.close(descriptor)
+        there.append(path)
+    sync_names(syncing, there)

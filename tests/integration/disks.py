@@ -1,0 +1,117 @@
+"""
+File systems of a test's own, that fill up, refuse and break: tmpfs, and images behind a loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from pathlib import Path
+
+from tests.integration.tools import require, require_root, run
+
+# EXT4_IOC_SHUTDOWN of linux/ext4.h: from then on every access fails, and what was not synced is
+# lost, as after a power failure (EXT4_GOING_FLAGS_NOLOGFLUSH).
+_SHUTDOWN = 0x8004587D
+_WITHOUT_FLUSHING = 2
+
+
+class Disk:
+    """
+    A file system that is mounted for a test.
+
+    :ivar path: where it is mounted.
+    """
+
+    def __init__(self, path: Path, *mounting: str | Path) -> None:
+        require("mount", "umount")
+        require_root("mount a file system")
+        self.path = path
+        self._mounting = mounting
+        path.mkdir()
+        self.mount()
+
+    def mount(self) -> None:
+        """Attach it."""
+        run(["mount", *self._mounting, self.path])
+
+    def unmount(self) -> None:
+        """Detach it, whoever still uses it."""
+        run(["umount", "--lazy", self.path])
+
+    def become_read_only(self) -> None:
+        """Have the kernel find an error and stop all writing (ext4 only)."""
+        run(["mount", "-o", "remount,errors=remount-ro", self.path])
+        device = run(["findmnt", "-no", "SOURCE", self.path]).out.strip().rpartition("/")[2]
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("a test")
+
+    def fail(self) -> None:
+        """Fail every access from now on, and lose what was not synced (ext4 only)."""
+        root = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(root, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING))
+        finally:
+            os.close(root)
+
+    def lose_from(self, content: bytes) -> None:
+        """Let nothing be read any more from where this lies on, but for what is in memory."""
+        with _image_of(self.path).open("r+b") as image:
+            with mmap.mmap(image.fileno(), 0, prot=mmap.PROT_READ) as octets:
+                position = octets.find(content)
+            if position < 0:
+                raise ValueError("the image has no such content")
+            image.truncate(position)
+
+    @property
+    def used(self) -> int:
+        """Octets in use."""
+        it = os.statvfs(self.path)
+        return (it.f_blocks - it.f_bfree) * it.f_frsize
+
+    def fill(self, name: str = "ballast") -> Path:
+        """Take all the space there is with a file, and return it."""
+        ballast = self.path / name
+        with ballast.open("wb", buffering=0) as file:
+            for size in (65536, 4096):
+                try:
+                    while file.write(b"x" * size) == size:
+                        pass
+                except OSError as error:
+                    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+        return ballast
+
+
+def tmpfs(path: Path, octets: int) -> Disk:
+    """Mount a file system in memory."""
+    return Disk(path, "-t", "tmpfs", "-o", f"size={octets}", "osproxy-test")
+
+
+def ext4(path: Path, octets: int) -> Disk:
+    """Mount an image with a file system that outlives its unmounting."""
+    require("mkfs.ext4")
+    return Disk(path, "-o", "loop", _image(path, octets, "mkfs.ext4", "-q", "-F"))
+
+
+def btrfs(path: Path, octets: int, quota: int) -> Disk:
+    """Mount an image with a quota that is less than the space it says it has."""
+    require("mkfs.btrfs", "btrfs")
+    disk = Disk(path, "-o", "loop", _image(path, octets, "mkfs.btrfs", "-q"))
+    run(["btrfs", "quota", "enable", path])
+    run(["btrfs", "qgroup", "limit", str(quota), path])
+    return disk
+
+
+def _image_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.image")
+
+
+def _image(path: Path, octets: int, *making: str) -> Path:
+    image = _image_of(path)
+    with image.open("wb") as file:
+        file.truncate(octets)
+    run([*making, image])
+    return image

@@ -1,0 +1,88 @@
+"""
+The machine's clock was wrong, or is: a year back, a year ahead, and right again.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.integration.packages import OSS, snapshots
+from tests.integration.tools import lacking, threaded, until
+from tests.integration.troubles import TroubleCase
+from tests.integration.wire import fetch
+
+if TYPE_CHECKING:
+    from tests.integration.wire import Answer
+
+_YEAR = 365 * 86400
+_LIBRARIES = "*/faketime/libfaketimeMT.so.1"
+
+
+def clock_of(offset: str) -> dict[str, str]:
+    """Give the environment of a process whose clock goes wrong by so much."""
+    found = sorted(Path("/usr/lib").glob(_LIBRARIES))
+    if not found:
+        raise lacking("libfaketime is not installed (Debian package libfaketime)")
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def date_of(answer: Answer) -> float:
+    """Say what the clock of a server says."""
+    return parsedate_to_datetime(answer.field("Date") or "").timestamp()
+
+
+class ClockTests(TroubleCase):
+    """Whatever the clock says, nothing is lost, and nothing is called fresh that is not."""
+
+    @threaded
+    def test_restarts(self) -> None:
+        """After each start with another clock what is stored is there, and is confirmed first."""
+        files = self.publish(3)
+        nginx = self.file_server()
+        server = self.osproxy(nginx.url)
+        self.hits(server, files)
+        self.assertEqual(server.stop(), 0)
+        for offset in ("-1y", "+1y", "+0", "-1y", "+0"):
+            server.start(**clock_of(offset))
+            nginx.forget()
+            ahead = date_of(server.fetch("/-/status")) - date_of(fetch(nginx.port, "/"))
+            self.assertEqual(round(ahead / _YEAR), {"-1y": -1, "+1y": 1, "+0": 0}[offset])
+            until(nginx.logged, "what was asked for the time is logged")
+            nginx.forget()
+            for path, digest in files.items():
+                answer = server.fetch(path)
+                self.assert_whole(answer, digest)
+                # Not taken for fresh, and not fetched again: it is still there.
+                self.assertIn("fwd=stale; fwd-status=304", answer.cache_status, offset)
+                self.assertLess(answer.age, 60, offset)
+            self.assertEqual({it.status for it in nginx.logged()}, {304})
+            self.assertEqual(self.hits(server, files), 3, offset)
+            self.assert_ledger_is_right(server)
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.complaints(server), [])
+
+    @threaded
+    def test_index(self) -> None:
+        """An index that was published meanwhile is seen, though it was stored by a wrong clock."""
+        first, second = snapshots()[:2]
+        index = f"{OSS}/repodata/repomd.xml"
+        self.site.publish(first)
+        server = self.osproxy(self.file_server().url)
+        self.assertEqual(server.stop(), 0)
+        for early, late in (("+1y", "+0"), ("-1y", "+0")):
+            self.site.publish(first)
+            server.start(**clock_of(early))
+            self.assertEqual(server.fetch(index).digest, first.digests()["repodata/repomd.xml"])
+            server.settle()
+            self.assertEqual(server.stop(), 0)
+            self.site.publish(second)
+            server.start(**clock_of(late))
+            self.assertEqual(server.fetch(index).digest, second.digests()["repodata/repomd.xml"])
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.complaints(server), [])
