@@ -125,16 +125,21 @@ class Confinement:
             for place in self._writable:
                 _mount(place, place, flags=_MS_BIND | _MS_REC)
             _change("/", set=_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID)
-            for place in (*self._writable, *(_TEMPORARY if self.wanted("PrivateTmp") else ())):
+            for place in _TEMPORARY if self.wanted("PrivateTmp") else ():
+                _change(place, clear=_MOUNT_ATTR_RDONLY)
+            for place in filter(os.path.ismount, self._needed):
+                # It may lie in one of these.
+                _change(place, set=_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID)
+            for place in self._writable:
                 _change(place, clear=_MOUNT_ATTR_RDONLY)
 
     def _cover(self, tops: list[str]) -> None:
         """Put empty directories in the place of these, and what is needed back into them."""
-        outermost = {top for top in tops if not set(map(str, Path(top).parents)) & set(tops)}
-        for top in sorted(outermost):
-            inside = [
-                place for place in dict.fromkeys(self._needed) if Path(place).is_relative_to(top)
-            ]
+        # The outer ones first: what is needed of them may have inner ones in it.
+        for top in sorted(set(tops)):
+            if not os.path.isdir(top):
+                continue
+            inside = sorted(place for place in set(self._needed) if Path(place).is_relative_to(top))
             held = [(place, os.open(place, os.O_PATH)) for place in inside]
             mode = "1777" if top in _TEMPORARY else "755"
             _mount("tmpfs", top, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode={mode}")

@@ -53,7 +53,7 @@ class NotifyTests(IntegrationCase):
         self.assertEqual(server.stop(), 0)
         self.assertEqual(self.told()[3:], ["STOPPING=1"])
         self.assertEqual(self.manager.messages[-1].value("STATUS"), "stopping")
-        self.assertEqual(self.manager.messages[-1].value("EXTEND_TIMEOUT_USEC"), "60000000")
+        self.assertEqual(self.manager.messages[-1].value("EXTEND_TIMEOUT_USEC"), "70000000")
 
     @threaded
     def test_ready_when_open(self) -> None:

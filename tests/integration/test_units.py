@@ -66,6 +66,8 @@ for name, attempt in attempts.items():
 print(json.dumps(found))
 """
 
+_UNITS = {".service", ".socket"}
+
 
 class UnitTests(IntegrationCase):
     """What systemd makes of the units."""
@@ -76,7 +78,7 @@ class UnitTests(IntegrationCase):
         require("systemd-analyze")
         place = self.place("system")
         place.mkdir()
-        units = [place / path.name for path in ETC.glob("osproxy*.s*")]
+        units = [place / path.name for path in ETC.glob("osproxy*.*") if path.suffix in _UNITS]
         self.assertEqual(len(units), 3)
         for unit in units:
             text = (ETC / unit.name).read_text()
