@@ -65,6 +65,8 @@ class NotifyTests(IntegrationCase):
         catalogue.execute("BEGIN EXCLUSIVE")
         server.launch(NOTIFY_SOCKET=self.manager.address)
         until(server.port.answers, "it listens")
+        # It answers from when its reactor runs, and signals are heard.
+        self.assertEqual(server.fetch("/-/ready").status, 503)
         server.reload()
         self.assertEqual(server.fetch("/-/ready").status, 503)
         self.assertEqual(self.told(), [])

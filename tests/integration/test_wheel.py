@@ -56,13 +56,19 @@ class WheelTests(IntegrationCase):
 
     @threaded
     def test_content(self) -> None:
-        """All of our packages are there, and beside them the plugin and the metadata alone."""
+        """All of our packages are there, with their data, and beside them plugin and metadata."""
         with ZipFile(artefacts().wheel) as archive:
             names = archive.namelist()
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "osproxy").rglob("*.py")}
         self.assertEqual(
             {name for name in names if ".dist-info/" not in name},
-            {*modules, "osproxy/py.typed", "twisted/plugins/osproxy_plugin.py"},
+            {
+                *modules,
+                "osproxy/py.typed",
+                "osproxy/tools/package-sizes.txt",
+                "osproxy/tools/traffic.toml",
+                "twisted/plugins/osproxy_plugin.py",
+            },
         )
         tops = {PurePosixPath(name).parts[0] for name in names if ".dist-info/" in name}
         self.assertEqual(len(tops), 1)
