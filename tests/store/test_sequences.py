@@ -411,7 +411,11 @@ class StoreSequenceTests(SynchronousTestCase):
         """Let hypothesis look for a sequence that breaks something."""
         machine = type(f"{eviction}Machine", (StoreMachine,), {"eviction": eviction})
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=60, stateful_step_count=60, deadline=None)
+            machine,
+            # The same ones each time: a gate that closes by chance says nothing of the change.
+            settings=settings(
+                max_examples=60, stateful_step_count=60, deadline=None, derandomize=True
+            ),
         )
 
     def test_clock(self) -> None:
