@@ -12,9 +12,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy import tap
 from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
 from osproxy.config.settings import load
+from osproxy.service import assembly
 from osproxy.tools import fsck
 from osproxy.tools.simulate import command_line
 
@@ -236,8 +236,8 @@ class UnitTests(SynchronousTestCase):
 
     def test_stop(self) -> None:
         """A stop is given longer than all that is waited for in it."""
-        waits = DRAIN_TIMEOUT.parse(str(DRAIN_TIMEOUT.default)) + tap._END_WITHIN
-        waits += tap._CLOSE_WITHIN
+        waits = DRAIN_TIMEOUT.parse(str(DRAIN_TIMEOUT.default)) + assembly._END_WITHIN
+        waits += assembly._CLOSE_WITHIN
         self.assertGreater(float(self.setting("TimeoutStopSec")), waits)
 
     def test_told(self) -> None:
