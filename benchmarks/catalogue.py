@@ -41,6 +41,7 @@ from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import Record
 from osproxy.store.removal import Removal
 from osproxy.store.room import Room
+from osproxy.store.sharing import Sharing
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble
@@ -153,7 +154,15 @@ class Bench:
         )
         notes = Notes(self.catalogue, ledger.hotness)
         self.inventory = Inventory(
-            shelf, self.catalogue, removal, room, notes, Pins(), unsynced, trouble
+            shelf,
+            self.catalogue,
+            removal,
+            room,
+            notes,
+            Pins(),
+            Sharing(ledger),
+            unsynced,
+            trouble,
         )
         sweep = NoSweep(
             directory, ledger, disk, self.catalogue, self.inventory, lambda found: False

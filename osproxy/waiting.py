@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
 
     from twisted.logger import Logger
     from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
+_H = TypeVar("_H", bound="Hashable")
 
 
 @define(eq=False)
@@ -43,6 +45,27 @@ class Waiters:
         waking, self._waiting = self._waiting, deque()
         while waking:
             waking.popleft().callback(None)
+
+
+@define(eq=False)
+class Turns(Generic[_H]):
+    """Those who must not be at it at the same time, since they have to do with the same thing."""
+
+    _busy: set[_H] = field(init=False, factory=set)
+    _over: Waiters = field(init=False, factory=Waiters)
+
+    @asynccontextmanager
+    async def of(self, things: Iterable[_H]) -> AsyncIterator[None]:
+        """Wait until none of these is anybody's, and have them all."""
+        wanted = set(things)
+        while not self._busy.isdisjoint(wanted):
+            await self._over.wait()
+        self._busy |= wanted
+        try:
+            yield
+        finally:
+            self._busy -= wanted
+            self._over.wake()
 
 
 class OffsetWaiters:

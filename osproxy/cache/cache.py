@@ -254,7 +254,9 @@ class Cache:
         match fill.state:
             case FillState.STREAMING | FillState.VERIFYING | FillState.COMPLETE:
                 if not fill.readable:
-                    raise Lost(f"{fill.order.target} was evicted before it was read")
+                    reader.close()
+                    # What was equal to something else has become a name of that.
+                    return await self._kept(fill, asked, forwarded)
                 if passes and far_ahead(fill, asked):
                     try:
                         answer = await self._unkept.ahead_of(fill, asked, policy.kind)
@@ -278,6 +280,17 @@ class Cache:
                 reader.close()
                 return await self._unfilled(fill, asked, policy, forwarded)
         raise AssertionError(f"a fill that is {fill.state.name} has no head")
+
+    async def _kept(self, fill: Fill, asked: Asked, forwarded: CacheStatus) -> Answer:
+        """Answer with what has become of a fill whose own file is gone again."""
+        target = fill.order.target
+        entry = await self._store.find(target)
+        if entry is None or fill.head is None:
+            raise Lost(f"{target} was evicted before it was read")
+        status = evolve(
+            forwarded, fwd_status=fill.head.status, stored=True, detail=fill.head.source
+        )
+        return await self._stored(entry, asked, status)
 
     async def _unfilled(
         self,

@@ -77,10 +77,25 @@ def read_book(directory: Directory) -> Book:
     return Book(records, damage=damage)
 
 
+def path_of(directory: Directory, record: Record) -> Path:
+    """Say where the file of a record should lie."""
+    return (directory.body_path if record.nameless else directory.entry_path)(record.id)
+
+
+def without_body(records: Iterable[Record], damaged: Collection[int]) -> list[Record]:
+    """Give the names of bodies that are not there, or damaged."""
+    every = list(records)
+    sound = {it.id for it in every if not it.is_name and it.id not in damaged}
+    return [it for it in every if it.is_name and it.body not in sound]
+
+
 def strays(directory: Directory, book: Book) -> list[Path]:
     """Name the files among the entries that no entry needs, or that are not in their place."""
-    needed = {directory.entry_path(record.id) for record in book.records}
-    return [path for found in directory.entry_files() for path in found if path not in needed]
+    needed = {path_of(directory, record) for record in book.records}
+    # A second link takes no space, and may stay when it is not needed any more.
+    needed |= {directory.body_path(record.id) for record in book.records if not record.is_name}
+    files = chain(directory.entry_files(), directory.body_files())
+    return [path for path in chain.from_iterable(files) if path not in needed]
 
 
 def mend(
@@ -100,7 +115,8 @@ def mend(
         _done(catalogue.renew([one for one in book.records if one.id not in damaged]))
         _hand_over(directory.catalogue, directory.root)
     _done(catalogue.close())
-    for path in (*map(directory.entry_path, damaged), *unneeded):
+    links = (*map(directory.entry_path, damaged), *map(directory.body_path, damaged))
+    for path in (*links, *unneeded):
         path.unlink(missing_ok=True)
 
 
@@ -109,24 +125,34 @@ def _with_files(directory: Directory, found: Examination) -> Book:
     known = {record.id for record in found.records}
     wanted: Iterable[int] = found.unreadable
     if not found.complete:
-        wanted = chain.from_iterable(directory.entries())
+        wanted = _numbers(directory)
     records = list(_headers(directory, (number for number in wanted if number not in known)))
     return Book([*found.records, *records], found.unreadable, complete=found.complete)
 
 
 def _records_of_files(directory: Directory) -> list[Record]:
-    every = _headers(directory, chain.from_iterable(directory.entries()))
+    every = list(_headers(directory, _numbers(directory)))
     # Of two files for one target the later one counts.
     found: dict[Target, Record] = {}
     for record in sorted(every, key=lambda one: one.id):
-        found[record.target] = record
-    return list(found.values())
+        if not record.nameless:
+            found[record.target] = record
+    named = {record.body for record in found.values()}
+    bodies = [record for record in every if record.nameless and record.id in named]
+    return [*found.values(), *bodies]
+
+
+def _numbers(directory: Directory) -> list[int]:
+    """Name all files that lie there, be it as entries or as bodies only."""
+    found = chain(directory.entries(), directory.bodies())
+    return sorted(set(chain.from_iterable(found)))
 
 
 def _headers(directory: Directory, numbers: Iterable[int]) -> Iterator[Record]:
     for number in numbers:
         with suppress(BadHeader, OSError):
-            yield read_header(directory.entry_path(number))
+            entry = directory.entry_path(number)
+            yield read_header(entry if entry.exists() else directory.body_path(number))
 
 
 def _hand_over(path: Path, like: Path) -> None:

@@ -77,6 +77,7 @@ class Blob:
     A file, from its first octet to its unlink.
 
     :ivar published: whether it lies among the entries, no longer among the drafts.
+    :ivar nameless: whether only the second link to it is left, which is for those who share it.
     :ivar descriptor: what its readers, and its writer, share.
     :ivar spoilt: set when its octets turn out to be wrong: then nobody reads on.
     """
@@ -85,6 +86,7 @@ class Blob:
     _shelf: Shelf
     state: State = State.DRAFT
     published: bool = False
+    nameless: bool = False
     descriptor: int | None = field(init=False, default=None)
     spoilt: bool = field(init=False, default=False)
     _opening: bool = field(init=False, default=False)
@@ -95,7 +97,17 @@ class Blob:
     def path(self) -> Path:
         """Where it lies."""
         directory = self._shelf.directory
-        return directory.entry_path(self.id) if self.published else directory.draft_path(self.id)
+        if not self.published:
+            return directory.draft_path(self.id)
+        return directory.body_path(self.id) if self.nameless else directory.entry_path(self.id)
+
+    @property
+    def links(self) -> tuple[Path, ...]:
+        """Wherever it may lie."""
+        directory = self._shelf.directory
+        if not self.published:
+            return (directory.draft_path(self.id),)
+        return directory.entry_path(self.id), directory.body_path(self.id)
 
     @property
     def leased(self) -> bool:
@@ -257,6 +269,31 @@ def publish(
     checkpoint("after-rename")
 
 
+def publish_name(
+    header: bytes,
+    draft: Path,
+    entry: Path,
+    checkpoint: Checkpoint,
+    syncing: Syncing | None,
+) -> None:
+    """Put a header among the entries that has its body elsewhere; see `publish`."""
+    descriptor = creator_of(header)(draft)
+    try:
+        publish(descriptor, header, draft, entry, checkpoint, syncing)
+    finally:
+        os.close(descriptor)
+
+
+def link_body(entry: Path, body: Path, syncing: Syncing | None) -> None:
+    """Give a file its second link, unless it has it; blocks."""
+    # When it has one, its first name may be on its way out.
+    if body.exists():
+        return
+    os.link(entry, body, follow_symlinks=False)
+    if syncing is not None:
+        sync_names(syncing, [body])
+
+
 def write_all(descriptor: int, data: bytes | memoryview, position: int) -> None:
     """Write all of it at this position."""
     view = memoryview(data)
@@ -266,10 +303,11 @@ def write_all(descriptor: int, data: bytes | memoryview, position: int) -> None:
         view = view[count:]
 
 
-def remove(descriptor: int | None, path: Path) -> None:
+def remove(descriptor: int | None, *links: Path) -> None:
     """Close a file and unlink it, in this order: freeing the space is the unlink's work; blocks."""
     try:
         if descriptor is not None:
             os.close(descriptor)
     finally:
-        path.unlink(missing_ok=True)
+        for path in links:
+            path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from osproxy.store.layout import StoreError
 from osproxy.store.ledger import BLOCK
 from osproxy.store.listing import Listing
 from osproxy.store.records import head_to
-from osproxy.store.rows import INTO, READ, record_of, row_of
+from osproxy.store.rows import INTO, READ, SIZE, record_of, row_of
 from osproxy.store.schedule import Candidate
 from osproxy.store.schema import LOG_SUFFIX, connected
 
@@ -41,13 +41,17 @@ _DOUBT = """
 INSERT OR IGNORE INTO unsynced SELECT ?, '' WHERE NOT EXISTS (SELECT 1 FROM entries WHERE id = ?)
 """
 _EXTENT = f"""
-SELECT count(*), coalesce(sum((offset + length + {BLOCK - 1}) / {BLOCK}), 0), coalesce(max(id), 0)
+SELECT coalesce(sum(body IS NOT id), 0), coalesce(sum(({SIZE} + {BLOCK - 1}) / {BLOCK}), 0),
+    coalesce(max(id), 0)
 FROM entries
 """
 # Those of the future are asked for first: they were verified before the clock was set back.
-_LEAST_VERIFIED = """
-SELECT id, offset + length, verified_at FROM entries
-WHERE verified_at {} ? ORDER BY verified_at LIMIT ?
+_LEAST_VERIFIED = f"""
+SELECT id, {SIZE}, verified_at FROM entries WHERE verified_at {{}} ? ORDER BY verified_at LIMIT ?
+"""
+_EQUAL = f"""
+{READ} WHERE substr(digest, 1, 12) = substr(?, 1, 12) AND digest = ? AND length = ?
+    AND (body IS NULL OR body = id)
 """
 _USED = "SELECT coalesce(used, stored_at) FROM entries LEFT JOIN uses USING (id) WHERE id = ?"
 
@@ -117,8 +121,12 @@ class Catalogue:
         return await self._in_thread(self._rows, [("id", number) for number in ids])
 
     async def rows_of(self, key: int) -> list[Record]:
-        """Read the rows of a key."""
-        return await self._in_thread(self._rows, [("key", key)])
+        """Read the rows of a key, but for bodies that only others name."""
+        return await self._in_thread(self._rows, [("body IS NOT id AND key", key)])
+
+    async def equal(self, digest: str, length: int) -> list[Record]:
+        """Read the rows of the files that have a body of this digest and length."""
+        return await self._in_thread(self._equal, digest, length)
 
     async def sizes(self, after: int, most: int) -> list[tuple[int, int]]:
         """Give numbers and octets of the files that follow a number, so many at most."""
@@ -129,23 +137,30 @@ class Catalogue:
         await self._in_thread(self._measured, self._recover, records)
 
     async def swap(
-        self, new: Sequence[Record], dropped: Iterable[int], unsynced_since: str | None = None
+        self,
+        new: Sequence[Record],
+        dropped: Iterable[int],
+        unsynced_since: str | None = None,
+        unnamed: Iterable[int] = (),
     ) -> None:
         """
         Add rows and delete those that they replace, in one transaction.
 
         :param unsynced_since: the boot since which the new files wait to be synced; None if they
             are.
+        :param unnamed: rows of which the body stays, and nothing else.
         """
-        await self._in_thread(self._measured, self._swap, new, list(dropped), unsynced_since)
+        await self._in_thread(
+            self._measured, self._swap, new, list(dropped), unsynced_since, list(unnamed)
+        )
 
     async def synced(self, ids: Iterable[int]) -> None:
         """Note that the files of these are on the disk."""
         await self._in_thread(self._measured, self._synced, list(ids))
 
-    async def drop(self, ids: Iterable[int]) -> None:
-        """Delete rows."""
-        await self._in_thread(self._measured, self._swap, (), list(ids))
+    async def drop(self, ids: Iterable[int], unnamed: Iterable[int] = ()) -> None:
+        """Delete rows; of those that are unnamed the body stays."""
+        await self.swap((), ids, unnamed=unnamed)
 
     async def note(
         self, used: Mapping[int, tuple[float, int]], checked: Mapping[int, tuple[float, Head]]
@@ -228,9 +243,13 @@ class Catalogue:
             records += [record for row in found if (record := record_of(row)) is not None]
         return records
 
+    def _equal(self, digest: str, length: int) -> list[Record]:
+        found = self._database.execute(_EQUAL, (digest, digest, length)).fetchall()
+        return [record for row in found if (record := record_of(row)) is not None]
+
     def _sizes(self, after: int, most: int) -> list[tuple[int, int]]:
         found = self._database.execute(
-            "SELECT id, offset + length FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT id, {SIZE} FROM entries WHERE id > ? ORDER BY id LIMIT ?",
             (after, most),
         )
         return found.fetchall()
@@ -243,9 +262,16 @@ class Catalogue:
             )
 
     def _swap(
-        self, new: Sequence[Record], dropped: list[int], unsynced_since: str | None = None
+        self,
+        new: Sequence[Record],
+        dropped: list[int],
+        unsynced_since: str | None,
+        unnamed: list[int],
     ) -> None:
         with self._database as transaction:
+            transaction.executemany(
+                "UPDATE entries SET body = id WHERE id = ?", [(number,) for number in unnamed]
+            )
             _delete(transaction, ("entries", "uses", "unsynced"), dropped)
             transaction.executemany(f"INSERT {INTO}", [row_of(record) for record in new])
             if unsynced_since is not None:

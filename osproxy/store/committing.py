@@ -1,34 +1,42 @@
 """
 Making entries of drafts: header, rename, one transaction, visible.
+
+A draft whose body is stored already is dropped instead; see `osproxy.store.joining`.
 """
 
 from __future__ import annotations
 
+import errno
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-from twisted.internet.defer import DeferredLock
+from attrs import define, evolve, field
 
 from osproxy.store.blobs import State, publish
+from osproxy.store.joining import New
 from osproxy.store.records import Record, header_of
+from osproxy.waiting import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twisted.internet.defer import DeferredLock
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.model import Target
-    from osproxy.store.blobs import Blob, Checkpoint
+    from osproxy.store.blobs import Checkpoint
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafting import Drafting
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.store.inventory import Inventory
+    from osproxy.store.joining import Joining
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.pins import Pins
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
+    from osproxy.store.sharing import Sharing
     from osproxy.store.unsynced import Unsynced
     from osproxy.threads import InThread
 
@@ -48,24 +56,40 @@ class Committing:
     _unsynced: Unsynced
     _removal: Removal
     _room: Room
+    _sharing: Sharing
+    _joining: Joining
     _checkpoint: Checkpoint
-    _swapping: DeferredLock = field(init=False, factory=DeferredLock)
+    _swapping: DeferredLock
+    _turns: Turns[str] = field(init=False, factory=Turns)
 
     async def commit(self, drafts: list[tuple[Draft, str]], checked_at: float) -> list[Entry]:
         """Make entries of them all, or discard them all; see `osproxy.store.store.Store.commit`."""
         sealed: list[Draft] = []
+        news: list[New] = []
         try:
             for draft, _ in drafts:
                 draft.seal()
                 sealed.append(draft)
-            records = [self._record_of(draft, digest, checked_at) for draft, digest in drafts]
-            for draft, record in zip(sealed, records, strict=True):
-                await self._publish(draft.blob, header_of(record))
-            return await self._swap(sealed, records)
+            # Of two that are equal the second is to see the first.
+            async with self._turns.of({digest for _, digest in drafts}):
+                for draft, digest in drafts:
+                    record = self._record_of(draft, digest, checked_at)
+                    new = await self._joining.join(record)
+                    news.append(new or await self._published(draft, record))
+                entries = await self._swap(news, sealed)
         except BaseException:
+            for new in news:
+                if new.record.is_name:
+                    self._joining.give_up(new)
             for draft in sealed:
                 draft.give_up()
             raise
+        else:
+            for draft in sealed:
+                # Those who read it can go on.
+                if draft.blob.state is State.SEALED:
+                    draft.give_up()
+            return entries
         finally:
             for draft in sealed:
                 self._drafting.forget(draft)
@@ -84,52 +108,75 @@ class Committing:
             generation=draft.record.generation,
         )
 
-    async def _publish(self, blob: Blob, header: bytes) -> None:
-        entry_path = self._directory.entry_path(blob.id)
+    async def _published(self, draft: Draft, record: Record) -> New:
+        blob = draft.blob
         await self._in_thread(
             publish,
             blob.fileno(),
-            header,
+            header_of(record),
             blob.path,
-            entry_path,
+            self._directory.entry_path(blob.id),
             self._checkpoint,
             self._unsynced.at_once,
         )
         blob.published = True
+        return New(record, blob)
 
-    async def _swap(self, drafts: Sequence[Draft], records: Sequence[Record]) -> list[Entry]:
+    async def _swap(self, news: list[New], drafts: Sequence[Draft]) -> list[Entry]:
         # One at a time: which rows are replaced must still be true when the transaction is done.
         await self._swapping.acquire()
         try:
+            await self._mend(news, drafts)
+            records = [new.record for new in news]
             found = [await self._inventory.find(record.target) for record in records]
             replaced = {entry.id for entry in found if entry is not None}
+            # What has others in its file cannot go as a whole.
+            unnamed = {number for number in replaced if self._sharing.names_of(number)}
             self._checkpoint("before-catalogue")
-            await self._catalogue.swap(records, replaced, self._unsynced.mark)
-            self._unsynced.committed(record.id for record in records)
+            dropped = replaced - unnamed
+            await self._catalogue.swap(records, dropped, self._unsynced.mark, unnamed)
+            if any(map(self._joining.is_lost, news)):
+                raise OSError(errno.EIO, "what it was equal to has gone")
+            self._unsynced.committed(chain.from_iterable(map(_files_of, records)))
             self._checkpoint("after-catalogue")
             self._checkpoint("before-visible")
             # One reactor turn: the old set is seen before it, the new one after.
             for number in replaced:
-                self._inventory.retire(number, row_is_gone=True)
+                self._inventory.retire(number, row_is_gone=number in dropped)
             shown: dict[Target, Entry] = {}
             entries = []
-            for draft, record in zip(drafts, records, strict=True):
+            for new in news:
+                record = new.record
                 evictable = not self._pins.hold(record.target)
                 self._ledger.settle(record.id, record.size, evictable=evictable)
-                draft.blob.become(State.LIVE)
-                entry = self._inventory.show(record, draft.blob)
+                new.blob.become(State.LIVE)
+                entry = self._inventory.show(record, new.blob)
                 # Of two for one target the later one counts.
                 if record.target in shown:
                     self._inventory.retire(shown[record.target].id)
                 shown[record.target] = entry
                 entries.append(entry)
-                draft.blob.close_if_idle()
+                new.blob.close_if_idle()
             self._checkpoint("after-visible")
         except BaseException:
             # Whether the transaction was done before it failed is not known.
-            self._removal.rows(record.id for record in records)
+            self._removal.rows(new.record.id for new in news)
             raise
         finally:
             self._swapping.release()
         self._room.count_catalogue()
         return entries
+
+    async def _mend(self, news: list[New], drafts: Sequence[Draft]) -> None:
+        """Store drafts as they are of which the equal has gone meanwhile."""
+        for place, draft in enumerate(drafts):
+            new = news[place]
+            if self._joining.is_lost(new):
+                record = evolve(new.record, id=draft.blob.id, offset=draft.offset, body=None)
+                news[place] = await self._published(draft, record)
+                self._joining.give_up(new)
+
+
+def _files_of(record: Record) -> tuple[int, ...]:
+    """Name the files that have something new in them, or a new link to them."""
+    return (record.id,) if record.body is None else (record.id, record.body)

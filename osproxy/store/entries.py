@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from osproxy.store.blobs import State, opener_of
 
@@ -30,6 +30,8 @@ class Entry:
     :ivar offset: where in the file the body begins.
     :ivar digest: SHA-256 of the body, in hex.
     :ivar checked_at: when the source last confirmed it.
+    :ivar blob: its file.
+    :ivar body: the file that its body lies in, as a rule the same.
     """
 
     target: Target
@@ -44,6 +46,8 @@ class Entry:
     blob: Blob
     _unreadable: Callable[[Entry, OSError], None]
     _settle: Callable[[Entry], Awaitable[None]]
+    body: Blob = field(default=Factory(lambda self: self.blob, takes_self=True))
+    _retired: bool = field(init=False, default=False)
 
     @property
     def id(self) -> int:
@@ -53,7 +57,13 @@ class Entry:
     @property
     def state(self) -> State:
         """LIVE, DOOMED or GONE."""
+        if self._retired and self.blob.state is State.LIVE:
+            return State.DOOMED
         return self.blob.state
+
+    def retire(self) -> None:
+        """Be told that it is gone, though its file stays for those who share its body."""
+        self._retired = True
 
     async def open(self) -> Lease:
         """
@@ -66,10 +76,10 @@ class Entry:
             raise FileNotFoundError(errno.ENOENT, f"{self.target} is {self.state.value}")
         # Before the first await: from here to the last octet the entry may be doomed, but its
         # file may not be taken away.
-        self.blob.lease()
-        lease = Lease(self, self.blob, self.offset, self.length)
+        self.body.lease()
+        lease = Lease(self, self.body, self.offset, self.length)
         try:
-            await self.blob.open(opener_of(self.offset + self.length))
+            await self.body.open(opener_of(self.offset + self.length))
             await self._settle(self)
         except OSError as error:
             lease.close()

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 class Policy(Protocol):
-    """
-    An order of files by what they are worth.
-
-    A key that was removed is not used again.
-    """
+    """An order of files by what they are worth; one that was removed may come back."""
 
     def insert(self, key: int, octets: int) -> None:
         """Enter a new file."""

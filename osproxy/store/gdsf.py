@@ -83,7 +83,8 @@ class Gdsf:
         while self._heap:
             worth, key = self._heap[0]
             standing = self._standings.get(key)
-            if standing is None:
+            if standing is None or key in self._named:
+                # It is gone, or had a second place, from before it was removed and came back.
                 heappop(self._heap)
             elif standing.worth > worth:
                 heapreplace(self._heap, (standing.worth, key))

@@ -14,8 +14,7 @@ from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from attrs import define, field
-
+from osproxy.store.arrivals import Arrivals
 from osproxy.store.blobs import Blob, State
 from osproxy.store.entries import Entry
 from osproxy.store.index import Index, key_of
@@ -34,25 +33,12 @@ if TYPE_CHECKING:
     from osproxy.store.records import Record
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
+    from osproxy.store.sharing import Sharing
     from osproxy.store.trouble import Trouble
     from osproxy.store.unsynced import Unsynced
 
 #: Entries that stay in memory though nobody holds them; with their heads some 1.5 KiB each.
 RECENT = 20_000
-
-
-@define(eq=False)
-class _Arrivals:
-    """What is remembered while not all entries are listed yet."""
-
-    # What must not come back: the list that is being read is from before they went.
-    gone: set[int] = field(init=False, factory=set)
-    # Keys of which all that there is has been listed.
-    looked_up: set[int] = field(init=False, factory=set)
-    # Keys of which nothing may come back.
-    forgotten: set[int] = field(init=False, factory=set)
-    # In the order of use: what is listed later was used before.
-    used: dict[int, None] = field(init=False, factory=dict)
 
 
 class Inventory:
@@ -70,6 +56,7 @@ class Inventory:
         room: Room,
         notes: Notes,
         pins: Pins,
+        sharing: Sharing,
         unsynced: Unsynced,
         trouble: Trouble,
         *,
@@ -82,6 +69,7 @@ class Inventory:
         self._room = room
         self._notes = notes
         self._pins = pins
+        self._sharing = sharing
         self._unsynced = unsynced
         self._trouble = trouble
         self._most_recent = recent
@@ -89,7 +77,7 @@ class Inventory:
         self._resident: WeakValueDictionary[int, Entry] = WeakValueDictionary()
         self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
         self._recent: OrderedDict[int, Entry] = OrderedDict()
-        self._arrivals: _Arrivals | None = _Arrivals()
+        self._arrivals: Arrivals | None = Arrivals()
         self._unlisted = 0
 
     def __len__(self) -> int:
@@ -99,6 +87,10 @@ class Inventory:
     def __contains__(self, number: int) -> bool:
         """Whether the file of this number is an entry, as far as they are listed."""
         return number in self._index
+
+    def has(self, number: int) -> bool:
+        """Whether a file is an entry, or a body that only others name."""
+        return number in self._index or self._sharing.is_nameless(number)
 
     # Finding.
 
@@ -113,9 +105,10 @@ class Inventory:
         """
         Look an entry up by the number of its file, if it is listed.
 
-        It does not count among the last that were used: who looks at all has use for none.
+        It does not count among the last that were used: who looks at all has use for none. Of a
+        body that only others name it is the entry that is gone.
         """
-        if number not in self._index:
+        if not self.has(number):
             return None
         known = self._resident.get(number)
         return (await self._fetched([number])).get(number) if known is None else known
@@ -152,11 +145,13 @@ class Inventory:
         """List all of a key now, before its turn comes."""
         try:
             records = await self._catalogue.rows_of(key)
+            bodies = await self._bodies_of(records)
         except DatabaseError as error:
             self._trouble.met(Work.ROWS, error, "what is looked up")
             return
-        for record in records:
+        for record in (*bodies, *records):
             self._room.found(self._restore(place_of(record), record))
+        for record in records:
             entry = self._admit(record)
             if entry is not None:
                 self._use(entry)
@@ -172,18 +167,18 @@ class Inventory:
             self._trouble.met(Work.ROWS, error, f"{len(numbers)} entries")
         without = {*numbers} - {record.id for record in records}
         if without:
-            paths = [self._shelf.directory.entry_path(number) for number in without]
+            paths = [self.blob(number).path for number in without]
             records += await self._shelf.in_thread(read_entries, paths)
         entries = [self._admit(record) for record in records]
         for number in {*numbers} - {record.id for record in records}:
             unreadable = OSError(errno.EIO, "neither its row nor its file can be read")
             self._trouble.met(Work.READ, unreadable, f"entry {number:x}")
-            self.retire(number)
+            self.clear(number)
         return {entry.id: entry for entry in entries if entry is not None}
 
     def _admit(self, record: Record) -> Entry | None:
         """Make an entry of a row, unless it is gone meanwhile, or there already."""
-        if record.id not in self._index:
+        if not self.has(record.id):
             return None
         known = self._resident.get(record.id)
         return self._entry_of(record, self.blob(record.id)) if known is None else known
@@ -192,7 +187,8 @@ class Inventory:
         """Give the one that stands for a file."""
         blob = self._blobs.get(number)
         if blob is None:
-            blob = Blob(number, self._shelf, State.LIVE, published=True)
+            nameless = self._sharing.is_nameless(number)
+            blob = Blob(number, self._shelf, State.LIVE, published=True, nameless=nameless)
             self._blobs[number] = blob
         return blob
 
@@ -210,6 +206,7 @@ class Inventory:
             blob=blob,
             unreadable=self._unreadable,
             settle=self._unsynced.settle,
+            body=blob if record.body is None else self.blob(record.body),
         )
         self._resident[record.id] = entry
         return entry
@@ -224,7 +221,7 @@ class Inventory:
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
             self._trouble.met(Work.READ, error, entry.target)
-            self.retire(entry.id)
+            self.clear(entry.body.id)
 
     # Coming.
 
@@ -240,7 +237,7 @@ class Inventory:
 
     async def _not_like_the_rest(self, places: list[Place]) -> dict[int, Record]:
         """Read those that may be pinned; images count as such only if they are not."""
-        numbers = [number for number, _, _, image, _ in places if image or self._pins]
+        numbers = [number for number, _, _, image, *_ in places if image or self._pins]
         try:
             records = await self._catalogue.rows(numbers) if numbers else []
         except DatabaseError as error:
@@ -250,12 +247,14 @@ class Inventory:
 
     def _restore(self, place: Place, record: Record | None) -> int:
         """List an entry, and say how much of what was unknown it takes, in whole blocks."""
-        number, key, octets, image, hotness = place
+        number, key, octets, image, hotness, body = place
         arrivals = self._arrivals
         if arrivals is None or number in self._ledger or number in arrivals.gone:
             return 0
-        self._unlisted = max(0, self._unlisted - 1)
-        if key in arrivals.forgotten:
+        nameless = body == number
+        self._unlisted = max(0, self._unlisted - (not nameless))
+        homeless = body is not None and not nameless and not self.has(body)
+        if homeless or (key in arrivals.forgotten and not nameless):
             # Its file is a leftover for the sweep.
             arrivals.gone.add(number)
             self._removal.rows((number,))
@@ -263,9 +262,14 @@ class Inventory:
         evictable = True
         if record is not None:
             image = self._pins.image(record.target, record.kind)
-            evictable = not self._pins.hold(record.target)
+            evictable = nameless or not self._pins.hold(record.target)
         self._ledger.adopt(number, octets, image=bool(image), evictable=evictable, hotness=hotness)
-        self._index.add(number, key)
+        if nameless:
+            self._sharing.unname(number)
+        else:
+            self._index.add(number, key)
+            if body is not None:
+                self._sharing.join(number, body, pinned=not evictable)
         return blocks_of(octets) * BLOCK
 
     async def recover(self, record: Record) -> bool:
@@ -275,7 +279,7 @@ class Inventory:
         if len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)
-        return record.id in self._index
+        return self.has(record.id)
 
     @property
     def complete(self) -> bool:
@@ -289,6 +293,8 @@ class Inventory:
         for number in () if arrivals is None else arrivals.used:
             if number in self._index:
                 self._ledger.touch(number)
+        for body in self._sharing.unneeded():
+            self.clear(body)
 
     def show(self, record: Record, blob: Blob) -> Entry:
         """Take in what was committed."""
@@ -297,10 +303,11 @@ class Inventory:
         self._note_use(record.id)
         return self._use(self._entry_of(record, blob))
 
-    def touch(self, number: int) -> None:
-        """Note that an entry was used."""
-        self._ledger.touch(number)
-        self._note_use(number)
+    def touch(self, entry: Entry) -> None:
+        """Note that an entry was used, and its body with it."""
+        for number in dict.fromkeys((entry.body.id, entry.id)):
+            self._ledger.touch(number)
+            self._note_use(number)
 
     def _note_use(self, number: int) -> None:
         if self._arrivals is not None:
@@ -315,6 +322,13 @@ class Inventory:
             return
         self._index.remove(number)
         self._recent.pop(number, None)
+        if self._sharing.names_of(number):
+            self._unname(number)
+            return
+        self._go(number, row_is_gone=row_is_gone)
+        self.leave(number, row_is_gone=row_is_gone)
+
+    def _go(self, number: int, *, row_is_gone: bool) -> None:
         self._notes.forget(number)
         self._unsynced.forget(number)
         if self._arrivals is not None:
@@ -323,6 +337,55 @@ class Inventory:
         if not row_is_gone:
             self._removal.rows((number,))
         self.blob(number).doom()
+
+    # Bodies that are shared.
+
+    async def _bodies_of(self, records: list[Record]) -> list[Record]:
+        """Read the rows of bodies that are not listed yet."""
+        wanted = [it.body for it in records if it.body is not None and not self.has(it.body)]
+        return await self._catalogue.rows(wanted) if wanted else []
+
+    def _unname(self, number: int) -> None:
+        """Leave a file to those who share its body."""
+        entry = self._resident.pop(number, None)
+        if entry is not None:
+            entry.retire()
+        self._notes.forget(number)
+        self._sharing.unname(number)
+        blob = self.blob(number)
+        blob.nameless = True
+        self._removal.unname(blob)
+
+    def leave(self, number: int, *, row_is_gone: bool = False) -> None:
+        """Let an entry have no share in a body any more, which goes if nobody else has one."""
+        body = self._sharing.leave(number)
+        if body is not None:
+            self._sharing.dissolve(body)
+            self._go(body, row_is_gone=row_is_gone)
+
+    def shared(self) -> list[int]:
+        """Name the files whose bodies others share."""
+        return self._sharing.bodies()
+
+    def has_newer(self, target: Target, number: int) -> bool:
+        """Whether there is an entry of a target's URL that was begun after a file."""
+        return any(other > number for other in self._index.of(key_of(target)))
+
+    async def sharers(self, entry: Entry) -> list[Entry]:
+        """Look up all entries that have the body of this one, itself included."""
+        numbers = [*self._sharing.names_of(entry.body.id), entry.body.id]
+        found = [await self.entry(number) for number in numbers if number in self._index]
+        return [it for it in found if it is not None]
+
+    def clear(self, number: int) -> None:
+        """Let go of a file and of all entries that have their body in it."""
+        nameless = self._sharing.is_nameless(number)
+        for name in self._sharing.dissolve(number):
+            self.retire(name)
+        if nameless:
+            self._go(number, row_is_gone=False)
+        else:
+            self.retire(number)
 
     def forget(self, target: Target) -> None:
         """Take all out of sight that is stored of a target's URL, listed or not."""

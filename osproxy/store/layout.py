@@ -3,8 +3,9 @@ The one directory that is ours, and where in it what lies.
 
 ``<cache path>/osproxy/`` holds a marker with the format's version, which is also the lock, the
 catalogue, ``drafts/`` and ``entries/xx/yy/``. A file's name is its number; a number is never given
-twice. Nothing outside this directory is ever deleted, nor anything in one without the marker, nor
-a file that is not named as we name files.
+twice. A file whose body several entries share has a second link beside its name. Nothing outside
+this directory is ever deleted, nor anything in one without the marker, nor a file that is not named
+as we name files.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _MARKER = "osproxy-cache"
 _MARKER_TEXT = "osproxy cache directory, format "
 _COUNTER = "run"
 _FOLDERS = ("drafts", "entries")
+#: Ends the second name of a file whose body several entries share.
+BODY_SUFFIX = ".body"
 _NAME = re.compile(r"[0-9a-f]{16}")
+_BODY = re.compile(rf"[0-9a-f]{{16}}\{BODY_SUFFIX}")
 # 64 directories of 64 keep a million files at some 250 to a directory.
 _FAN = re.compile(r"[0-3][0-9a-f]")
 
@@ -77,9 +81,13 @@ class Directory:
         folder = f"{slot >> 6 & 63:02x}/{slot & 63:02x}"
         return self.root / "entries" / folder / f"{number:016x}"
 
+    def body_path(self, number: int) -> Path:
+        """Where the second link to a file lies whose body is shared."""
+        return self.entry_path(number).with_suffix(BODY_SUFFIX)
+
     def drafts(self) -> list[int]:
         """Name the drafts that lie here; blocks."""
-        return [int(path.name, 16) for path in _files(self.root / "drafts")]
+        return [int(path.name, 16) for path in _files(self.root / "drafts", _NAME)]
 
     def entries(self) -> Iterator[list[int]]:
         """Name the entries that lie here, a directory at a time; each step blocks."""
@@ -88,9 +96,21 @@ class Directory:
 
     def entry_files(self) -> Iterator[list[Path]]:
         """Give what is named as an entry, be it in its place or not; as `entries` otherwise."""
+        return self._each_folder(_NAME)
+
+    def bodies(self) -> Iterator[list[int]]:
+        """Name the files of which there is a second link here; as `entries` otherwise."""
+        for found in self.body_files():
+            yield [int(path.stem, 16) for path in found]
+
+    def body_files(self) -> Iterator[list[Path]]:
+        """Give what is named as such a link, be it in its place or not; as `entries` otherwise."""
+        return self._each_folder(_BODY)
+
+    def _each_folder(self, named: re.Pattern[str]) -> Iterator[list[Path]]:
         for upper in _folders(self.root / "entries"):
             for lower in _folders(upper):
-                yield _files(lower)
+                yield _files(lower, named)
 
     def mended(self) -> bool:
         """
@@ -249,11 +269,11 @@ def _folders(path: Path) -> list[Path]:
     )
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, named: re.Pattern[str]) -> list[Path]:
     return [
         Path(item.path)
         for item in _scanned(path)
-        if _NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False)
+        if named.fullmatch(item.name) and item.is_file(follow_symlinks=False)
     ]
 
 

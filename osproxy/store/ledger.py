@@ -10,56 +10,22 @@ capacity together, unless the capacity itself is lowered.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
 
+from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, State, blocks_of
 from osproxy.store.eviction import Eviction
 from osproxy.store.lru import Lru
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BLOCK = 4096
+__all__ = ["BLOCK", "CacheFull", "Ledger", "blocks_of"]
 
 
 class CacheFull(Exception):
     """There is no room, even when all that may go is gone."""
-
-
-class State(Enum):
-    """Where a file is in its life, as far as its space is concerned."""
-
-    RESERVED = "being written"
-    STORED = "can be served"
-    DOOMED = "out of sight, still leased"
-    CONDEMNED = "to be unlinked now"
-    GONE = "unlinked"
-
-
-_TRANSITIONS = {
-    State.RESERVED: {State.STORED, State.DOOMED, State.CONDEMNED},
-    State.STORED: {State.DOOMED, State.CONDEMNED},
-    State.DOOMED: {State.CONDEMNED},
-    State.CONDEMNED: {State.GONE},
-    State.GONE: set[State](),
-}
-_KEPT = frozenset((State.RESERVED, State.STORED))
-
-
-def blocks_of(octets: int) -> int:
-    """How many blocks a file of this size takes."""
-    return -(-octets // BLOCK)
-
-
-@define(eq=False, weakref_slot=False)
-class _Account:
-    state: State
-    blocks: int
-    image: bool
-    evictable: bool = False
-    leases: int = 0
 
 
 def _all_of_it(capacity: int) -> int:
@@ -84,7 +50,7 @@ class Ledger:
     _overhead: int = 0
     _eviction: Eviction = field(kw_only=True, factory=lambda: Eviction(Lru))
     _image_space: Callable[[int], int] = field(kw_only=True, default=_all_of_it)
-    _accounts: dict[int, _Account] = field(init=False, factory=dict)
+    _accounts: dict[int, Account] = field(init=False, factory=dict)
     _blocks: dict[State, int] = field(init=False, default=Factory(lambda: dict.fromkeys(State, 0)))
     # Blocks of images that are stored or being written, and of those that may be evicted.
     _images: int = field(init=False, default=0)
@@ -222,6 +188,20 @@ class Ledger:
         else:
             self._eviction.restore(key, octets, hotness, image=image)
 
+    def pin(self, key: int, *, pinned: bool) -> None:
+        """Keep a stored file whatever comes, or from now on no longer; then it is newly used."""
+        account = self._account(key, State.STORED)
+        if account.evictable is not pinned:
+            return
+        self._step_out(key, account)
+        self._line_up(account, evictable=not pinned)
+        if not pinned:
+            self._eviction.insert(key, account.blocks * BLOCK, image=account.image)
+
+    def is_pinned(self, key: int) -> bool:
+        """Whether a stored file is never evicted."""
+        return not self._account(key, State.STORED).evictable
+
     def touch(self, key: int) -> None:
         """Note a use of a stored file."""
         account = self._account(key, State.STORED)
@@ -341,7 +321,7 @@ class Ledger:
         account = self._accounts[key]
         return 0 if account.leases else account.blocks * BLOCK
 
-    def _line_up(self, account: _Account, *, evictable: bool) -> None:
+    def _line_up(self, account: Account, *, evictable: bool) -> None:
         account.evictable = evictable
         if not evictable:
             self._pinned += account.blocks
@@ -349,7 +329,7 @@ class Ledger:
             self._evictable_images += account.blocks
         self._count_idle(account, 1)
 
-    def _step_out(self, key: int, account: _Account) -> None:
+    def _step_out(self, key: int, account: Account) -> None:
         self._count_idle(account, -1)
         if not account.evictable:
             self._pinned -= account.blocks
@@ -359,7 +339,7 @@ class Ledger:
         self._eviction.remove(key, image=account.image)
         account.evictable = False
 
-    def _count_idle(self, account: _Account, sign: int) -> None:
+    def _count_idle(self, account: Account, sign: int) -> None:
         if account.evictable and not account.leases:
             self._idle += sign * account.blocks
 
@@ -370,30 +350,30 @@ class Ledger:
                 f" {self.images} of {self.image_capacity} by images"
             )
 
-    def _account(self, key: int, *states: State) -> _Account:
+    def _account(self, key: int, *states: State) -> Account:
         account = self._accounts.get(key)
         if account is None or account.state not in states:
             found = "unknown" if account is None else account.state.value
             raise ValueError(f"{key} is {found}")
         return account
 
-    def _enter(self, key: int, state: State, octets: int, *, image: bool) -> _Account:
-        account = _Account(state, 0, image)
+    def _enter(self, key: int, state: State, octets: int, *, image: bool) -> Account:
+        account = Account(state, 0, image)
         self._accounts[key] = account
         self._resize(account, blocks_of(octets))
         return account
 
-    def _resize(self, account: _Account, blocks: int) -> None:
+    def _resize(self, account: Account, blocks: int) -> None:
         self._blocks[account.state] += blocks - account.blocks
-        if account.image and account.state in _KEPT:
+        if account.image and account.state in KEPT:
             self._images += blocks - account.blocks
         account.blocks = blocks
 
-    def _move(self, account: _Account, state: State) -> None:
-        if state not in _TRANSITIONS[account.state]:
+    def _move(self, account: Account, state: State) -> None:
+        if state not in TRANSITIONS[account.state]:
             raise ValueError(f"{account.state.value} does not become {state.value}")
         self._blocks[account.state] -= account.blocks
         self._blocks[state] += account.blocks
-        if account.image and account.state in _KEPT and state not in _KEPT:
+        if account.image and account.state in KEPT and state not in KEPT:
             self._images -= account.blocks
         account.state = state

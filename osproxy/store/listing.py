@@ -11,6 +11,7 @@ from attrs import define, field
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.index import key_of
+from osproxy.store.rows import SIZE
 from osproxy.store.schema import CatalogueDamaged
 
 if TYPE_CHECKING:
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 
 # The order needs what is in no index: each row is seen, and damage with it. SQLite would all the
 # same read the rows in the order of an index, which takes far longer where there are many. What is
-# put in order is kept short: with the paths it would take twice as long.
-_LIST = """
-SELECT id, key, offset + length, kind = 'image', hotness
-FROM entries NOT INDEXED LEFT JOIN uses USING (id) ORDER BY coalesce(used, stored_at), id
+# put in order is kept short: with the paths it would take twice as long. Names come behind all the
+# bodies, so that each finds its own.
+_LIST = f"""
+SELECT id, key, {SIZE}, kind = 'image', hotness, body
+FROM entries NOT INDEXED LEFT JOIN uses USING (id)
+ORDER BY body IS NOT NULL AND body <> id, coalesce(used, stored_at), id
 """
 
-#: An entry as it is listed: number, key, octets of its file, whether it is an image, hotness.
-Place = tuple[int, int, int, int, int | None]
+#: An entry as it is listed: number, key, octets of its file, whether it is an image, hotness, and
+#: the file of its body if that is not its own.
+Place = tuple[int, int, int, int, int | None, int | None]
 
 
 @define(eq=False)
@@ -76,4 +80,4 @@ class Listing:
 def place_of(record: Record) -> Place:
     """Give an entry as it would be listed."""
     image = record.kind is Kind.IMAGE
-    return record.id, key_of(record.target), record.size, image, record.hotness
+    return record.id, key_of(record.target), record.size, image, record.hotness, record.body

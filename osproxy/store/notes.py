@@ -35,9 +35,10 @@ class Notes:
     _checked: dict[int, Entry] = field(init=False, factory=dict)
 
     def used(self, entry: Entry) -> None:
-        """Note a use."""
-        self._used.pop(entry.id, None)
-        self._used[entry.id] = None
+        """Note a use, of the file of its body as well."""
+        for number in (entry.id, entry.body.id):
+            self._used.pop(number, None)
+            self._used[number] = None
 
     def checked(self, entry: Entry) -> None:
         """Note that the entry was confirmed."""

@@ -3,6 +3,9 @@ Making the rows of the catalogue anew from the files, in bites, while the store 
 
 Each file begins with what its row said when it was written. What a later confirmation changed is
 lost, which only makes an entry older than it could be. What is no entry is left to the sweep.
+
+Names come back after all bodies, which they refer to; of a body that has lost its own name only the
+second link is there.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from osproxy.store.ledger import BLOCK, blocks_of
 from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from osproxy.store.catalogue import Catalogue
@@ -54,18 +57,38 @@ class Rebuild:
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
             octets += await self._in_thread(_octets_of, self._paths_of(filter(self._lost, found)))
+        async for bodies in self._bodies():
+            octets += await self._in_thread(_octets_of, bodies)
         return octets
 
     async def run(self) -> None:
         """Bring back what can be, and write down in the end that nothing is missing."""
         count = 0
+        names: list[int] = []
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
-            count += await self._bring_back(self._paths_of(filter(self._wanted, found)))
+            count += await self._bring_back(self._paths_of(filter(self._wanted, found)), names)
+        async for bodies in self._bodies():
+            count += await self._bring_back(bodies, names)
+        count += await self._bring_back(self._paths_of(names), None)
         if not self.stopped:
             await self._catalogue.completed()
         if count:
             self.log.info("{count} entries were found by their files", count=count)
+
+    async def _bodies(self) -> AsyncIterator[list[Path]]:
+        """Give those that only others can name: the link is there, and no entry."""
+        folders = self._directory.bodies()
+        while (found := await self._next(folders)) is not None:
+            wanted = filter(self._lost, found)
+            yield await self._in_thread(self._without_entry, list(wanted))
+
+    def _without_entry(self, numbers: list[int]) -> list[Path]:
+        return [
+            self._directory.body_path(number)
+            for number in numbers
+            if not self._directory.entry_path(number).exists()
+        ]
 
     async def _next(self, folders: Iterator[list[int]]) -> list[int] | None:
         return None if self.stopped else await self._in_thread(next, folders, None)
@@ -76,17 +99,21 @@ class Rebuild:
 
     def _wanted(self, number: int) -> bool:
         # An entry that is known may have lost its row all the same.
-        return number in self._inventory or self._lost(number)
+        return self._inventory.has(number) or self._lost(number)
 
     def _paths_of(self, found: Iterable[int]) -> list[Path]:
         return [self._directory.entry_path(number) for number in sorted(found)]
 
-    async def _bring_back(self, paths: list[Path]) -> int:
+    async def _bring_back(self, paths: list[Path], names: list[int] | None) -> int:
+        """List what the files are; names, if they are to wait, are only noted."""
         count = 0
         for start in range(0, len(paths), _BITE):
             if self.stopped:
                 break
             records = await self._in_thread(read_entries, paths[start : start + _BITE])
+            if names is not None:
+                names += [it.id for it in records if it.is_name]
+                records = [it for it in records if not it.is_name]
             # First the row, then the entry: if it is evicted, its row goes after that.
             await self._catalogue.recover(records)
             # A power loss may have taken some of it, and left what it begins with.

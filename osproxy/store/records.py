@@ -6,6 +6,11 @@ header of one block or more: magic and format version, the length of the JSON te
 up to where the body begins. A file never changes once it is an entry; what a later confirmation by
 the source changed (head, time) is in the catalogue only.
 
+What is equal under several targets is stored once. The body lies in the file of the first; that of
+each further one, a name, is a header alone, with a magic of its own, and says which file has the
+body. Such a body has a second link, by the suffix ``.body``: that is what stays of it when the
+first entry goes and a name does not.
+
 A draft has a header, too, with a magic of its own: it can never be taken for an entry. It says what
 must be known to complete the body (RFC 9111 section 3.3); the entry's header replaces it.
 """
@@ -18,12 +23,13 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from osproxy.http.versions import Version
 from osproxy.model import Head, Target
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
+from osproxy.store.layout import BODY_SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 BLOCK = 4096
 MAGIC = b"osproxy\n"
+NAME_MAGIC = b"osnamed\n"
 DRAFT_MAGIC = b"osdraft\n"
 FORMAT = 1
 _PREAMBLE = struct.Struct("!8sII")
@@ -50,11 +57,14 @@ class Record:
     All that outlives the process about one entry.
 
     :ivar id: the number of the file.
-    :ivar offset: where in the file the body begins.
+    :ivar offset: where in the file that has it the body begins; so long is a header, too, that has
+        its body elsewhere.
     :ivar digest: SHA-256 of the body, in hex.
     :ivar checked_at: when the source last confirmed it.
     :ivar generation: which snapshot of its repository it belongs to, if that is known.
     :ivar hotness: how it stood among others at its last use, if there was one; not in the file.
+    :ivar body: the file that has the body, None where that is its own. If it is the number of the
+        file itself, the entry is gone, and only its body stays, for others.
     """
 
     id: int
@@ -68,11 +78,22 @@ class Record:
     checked_at: float
     generation: str = ""
     hotness: int | None = None
+    body: int | None = None
+
+    @property
+    def is_name(self) -> bool:
+        """Whether its body lies in the file of another."""
+        return self.body not in (None, self.id)
+
+    @property
+    def nameless(self) -> bool:
+        """Whether it is a body that only others name."""
+        return self.body == self.id
 
     @property
     def size(self) -> int:
         """Octets of the whole file."""
-        return self.offset + self.length
+        return self.offset if self.is_name else self.offset + self.length
 
 
 @frozen
@@ -152,8 +173,12 @@ def room_for(draft: DraftRecord) -> int:
 
 
 def header_of(record: Record) -> bytes:
-    """Give the octets in front of the body of an entry."""
-    return _header(MAGIC, _text(record), record.offset)
+    """
+    Give the octets in front of the body of an entry, or those that stand for a name.
+
+    :raises ValueError: when they do not fit there.
+    """
+    return _header(NAME_MAGIC if record.is_name else MAGIC, _text(record), record.offset)
 
 
 def draft_header_of(record: DraftRecord) -> bytes:
@@ -170,14 +195,20 @@ def _header(magic: bytes, text: bytes, offset: int) -> bytes:
 
 def read_header(path: Path) -> Record:
     """
-    Read what an entry says of itself; blocks.
+    Read what an entry, a name or a body says of itself; blocks.
 
-    :raises BadHeader: when it is no entry.
+    :raises BadHeader: when it is none.
     """
     with path.open("rb") as file:
-        said = _read(file, MAGIC, path)
+        magic, said = _read(file, (MAGIC, NAME_MAGIC), path)
     try:
-        return Record(**_common(said, path), **said)
+        record = Record(**_common(said, path), **said)
+        # A link that is named as a body is one without a name, whatever else there is.
+        nameless = record.id if path.suffix == BODY_SUFFIX else None
+        record = evolve(record, body=record.body or nameless)
+        if record.is_name is not (magic == NAME_MAGIC):
+            raise BadHeader(f"{path} is no {magic!r}")
+        return record
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadHeader(f"{path} has a header that cannot be read: {error}") from error
 
@@ -201,7 +232,7 @@ def read_draft(path: Path) -> FoundDraft:
     :raises OSError: as the disk has it.
     """
     with path.open("rb") as file:
-        said = _read(file, DRAFT_MAGIC, path)
+        _, said = _read(file, (DRAFT_MAGIC,), path)
         found = os.fstat(file.fileno())
     try:
         provenance = _provenance_from(said.pop("provenance"))
@@ -215,26 +246,26 @@ def read_draft(path: Path) -> FoundDraft:
     return FoundDraft(record, written, found.st_mtime)
 
 
-def _read(file: BinaryIO, magic: bytes, path: Path) -> dict[str, Any]:
+def _read(file: BinaryIO, magics: tuple[bytes, ...], path: Path) -> tuple[bytes, dict[str, Any]]:
     preamble = file.read(_PREAMBLE.size)
     if len(preamble) < _PREAMBLE.size:
         raise BadHeader(f"{path} is too short")
     found, version, length = _PREAMBLE.unpack(preamble)
-    if found != magic or version != FORMAT or length > _MOST:
-        raise BadHeader(f"{path} does not begin as {magic!r} of format {FORMAT}")
+    if found not in magics or version != FORMAT or length > _MOST:
+        raise BadHeader(f"{path} does not begin as {magics[0]!r} of format {FORMAT}")
     try:
         said = json.loads(file.read(length))
     except ValueError as error:
         raise BadHeader(f"{path} has a header that cannot be read: {error}") from error
     if not isinstance(said, dict):
         raise BadHeader(f"{path} has a header that says nothing")
-    return said
+    return found, said
 
 
 def _common(said: dict[str, Any], path: Path) -> dict[str, Any]:
     """Take out what entries and drafts say alike, but for what JSON has as it is."""
     return {
-        "id": int(path.name, 16),
+        "id": int(path.stem, 16),
         "target": Target(*said.pop("target")),
         "kind": Kind(said.pop("kind")),
         "head": head_from(said.pop("head")),
@@ -270,6 +301,7 @@ def _text(record: Record) -> bytes:
         "digest": record.digest,
         "stored_at": record.stored_at,
         "checked_at": record.checked_at,
+        **({"body": record.body} if record.is_name else {}),
     }
     return json.dumps(said).encode("ascii")
 

@@ -1,6 +1,8 @@
 """
 Taking files away: first the row, then the file, then its space in the ledger.
 
+Where others share the body, what names the file is taken away: first in the row, then the link.
+
 In this order a crash leaves at worst a file without a row, which the sweep of the next start takes
 away. What is to go is taken in bites, so that a thousand victims cost a few transactions.
 """
@@ -16,7 +18,7 @@ from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from osproxy.store.blobs import Blob
@@ -45,6 +47,7 @@ class Removal:
     busy: bool = field(init=False, default=False)
     _rows: list[int] = field(init=False, factory=list)
     _blobs: list[Blob] = field(init=False, factory=list)
+    _unnamed: list[Blob] = field(init=False, factory=list)
     _stuck: list[Blob] = field(init=False, factory=list)
     _progress: Waiters = field(init=False, factory=Waiters)
     _closed: bool = field(init=False, default=False)
@@ -63,6 +66,11 @@ class Removal:
         self._blobs.append(blob)
         self._begin()
 
+    def unname(self, blob: Blob) -> None:
+        """Remove an entry, soon, and leave its file to those who share the body."""
+        self._unnamed.append(blob)
+        self._begin()
+
     def retry(self) -> None:
         """Try once more to remove what could not be removed."""
         self._blobs += self._stuck
@@ -78,17 +86,24 @@ class Removal:
         self._closed = True
 
     def _begin(self) -> None:
-        if not self.busy and not self._closed and (self._rows or self._blobs):
+        if not self.busy and not self._closed and self._pending:
             self.busy = True
             self._tasks.unattended(self._clear_out())
 
+    @property
+    def _pending(self) -> bool:
+        return bool(self._rows or self._unnamed or self._blobs)
+
     async def _clear_out(self) -> None:
         try:
-            while self._rows or self._blobs:
+            while self._pending:
                 rows, self._rows = self._rows, []
+                unnamed, self._unnamed = self._unnamed, []
                 blobs, self._blobs = self._blobs[:_BITE], self._blobs[_BITE:]
-                if rows:
-                    await self._delete(rows)
+                if rows or unnamed:
+                    await self._delete(rows, [blob.id for blob in unnamed])
+                if unnamed:
+                    await self._unlink_names(unnamed)
                 if blobs:
                     await self._unlink(blobs)
                 self._progress.wake()
@@ -96,17 +111,27 @@ class Removal:
             self.busy = False
             self._progress.wake()
 
-    async def _delete(self, rows: list[int]) -> None:
+    async def _delete(self, rows: list[int], unnamed: list[int]) -> None:
         try:
-            await self._catalogue.drop(rows)
+            await self._catalogue.drop(rows, unnamed)
         except DISK_ERRORS as error:
             # The files go all the same: a row without a file is dropped when it is met.
-            self._trouble.met(Work.CATALOGUE, error, f"{len(rows)} files that go")
+            self._trouble.met(Work.CATALOGUE, error, f"{len(rows + unnamed)} files that go")
+
+    async def _unlink_names(self, blobs: list[Blob]) -> None:
+        for blob in blobs:
+            # Who opens it by this name must have opened it.
+            await blob.settled()
+        work = [(None, blob.links[:1]) for blob in blobs]
+        for blob, trouble in zip(blobs, await self._in_thread(_remove_all, work), strict=True):
+            if trouble is not None:
+                # It takes no space, and the next start tries again.
+                self._trouble.met(Work.REMOVE, trouble, blob.links[0])
 
     async def _unlink(self, blobs: list[Blob]) -> None:
         for blob in blobs:
             await blob.settled()
-        work = [(blob.take_descriptor(), blob.path) for blob in blobs]
+        work = [(blob.take_descriptor(), blob.links) for blob in blobs]
         troubles = await self._in_thread(_remove_all, work)
         for blob, trouble in zip(blobs, troubles, strict=True):
             if trouble is None:
@@ -117,13 +142,13 @@ class Removal:
                 self._stuck.append(blob)
 
 
-def _remove_all(work: list[tuple[int | None, Path]]) -> list[OSError | None]:
-    return [_removed(descriptor, path) for descriptor, path in work]
+def _remove_all(work: Sequence[tuple[int | None, tuple[Path, ...]]]) -> list[OSError | None]:
+    return [_removed(descriptor, links) for descriptor, links in work]
 
 
-def _removed(descriptor: int | None, path: Path) -> OSError | None:
+def _removed(descriptor: int | None, links: tuple[Path, ...]) -> OSError | None:
     try:
-        remove(descriptor, path)
+        remove(descriptor, *links)
     except OSError as error:
         return error
     return None

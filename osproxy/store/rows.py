@@ -14,16 +14,18 @@ from osproxy.store.records import Record, head_from, head_to
 
 _COLUMNS = """
 id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation, variant,
-key, verified_at
+key, verified_at, body
 """
+#: Octets of the file of a row.
+SIZE = "CASE WHEN body IS NULL OR body = id THEN offset + length ELSE offset END"
 #: Selects what `record_of` takes.
 READ = """
 SELECT id, backend, path, kind, head, offset, length, digest, stored_at, checked_at, generation,
-    hotness, variant
+    hotness, body, variant
 FROM entries LEFT JOIN uses USING (id)
 """
 #: Behind ``INSERT``, for what `row_of` gives.
-INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INTO = f"INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def row_of(record: Record) -> tuple[object, ...]:
@@ -43,6 +45,7 @@ def row_of(record: Record) -> tuple[object, ...]:
         record.target.variant,
         key_of(record.target),
         record.stored_at,
+        record.body,
     )
 
 

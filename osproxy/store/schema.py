@@ -45,6 +45,13 @@ _STEPS = (
     UPDATE entries SET verified_at = stored_at;
     CREATE INDEX entries_by_verification ON entries (verified_at);
     """,
+    # The file that has the body, if that is another; if it is the same, no entry goes by it.
+    """
+    ALTER TABLE entries ADD COLUMN body INTEGER;
+    DROP INDEX entries_by_key;
+    CREATE INDEX entries_by_key ON entries (key, offset, length, body);
+    CREATE INDEX entries_by_digest ON entries (substr(digest, 1, 12));
+    """,
 )
 SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.

@@ -241,20 +241,31 @@ class Scrub:
             self._one_file.release()
 
     async def _verify_entry(self, entry: Entry, order: Order | None) -> None:
-        used = None
+        wanted: list[tuple[Entry, bool]] = []
         entry.blob.lease()
         try:
             damaged = await self._look(entry, order)
             if damaged is not None:
                 # What was wrong may have been the memory, and not the disk.
                 damaged = await self._look(entry, order)
-                used = await self._catalogue.last_used(entry.id)
+                wanted = await self._going(entry)
         finally:
             entry.blob.release()
         if damaged is not None and entry.state is State.LIVE:
-            self._drop(entry, damaged, used)
+            self._drop(entry, damaged, wanted)
             if order is not None:
-                order.found(entry, damaged)
+                for one, _ in wanted:
+                    order.found(one, damaged)
+
+    async def _going(self, entry: Entry) -> list[tuple[Entry, bool]]:
+        """Name those that go with a file, and say of each whether it is in use."""
+        # A name is dropped alone, since its body is another's.
+        going = [entry] if entry.body is not entry.blob else await self._store.sharers(entry)
+        found = []
+        for one in going:
+            used = await self._catalogue.last_used(one.id)
+            found.append((one, used is not None and self._clock.seconds() - used < IN_USE_FOR))
+        return found
 
     async def _look(self, entry: Entry, order: Order | None) -> Damaged | None:
         """
@@ -287,19 +298,19 @@ class Scrub:
         """Whoever waits for everything says how fast."""
         return self._schedule.rate if self._order is None else self._order.rate
 
-    def _drop(self, entry: Entry, damaged: Damaged, used: float | None) -> None:
-        recent = used is not None and self._clock.seconds() - used < IN_USE_FOR
-        wanted = recent or entry.blob.leased
-        self._metrics.damaged.inc()
+    def _drop(self, entry: Entry, damaged: Damaged, going: list[tuple[Entry, bool]]) -> None:
+        leased = entry.blob.leased
+        self._metrics.damaged.inc(len(going))
         entry.blob.spoilt = True
-        self._store.doom(entry)
-        fetched = wanted and self._refetch(entry)
-        self.log.error(
-            "{target} is damaged: {damaged}; it is dropped{further}",
-            target=entry.target,
-            damaged=damaged,
-            further=" and fetched again" if fetched else "",
-        )
+        self._store.drop(entry)
+        for one, used in going:
+            fetched = (used or leased) and self._refetch(one)
+            self.log.error(
+                "{target} is damaged: {damaged}; it is dropped{further}",
+                target=one.target,
+                damaged=damaged,
+                further=" and fetched again" if fetched else "",
+            )
 
     async def _write_down(self) -> None:
         verified, self._verified = self._verified, {}
@@ -318,6 +329,7 @@ def _step(reading: Generator[int]) -> int | None:
 
 
 def _record_of(entry: Entry) -> Record:
+    whole = entry.body is entry.blob and not entry.blob.nameless
     return Record(
         entry.id,
         entry.target,
@@ -329,4 +341,5 @@ def _record_of(entry: Entry) -> Record:
         entry.stored_at,
         entry.checked_at,
         entry.generation,
+        body=None if whole else entry.body.id,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from osproxy.store.blobs import Shelf, State
@@ -20,6 +21,7 @@ from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
 from osproxy.store.housekeeping import Housekeeping
 from osproxy.store.inventory import RECENT, Inventory
+from osproxy.store.joining import Joining
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
@@ -29,6 +31,7 @@ from osproxy.store.records import DraftRecord
 from osproxy.store.removal import Removal
 from osproxy.store.renewal import Renewal
 from osproxy.store.room import Room
+from osproxy.store.sharing import Sharing
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble, Work
@@ -131,6 +134,7 @@ class Store:
             durable,
             syncing or Disk(),
         )
+        sharing = Sharing(ledger)
         self._inventory = Inventory(
             self._shelf,
             catalogue,
@@ -138,6 +142,7 @@ class Store:
             self._room,
             self._notes,
             self._pins,
+            sharing,
             self._unsynced,
             self.trouble,
             recent=recent,
@@ -150,6 +155,19 @@ class Store:
             catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
         )
         self._next_id = directory.first_id
+        swapping = DeferredLock()
+        joining = Joining(
+            self._shelf,
+            catalogue,
+            self._inventory,
+            sharing,
+            self._pins,
+            self._unsynced,
+            self._room,
+            self._number,
+            checkpoint,
+            swapping,
+        )
         self._committing = Committing(
             directory,
             ledger,
@@ -162,7 +180,10 @@ class Store:
             self._unsynced,
             self._removal,
             self._room,
+            sharing,
+            joining,
             checkpoint,
+            swapping,
         )
         self._stopped = False
         renewal = Renewal(
@@ -299,12 +320,16 @@ class Store:
         :raises CacheFull: when there is no room, eviction tried.
         :raises OSError: when the file cannot be made.
         """
-        number = self._next_id
-        self._next_id += 1
+        boot = self._drafting.boot
         record = DraftRecord(
-            number, target, kind, head, 0, length, generation, provenance, self._drafting.boot
+            self._number(), target, kind, head, 0, length, generation, provenance, boot
         )
         return await self._drafting.begin(record)
+
+    def _number(self) -> int:
+        number = self._next_id
+        self._next_id += 1
+        return number
 
     async def resume(self, target: Target) -> Draft | None:
         """
@@ -326,12 +351,17 @@ class Store:
         """
         Make entries of drafts whose bodies are whole; the second of a pair is the SHA-256 in hex.
 
-        They become visible, and what they replace disappears, all in one reactor turn. When it
+        They become visible, and what they replace disappears, all in one reactor turn. A draft that
+        is equal to what is stored becomes another name of that, and is discarded. When it
         fails, all of the drafts are discarded. When it is cancelled, it goes on to its end.
         """
         return await detached(
             self._tasks.start(self._committing.commit(list(drafts), checked_at)), self.log
         )
+
+    async def sharers(self, entry: Entry) -> list[Entry]:
+        """Look up all entries that have the body of this one, itself among them."""
+        return await self._inventory.sharers(entry)
 
     def freshen(self, entry: Entry, checked_at: float, head: Head | None = None) -> None:
         """Note that the source confirmed an entry, at once for readers, soon on the disk."""
@@ -344,12 +374,16 @@ class Store:
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used."""
         if entry.state is State.LIVE:
-            self._inventory.touch(entry.id)
+            self._inventory.touch(entry)
             self._notes.used(entry)
 
     def doom(self, entry: Entry) -> None:
         """Take an entry out of sight; its readers keep it until they are done."""
         self._inventory.retire(entry.id)
+
+    def drop(self, entry: Entry) -> None:
+        """Take an entry out of sight whose file is damaged, and all that have their body in it."""
+        self._inventory.clear(entry.id)
 
     def doom_all(self, target: Target) -> None:
         """Take out of sight, at once, what is stored of a target's URL, whatever the variant."""
@@ -362,5 +396,5 @@ class Store:
         self._kept.drop_all()
 
     def _evict(self, number: int) -> None:
-        self._inventory.retire(number)
+        self._inventory.clear(number)
         self._metrics.evictions.inc()

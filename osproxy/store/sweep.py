@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
+from osproxy.store.blobs import link_body
 from osproxy.store.records import BadHeader, read_draft
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Sweep:
     async def run(self) -> None:
         """Remove what nobody can use, and doom the entries whose file is not right."""
         left = await self._sort_drafts()
-        left += await self._remove_orphans()
+        left += await self._remove_orphans(self._directory.entries(), self._directory.entry_path)
+        left += await self._remove_orphans(self._directory.bodies(), self._directory.body_path)
         lost = await self._doom_lost()
+        await self._link_bodies()
         if left or lost:
             self.log.warn(
                 "swept: {left} files left over, {lost} entries without their file",
@@ -75,20 +78,26 @@ class Sweep:
             )
             if self.stopped:
                 break
-            kept = {draft.record.id for draft in found if self._adopt(draft)}
+            kept = {draft.record.id for draft in found if self._is_wanted(draft)}
             count += await self._remove(
                 [number for number in bite if number not in kept], self._directory.draft_path
             )
         return count
 
-    async def _remove_orphans(self) -> int:
-        folders = self._directory.entries()
+    def _is_wanted(self, draft: FoundDraft) -> bool:
+        # One that was equal to what was stored was to go when it had become an entry.
+        record = draft.record
+        return not self._inventory.has_newer(record.target, record.id) and self._adopt(draft)
+
+    async def _remove_orphans(
+        self, folders: Iterator[list[int]], path_of: Callable[[int], Path]
+    ) -> int:
         count = 0
         while not self.stopped:
             found = await self._in_thread(_next, folders)
             if found is None:
                 break
-            count += await self._remove(self._orphans(found), self._directory.entry_path)
+            count += await self._remove(self._orphans(found), path_of)
         return count
 
     def _orphans(self, found: list[int]) -> list[int]:
@@ -109,14 +118,36 @@ class Sweep:
         count, last = 0, -1
         while not self.stopped and (bite := await self._catalogue.sizes(last, _BITE)):
             last = bite[-1][0]
-            found = [(number, size) for number, size in bite if number in self._inventory]
-            paths = [self._directory.entry_path(number) for number, _ in found]
+            found = [(number, size) for number, size in bite if self._inventory.has(number)]
+            paths = [self._inventory.blob(number).path for number, _ in found]
             sizes = await self._in_thread(_sizes_of, paths)
             for (number, expected), size in zip(found, sizes, strict=True):
-                if size != expected and number in self._inventory:
-                    self._inventory.retire(number)
+                if size != expected and self._inventory.has(number):
+                    self._inventory.clear(number)
                     count += 1
         return count
+
+    async def _link_bodies(self) -> None:
+        """See that each shared body has its second link, and one without a name no other."""
+        await self._link(self._inventory.shared())
+        folders = self._directory.bodies()
+        while not self.stopped and (found := await self._in_thread(_next, folders)) is not None:
+            await self._link(found)
+
+    async def _link(self, bodies: list[int]) -> None:
+        for start in range(0, len(bodies), _BITE):
+            if self.stopped:
+                break
+            bite = [
+                (
+                    self._directory.entry_path(body),
+                    self._directory.body_path(body),
+                    self._inventory.blob(body).nameless,
+                )
+                for body in bodies[start : start + _BITE]
+                if self._inventory.has(body)
+            ]
+            await self._in_thread(_link_all, bite)
 
 
 def _next(folders: Iterator[list[int]]) -> list[int] | None:
@@ -135,6 +166,20 @@ def _read_all(paths: list[Path]) -> list[FoundDraft]:
 def _unlink_all(paths: list[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
+
+
+def _link_all(bodies: list[tuple[Path, Path, bool]]) -> None:
+    for entry, body, nameless in bodies:
+        if nameless:
+            # A crash has come before its removal.
+            entry.unlink(missing_ok=True)
+            continue
+        # A directory that was copied can have two files in place of one. Others may be at it, too:
+        # what is missing in the end is fetched again.
+        with suppress(FileNotFoundError, FileExistsError):
+            if not (body.exists() and body.samefile(entry)):
+                body.unlink(missing_ok=True)
+                link_body(entry, body, None)
 
 
 def _sizes_of(paths: list[Path]) -> list[int | None]:

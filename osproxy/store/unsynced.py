@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -74,8 +75,12 @@ class Unsynced:
             same = boot == self._boot and boot != ""
             (self._pending if same else self._doubtful).add(number)
 
+    def in_doubt(self, number: int) -> bool:
+        """Whether a power loss may have taken some of a file."""
+        return number in self._doubtful
+
     def committed(self, numbers: Iterable[int]) -> None:
-        """Note that there are new entries."""
+        """Note that there are new entries, or new links to old ones."""
         if not self._durable:
             self._pending.update(numbers)
 
@@ -97,8 +102,11 @@ class Unsynced:
         waiting = sorted(self._pending)
         for start in range(0, len(waiting), _BITE):
             bite = [number for number in waiting[start : start + _BITE] if number in self._pending]
-            paths = [self._directory.entry_path(number) for number in bite]
-            await self._in_thread(_sync_all, self._syncing, paths)
+            links = [
+                (self._directory.entry_path(number), self._directory.body_path(number))
+                for number in bite
+            ]
+            await self._in_thread(_sync_all, self._syncing, links)
             await self._catalogue.synced(bite)
             self._pending.difference_update(bite)
 
@@ -110,31 +118,35 @@ class Unsynced:
 
         :raises OSError: when it is not what it was, or cannot be read.
         """
-        if entry.id not in self._doubtful:
-            return
-        if entry.id not in self._verifying:
-            self._verifying[entry.id] = Waiters()
-            self._tasks.unattended(self._verify(entry))
-        while entry.id in self._verifying:
-            await self._verifying[entry.id].wait()
+        body = entry.body.id
+        if body in self._doubtful:
+            if body not in self._verifying:
+                self._verifying[body] = Waiters()
+                self._tasks.unattended(self._verify(entry))
+            while body in self._verifying:
+                await self._verifying[body].wait()
+            if body in self._doubtful:
+                raise OSError(errno.EIO, "not all of it has outlived the last power loss")
         if entry.id in self._doubtful:
-            raise OSError(errno.EIO, "not all of it has outlived the last power loss")
+            # Of a name nothing is served but what its row says.
+            self._doubtful.discard(entry.id)
+            self._pending.add(entry.id)
 
     async def _verify(self, entry: Entry) -> None:
-        blob = entry.blob
+        blob = entry.body
         # A reader that leaves meanwhile must not close the file.
         blob.lease()
         try:
             found = await self._in_thread(
                 digest_of, blob.fileno(), entry.offset, entry.offset + entry.length
             )
-            if found == entry.digest and entry.id in self._doubtful:
-                self._doubtful.discard(entry.id)
-                self._pending.add(entry.id)
+            if found == entry.digest and blob.id in self._doubtful:
+                self._doubtful.discard(blob.id)
+                self._pending.add(blob.id)
         except OSError as error:
             self._trouble.met(Work.READ, error, entry.target)
         finally:
-            self._verifying.pop(entry.id).wake()
+            self._verifying.pop(blob.id).wake()
             blob.release()
 
 
@@ -150,9 +162,9 @@ def digest_of(descriptor: int, start: int, stop: int) -> str:
     return digest.hexdigest()
 
 
-def _sync_all(syncing: Syncing, paths: list[Path]) -> None:
+def _sync_all(syncing: Syncing, links: list[tuple[Path, Path]]) -> None:
     there = []
-    for path in paths:
+    for path in chain.from_iterable(links):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:

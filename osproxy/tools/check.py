@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.store.audit import mend, read_book, strays
+from osproxy.store.audit import mend, path_of, read_book, strays, without_body
 from osproxy.store.inspection import Damaged, inspect
 from osproxy.store.schedule import pause
 from osproxy.tools.amounts import count_text, size_text
@@ -104,7 +104,7 @@ class Check:
         damaged = []
         done, of = 0, sum(record.size for record in records)
         for record in records:
-            path, position = self.directory.entry_path(record.id), 0
+            path, position = path_of(self.directory, record), 0
             try:
                 for octets in self._read(record):
                     position += octets
@@ -115,11 +115,14 @@ class Check:
             done += record.size
             self.report.progress.show(done, of)
         self.report.progress.clear()
-        return damaged
+        lost = without_body(records, {record.id for record in damaged})
+        for record in lost:
+            self.report.found(f"{record.target}: its body is missing or damaged")
+        return [*damaged, *lost]
 
     def _read(self, record: Record) -> Iterator[int]:
         began = self._seconds()
-        for octets in inspect(self.directory.entry_path(record.id), record):
+        for octets in inspect(path_of(self.directory, record), record):
             yield octets
             self._sleep(pause(octets, self._seconds() - began, self.rate))
             began = self._seconds()
@@ -128,6 +131,7 @@ class Check:
         """Look a second time, and delete what is still wrong."""
         again = read_book(self.directory)
         still = {record.id for record in damaged if self._is_damaged(record)}
+        still |= {record.id for record in without_body(again.records, still)}
         orphans = set(unneeded).intersection(strays(self.directory, again))
         right = len(damaged) - len(still) + len(unneeded) - len(orphans)
         if right:
@@ -142,7 +146,7 @@ class Check:
 
     def _is_damaged(self, record: Record) -> bool:
         try:
-            for _ in inspect(self.directory.entry_path(record.id), record):
+            for _ in inspect(path_of(self.directory, record), record):
                 continue
         except Damaged:
             return True
@@ -160,7 +164,8 @@ class Check:
             *(["the catalogue is damaged"] if book.damage is not None else []),
         ]
         found = ", ".join(wrong) or "all as they were stored"
-        self.report.say(f"{_entries(len(book.records))}, {size_text(octets)}: {found}")
+        entries = sum(not record.nameless for record in book.records)
+        self.report.say(f"{_entries(entries)}, {size_text(octets)}: {found}")
         drafts = len(self.directory.drafts())
         if drafts:
             self.report.say(f"left to the next start: {count_text(drafts, 'draft', 'drafts')}")

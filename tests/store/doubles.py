@@ -213,14 +213,14 @@ class Place:
         return [path for path in self.descriptors() if path.startswith(folders)]
 
     def files(self) -> dict[str, int]:
-        """The files of drafts and entries that lie on the disk, with their sizes."""
+        """The files of drafts and entries that lie on the disk, with their sizes, links once."""
         root = self.path / "osproxy"
-        return {
-            str(path.relative_to(root)): path.stat().st_size
-            for folder in ("drafts", "entries")
-            for path in (root / folder).rglob("*")
-            if path.is_file()
-        }
+        found: dict[tuple[int, int], Path] = {}
+        for folder in ("drafts", "entries"):
+            for path in sorted((root / folder).rglob("*")):
+                if path.is_file():
+                    found.setdefault((path.stat().st_dev, path.stat().st_ino), path)
+        return {str(path.relative_to(root)): path.stat().st_size for path in found.values()}
 
 
 def run(work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
@@ -244,6 +244,11 @@ def target(name: str) -> Target:
 def sha256(body: bytes) -> str:
     """The digest that a commit is told."""
     return hashlib.sha256(body).hexdigest()
+
+
+def body_named(name: str, length: int = 5000) -> bytes:
+    """Make a body that no other name has."""
+    return name.encode().ljust(length, b"x")
 
 
 async def draft_of(store: Store, name: str, body: bytes, kind: Kind = Kind.PACKAGE) -> Draft:
@@ -309,11 +314,12 @@ class StoreTestCase(SynchronousTestCase):
         self,
         store: Store,
         name: str,
-        body: bytes = b"x" * 5000,
+        body: bytes | None = None,
         kind: Kind = Kind.PACKAGE,
     ) -> None:
-        """Store a body."""
-        self.successResultOf(run(put(store, name, body, kind=kind)))
+        """Store a body; one that no other name has, where none is given."""
+        whole = body_named(name) if body is None else body
+        self.successResultOf(run(put(store, name, whole, kind=kind)))
 
     def put_aside(
         self,

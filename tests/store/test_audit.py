@@ -7,9 +7,9 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from osproxy.store.audit import mend, read_book, strays
+from osproxy.store.audit import mend, path_of, read_book, strays, without_body
 from osproxy.store.layout import StoreError, find_directory
-from tests.store.doubles import StoreTestCase, find, run, target
+from tests.store.doubles import StoreTestCase, body_named, find, run, target
 
 NAMES = ("a", "b", "c")
 
@@ -49,11 +49,59 @@ class AuditTestCase(StoreTestCase):
         """Start, give the names of what is served, and stop."""
         self.directory.close()
         store = self.started()
-        names = [name for name in NAMES if self.body_of(store, name) == b"x" * 5000]
+        names = [name for name in NAMES if self.body_of(store, name) == body_named(name)]
         self.assert_agrees()
         self.successResultOf(run(store.stop()))
         self.directory = find_directory(self.place.path)
         return names
+
+
+class SharedTests(AuditTestCase):
+    """Bodies that several entries have in common."""
+
+    def setUp(self) -> None:
+        """Have one body under three names, of which the first is gone or not."""
+        super().setUp()
+        self.directory.close()
+        store = self.started()
+        for name in ("s", "t", "u"):
+            self.put(store, name, body_named("s"))
+        found = {name: find(store, target(name)) for name in ("s", "t", "u")}
+        self.ids |= {name: entry.id for name, entry in found.items() if entry is not None}
+        if (first := found["s"]) is not None:
+            store.doom(first)
+        self.successResultOf(run(store.stop()))
+        self.directory = find_directory(self.place.path)
+
+    def test_needed(self) -> None:
+        """The body is needed, by its second link, whoever says it: the catalogue or the files."""
+        wanted = [*(f"/{name}" for name in NAMES), "/s", "/t", "/u"]
+        for damage in (None, "it is missing"):
+            book = read_book(self.directory)
+            self.assertEqual(sorted(record.target.path for record in book.records), wanted)
+            self.assertEqual((book.damage, strays(self.directory, book)), (damage, []))
+            (body,) = [record for record in book.records if record.nameless]
+            self.assertEqual(path_of(self.directory, body).name, f"{body.id:016x}.body")
+            self.assertEqual(without_body(book.records, ()), [])
+            lost = [record.target.path for record in without_body(book.records, {body.id})]
+            self.assertEqual(lost, ["/t", "/u"])
+            if damage is None:
+                self.directory.catalogue.unlink()
+
+    def test_strays(self) -> None:
+        """A link that no entry needs is a stray."""
+        stray = self.directory.body_path(77)
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_bytes(b"")
+        self.assertEqual(strays(self.directory, read_book(self.directory)), [stray])
+
+    def test_mended(self) -> None:
+        """When the body goes with its names, the rest is served."""
+        book = read_book(self.directory)
+        mend(self.directory, book, {self.ids[name] for name in ("s", "t", "u")}, ())
+        self.assertEqual(self.named(), list(NAMES))
+        self.assertEqual(self.served(), list(NAMES))
+        self.assertEqual(len(self.place.files()), len(NAMES))
 
 
 class BookTests(AuditTestCase):

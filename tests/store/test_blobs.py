@@ -12,7 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import BodyBroken
 from osproxy.store.blobs import State, creator_of, opener_of, publish, remove, write_all
-from tests.store.doubles import StoreTestCase, WhenTold, draft_of, find, run, sha256, target
+from tests.store.doubles import (
+    StoreTestCase,
+    WhenTold,
+    body_named,
+    draft_of,
+    find,
+    run,
+    sha256,
+    target,
+)
 
 
 class SharedTests(StoreTestCase):
@@ -29,7 +38,7 @@ class SharedTests(StoreTestCase):
         descriptor = first.fileno()
         self.assertEqual(second.fileno(), descriptor)
         first.close()
-        self.assertEqual(self.read(second), b"x" * 5000)
+        self.assertEqual(self.read(second), body_named("a"))
         second.close()
         self.assertRaises(OSError, os.fstat, descriptor)
         self.assertRaises(ValueError, second.fileno)

@@ -14,6 +14,7 @@ from tests.store.doubles import (
     Failing,
     StoreTestCase,
     WhenTold,
+    body_named,
     draft_of,
     find,
     run,
@@ -93,7 +94,7 @@ class DraftTests(StoreTestCase):
         """A full cache gives way to a body that grows."""
         store = self.started()
         for number in range(15):
-            self.put(store, f"old{number}", b"x" * 4 * MIB)
+            self.put(store, f"old{number}", body_named(f"old{number}", 4 * MIB))
         draft = self.successResultOf(run(store.begin(target("a"), HEAD, None, kind=Kind.LISTING)))
         for _ in range(4 * 30):
             draft.write(b"x" * (MIB // 4))

@@ -17,6 +17,7 @@ from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
     at_once,
+    body_named,
     find,
     run,
     sha256,
@@ -89,7 +90,7 @@ class FindingTests(InventoryTestCase):
         again = self.entry(store, "a")
         store.doom(again)
         self.assertEqual(len(self.place.open_files()), 1)
-        self.assertEqual(self.read(lease), b"x" * 5000)
+        self.assertEqual(self.read(lease), body_named("a"))
         lease.close()
         self.assertEqual(self.place.open_files(), [])
         self.assert_agrees()
@@ -232,7 +233,7 @@ class UnreadableTests(InventoryTestCase):
         store = self.stored()
         self.place.catalogue._database.execute("UPDATE entries SET head = 'x'")
         self.assertEqual(self.entry(store, "a").head, HEAD)
-        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+        self.assertEqual(self.body_of(store, "a"), body_named("a"))
 
     def test_no_catalogue(self) -> None:
         """A catalogue that fails costs an error, not an entry."""

@@ -165,6 +165,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.most = max(self.used, self.capacity)
 
     @precondition(lambda self: self.those(draft=False, doomed=False))
+    @rule(data=st.data(), pinned=st.booleans())
+    def pin(self, data: Any, pinned: bool) -> None:
+        """An entry is pinned, or no longer."""
+        file = self.files[key := self.pick(data, draft=False, doomed=False)]
+        self.ledger.pin(key, pinned=pinned)
+        if pinned is not file.pinned:
+            for order in self.orders(file):
+                order.remove(key)
+            self.unnamed(key)
+            file.pinned = pinned
+            for order in self.orders(file):
+                order.insert(key, file.blocks * BLOCK)
+
+    @precondition(lambda self: self.those(draft=False, doomed=False))
     @rule(data=st.data())
     def touch(self, data: Any) -> None:
         """A use makes an entry stand better."""
@@ -350,6 +364,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for key in self.those(draft=False, doomed=False):
             expected = 0 if self.files[key].pinned else self.order.hotness(key)
             assert self.ledger.hotness(key) == expected
+            assert self.ledger.is_pinned(key) is self.files[key].pinned
 
 
 class LedgerSequenceTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
     at_once,
+    body_named,
     draft_of,
     find,
     run,
@@ -122,7 +123,9 @@ class LoadingTests(StoreTestCase):
         self.place.cache_size = 2 * MIB
         store = self.started()
         for number in range(3):
-            self.put(store, f"n{number}", bytes(400_000))
+            self.put(store, f"n{number}", body_named(f"n{number}", 400_000))
+        self.successResultOf(run(store.stop()))
+        store = self.started()
         used = self.place.ledger.used
         self.successResultOf(run(store.stop()))
         store, threads = self.starting()
@@ -135,17 +138,17 @@ class LoadingTests(StoreTestCase):
 
     def test_order_of_use(self) -> None:
         """What is used before it is listed is not taken for what was used least recently."""
-        self.place.cache_size = 2 * MIB
+        self.place.cache_size = 2 * MIB + MIB // 2
         store = self.started()
         for number in range(3):
-            self.put(store, f"n{number}", bytes(400_000))
+            self.put(store, f"n{number}", body_named(f"n{number}", 400_000))
         self.successResultOf(run(store.stop()))
         store, threads = self.starting()
         entry = find(store, target("n0"))
         assert entry is not None
         store.touch(entry)
         self.finished(store, threads)
-        self.put(store, "new", bytes(600_000))
+        self.put(store, "new", bytes(750_000))
         names = ("n0", "n1", "n2", "new")
         there = [name for name in names if find(store, target(name)) is not None]
         self.assertEqual(there, ["n0", "n2", "new"])

@@ -10,7 +10,18 @@ from attrs import evolve
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
 from osproxy.store.records import DRAFT_MAGIC, header_of, read_header
-from tests.store.doubles import HEAD, MIB, StoreTestCase, WhenTold, at_once, find, put, run, target
+from tests.store.doubles import (
+    HEAD,
+    MIB,
+    StoreTestCase,
+    WhenTold,
+    at_once,
+    body_named,
+    find,
+    put,
+    run,
+    target,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,9 +114,9 @@ class RebuildTests(StoreTestCase):
         A start is done before a header is read. What is found is shown at once, and what is not
         found yet takes its space.
         """
-        self.place.cache_size = 2 * MIB
+        self.place.cache_size = 2 * MIB + MIB // 2
         names = [f"n{number}" for number in range(100)]
-        self.stored(**{name: bytes(8192) for name in names})
+        self.stored(**{name: body_named(name, 8192) for name in names})
         self.place.in_thread = threads = WhenTold()
         store = self.place.store()
         starting = run(store.start())

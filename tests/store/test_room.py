@@ -16,6 +16,7 @@ from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
     at_once,
+    body_named,
     find,
     part_of,
     put,
@@ -35,7 +36,7 @@ class EvictionTests(StoreTestCase):
     def fill(self, store: Store, count: int = 15) -> None:
         """Fill the cache but for a few MiB."""
         for number in range(count):
-            self.put(store, f"old{number}", b"x" * 4 * MIB)
+            self.put(store, f"old{number}", body_named(f"old{number}", 4 * MIB))
 
     def test_makes_room(self) -> None:
         """B6: what was used least recently goes, and the sum is right before, during and after."""
@@ -44,7 +45,7 @@ class EvictionTests(StoreTestCase):
         entry = find(store, target("old0"))
         assert entry is not None
         store.touch(entry)
-        self.put(store, "new", b"x" * 6 * MIB)
+        self.put(store, "new", body_named("new", 6 * MIB))
         self.assertIsNotNone(find(store, target("old0")))
         self.assertIsNone(find(store, target("old1")))
         self.assertIn(b"osproxy_evictions_total 1.0", self.place.metrics.exposition())
@@ -64,10 +65,10 @@ class EvictionTests(StoreTestCase):
         self.fill(store, 13)
         for name in ("a", "b"):
             self.put_aside(store, name, bytes(2 * MIB), 3 * MIB)
-        self.put(store, "new", b"x" * 8 * MIB)
+        self.put(store, "new", body_named("new", 8 * MIB))
         self.assertEqual([store.find_kept(target(name)) is None for name in "ab"], [True, False])
         self.assertIsNotNone(find(store, target("old0")))
-        self.put(store, "newer", b"x" * 4 * MIB)
+        self.put(store, "newer", body_named("newer", 4 * MIB))
         self.assertEqual(store.kept, 0)
         self.assertIsNone(find(store, target("old0")))
         self.assertIsNotNone(find(store, target("old1")))
@@ -89,7 +90,7 @@ class EvictionTests(StoreTestCase):
         draft = self.successResultOf(run(part_of(store, "a", bytes(3 * MIB), 4 * MIB)))
         lease = draft.lease()
         draft.put_aside()
-        self.put(store, "new", b"x" * 6 * MIB)
+        self.put(store, "new", body_named("new", 6 * MIB))
         self.assertIsNone(find(store, target("old0")))
         self.assertEqual(store.kept, 1)
         lease.close()
@@ -98,7 +99,7 @@ class EvictionTests(StoreTestCase):
     def test_disk_fills_up_with_drafts(self) -> None:
         """B6: when others fill the disk, drafts go first here, too."""
         store = self.started()
-        self.put(store, "old", b"x" * 4 * MIB)
+        self.put(store, "old", body_named("old", 4 * MIB))
         self.put_aside(store, "a", bytes(4 * MIB), 5 * MIB)
         self.place.free = -2 * MIB
         for _ in range(2):
@@ -158,8 +159,8 @@ class EvictionTests(StoreTestCase):
         """Many small ones go for one large one, in bites."""
         store = self.started()
         for number in range(300):
-            self.successResultOf(run(put(store, f"s{number}", b"x" * 9000)))
-        self.put(store, "big", b"x" * 61 * MIB)
+            self.successResultOf(run(put(store, f"s{number}", body_named(f"s{number}", 9000))))
+        self.put(store, "big", body_named("big", 61 * MIB))
         self.assertIsNotNone(find(store, target("big")))
         self.assert_agrees()
 
@@ -179,9 +180,9 @@ class ImageTests(StoreTestCase):
     def test_go_for_images(self) -> None:
         """An image takes the place of images once their part is full, and of nothing else."""
         store = self.started()
-        self.put(store, "a.rpm", b"x" * 4 * MIB)
+        self.put(store, "a.rpm", body_named("a.rpm", 4 * MIB))
         for name in ("a.iso", "b.iso", "c.iso"):
-            self.put(store, name, b"x" * 12 * MIB, Kind.IMAGE)
+            self.put(store, name, body_named(name, 12 * MIB), Kind.IMAGE)
         self.assertEqual(
             self.names(store, "a.rpm", "a.iso", "b.iso", "c.iso"), ["a.rpm", "b.iso", "c.iso"]
         )
@@ -190,10 +191,10 @@ class ImageTests(StoreTestCase):
     def test_too_large(self) -> None:
         """An image that is larger than their part is refused, and nothing goes for it."""
         store = self.started()
-        self.put(store, "a.iso", b"x" * 12 * MIB, Kind.IMAGE)
+        self.put(store, "a.iso", body_named("a.iso", 12 * MIB), Kind.IMAGE)
         begun = run(store.begin(target("b.iso"), HEAD, 33 * MIB, kind=Kind.IMAGE))
         self.failureResultOf(begun, CacheFull)
-        self.put(store, "a.rpm", b"x" * 33 * MIB)
+        self.put(store, "a.rpm", body_named("a.rpm", 33 * MIB))
         self.assertEqual(self.names(store, "a.iso", "a.rpm"), ["a.iso", "a.rpm"])
 
     def test_of_unknown_length(self) -> None:
@@ -209,10 +210,10 @@ class ImageTests(StoreTestCase):
         """After a restart, images are known for what they are."""
         store = self.started()
         for name in ("a.iso", "b.iso"):
-            self.put(store, name, b"x" * 12 * MIB, Kind.IMAGE)
+            self.put(store, name, body_named(name, 12 * MIB), Kind.IMAGE)
         self.successResultOf(run(store.stop()))
         store = self.started()
-        self.put(store, "c.iso", b"x" * 12 * MIB, Kind.IMAGE)
+        self.put(store, "c.iso", body_named("c.iso", 12 * MIB), Kind.IMAGE)
         self.assertEqual(self.names(store, "a.iso", "b.iso", "c.iso"), ["b.iso", "c.iso"])
 
 
@@ -228,13 +229,13 @@ class PinTests(StoreTestCase):
     def fill(self, store: Store) -> None:
         """Store more than there is room for."""
         for number in range(20):
-            self.put(store, f"n{number}", b"x" * 4 * MIB)
+            self.put(store, f"n{number}", body_named(f"n{number}", 4 * MIB))
 
     def test_stays(self) -> None:
         """Pinned files outlast all others, after a restart as well, whatever their kind."""
         store = self.started()
         self.put(store, "pinned/a")
-        self.put(store, "a.iso", b"x" * 20 * MIB, Kind.IMAGE)
+        self.put(store, "a.iso", body_named("a.iso", 20 * MIB), Kind.IMAGE)
         self.fill(store)
         self.successResultOf(run(store.stop()))
         store = self.started()
@@ -257,7 +258,7 @@ class PinTests(StoreTestCase):
         """Pins that the cache cannot hold are said to be so, once."""
         events = logged(self)
         store = self.started()
-        self.put(store, "pinned/a", b"x" * 40 * MIB)
+        self.put(store, "pinned/a", body_named("pinned/a", 40 * MIB))
         for name in ("pinned/b", "pinned/c"):
             begun = run(store.begin(target(name), HEAD, 30 * MIB, kind=Kind.PACKAGE))
             self.failureResultOf(begun, CacheFull)
@@ -269,7 +270,7 @@ class PinTests(StoreTestCase):
         """What does not fit and is not pinned is nothing to be told of pins."""
         events = logged(self)
         store = self.started()
-        self.put(store, "pinned/a", b"x" * 40 * MIB)
+        self.put(store, "pinned/a", body_named("pinned/a", 40 * MIB))
         begun = run(store.begin(target("b"), HEAD, 30 * MIB, kind=Kind.PACKAGE))
         self.failureResultOf(begun, CacheFull)
         self.assertEqual(said(events, "pinned"), [])
@@ -277,9 +278,9 @@ class PinTests(StoreTestCase):
     def test_smaller_setting(self) -> None:
         """What is not listed yet when the setting has become smaller is not held against pins."""
         store = self.started()
-        self.put(store, "pinned/a", b"x" * MIB)
+        self.put(store, "pinned/a", body_named("pinned/a", MIB))
         for number in range(4):
-            self.put(store, f"n{number}", b"x" * 10 * MIB)
+            self.put(store, f"n{number}", body_named(f"n{number}", 10 * MIB))
         self.successResultOf(run(store.stop()))
         events = logged(self)
         self.place.cache_size = 15 * MIB
@@ -303,8 +304,8 @@ class PinTests(StoreTestCase):
     def test_disk_fills_up(self) -> None:
         """So is it when the disk leaves less than what is pinned."""
         store = self.started()
-        self.put(store, "pinned/a", b"x" * 40 * MIB)
-        self.put(store, "b", b"x" * 4 * MIB)
+        self.put(store, "pinned/a", body_named("pinned/a", 40 * MIB))
+        self.put(store, "b", body_named("b", 4 * MIB))
         events = logged(self)
         self.place.free = -10 * MIB
         for _ in range(6):
@@ -321,7 +322,7 @@ class CapacityTests(StoreTestCase):
         """B6: a smaller setting at the next start is kept at once."""
         store = self.started()
         for number in range(10):
-            self.put(store, f"n{number}", b"x" * 4 * MIB)
+            self.put(store, f"n{number}", body_named(f"n{number}", 4 * MIB))
         self.successResultOf(run(store.stop()))
         self.place.cache_size = 20 * MIB
         store = self.started()

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.catalogue import Catalogue
+from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from osproxy.store.schedule import Candidate
@@ -78,6 +79,32 @@ class SchemaTests(SynchronousTestCase):
         self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
         self.successResultOf(run(catalogue.close()))
         self.assertEqual(self.opened()[1], [evolve(first, hotness=4), evolve(first, id=8)])
+
+    def test_names(self) -> None:
+        """What an earlier version has stored can have names, and can be left to them."""
+        with sqlite3.connect(self.path) as connection:
+            connection.executescript(FIRST)
+        connection.close()
+        catalogue, (later, first) = self.opened()
+        self.assertEqual(self.successResultOf(run(catalogue.equal("0" * 64, 9))), [first, later])
+        self.assertEqual(self.successResultOf(run(catalogue.equal("0" * 63 + "1", 9))), [])
+        name = evolve(first, id=9, target=target("b"), body=7)
+        self.successResultOf(run(catalogue.swap([name], [8], unnamed=[7])))
+        body = evolve(first, body=7)
+        self.assertEqual(self.successResultOf(run(catalogue.equal("0" * 64, 9))), [body])
+        found = [self.successResultOf(run(catalogue.rows_of(key_of(target(it))))) for it in "ab"]
+        self.assertEqual(found, [[], [name]])
+        sizes = self.successResultOf(run(catalogue.sizes(0, 9)))
+        self.assertEqual(sizes, [(7, 4096 + 9), (9, 4096)])
+        self.successResultOf(run(catalogue.close()))
+        extent = self.successResultOf(run(catalogue.open()))
+        self.assertEqual((extent.count, extent.octets), (1, 3 * 4096))
+        places = self.successResultOf(run(listed(catalogue)))
+        self.assertEqual(
+            [(number, size, of) for number, _, size, _, _, of in places],
+            [(7, 4096 + 9, 7), (9, 4096, 7)],
+        )
+        self.successResultOf(run(catalogue.close()))
 
     def test_half_way(self) -> None:
         """An update that fails changes nothing, so that it can be tried again."""

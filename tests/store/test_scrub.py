@@ -11,7 +11,7 @@ from osproxy.model import BodyBroken
 from osproxy.store import inspection
 from osproxy.store.inspection import Damaged, Fault
 from osproxy.store.scrub import Busy, Order, Stopped
-from tests.store.doubles import MIB, WhenTold, at_once, find, run, target
+from tests.store.doubles import MIB, WhenTold, at_once, body_named, find, run, target
 from tests.store.scrubs import DAY, ScrubTestCase
 from tests.web.support import logged
 
@@ -222,7 +222,53 @@ class DamageTests(ScrubTestCase):
         self.assertEqual(self.refetched, ["/a"])
         self.assertEqual(self.counted("damaged_entries"), 1)
         self.assertEqual(len(self.place.files()), 1)
-        self.assertEqual(self.body_of(store, "b"), b"x" * 5000)
+        self.assertEqual(self.body_of(store, "b"), body_named("b"))
+        self.assert_agrees()
+
+    def check_shared(self, names: str, *, doomed: bool) -> None:
+        """Damage a body that these share, and find that all of them go."""
+        store = self.started()
+        for name in "abc":
+            self.put(store, name, body_named("a"))
+        self.put(store, "other")
+        if doomed:
+            store.doom(self.entry(store, "a"))
+        self.pass_time(31 * DAY, DAY)
+        for name in names:
+            store.touch(self.entry(store, name))
+        self.pass_time(60, 10)
+        with self.entry(store, "b").body.path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"y")
+        lines = self.found(store)
+        self.assertEqual([line.split()[0] for line in lines], [f"/{name}" for name in names])
+        self.assertEqual(self.refetched, [f"/{name}" for name in names])
+        # Once, and once more, since it was wrong.
+        self.assertEqual(self.counted("verified_bytes"), 5000 + 2 * 5000)
+        self.assertEqual(self.counted("damaged_entries"), len(names))
+        self.assertEqual([find(store, target(name)) for name in "abc"], [None] * 3)
+        self.assertEqual(len(self.place.files()), 1)
+        self.assert_agrees()
+
+    def test_shared(self) -> None:
+        """A body that several entries share is read once, and all of them go with it."""
+        self.check_shared("bca", doomed=False)
+
+    def test_shared_without_the_first(self) -> None:
+        """A body whose first entry is gone is verified all the same."""
+        self.check_shared("bc", doomed=True)
+
+    def test_name(self) -> None:
+        """A name that is damaged goes alone."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name, body_named("a"))
+        self.pass_time(31 * DAY, DAY)
+        self.entry(store, "b").blob.path.write_bytes(bytes(4096))
+        (line,) = self.found(store)
+        self.assertIn("/b is damaged: its file says something else", line)
+        self.assertEqual(self.body_of(store, "a"), body_named("a"))
+        self.assertIsNone(find(store, target("b")))
         self.assert_agrees()
 
     def test_not_in_use(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.records import read_header
-from tests.store.doubles import HEAD, StoreTestCase, find, run, sha256, target
+from tests.store.doubles import HEAD, StoreTestCase, body_named, find, run, sha256, target
 
 
 class EntryTests(StoreTestCase):
@@ -39,8 +39,8 @@ class EntryTests(StoreTestCase):
         found = find(store, target("a"))
         assert found is not None
         self.assertEqual((found.checked_at, found.head), (77.0, HEAD))
-        self.assertEqual(found.digest, sha256(b"x" * 5000))
-        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+        self.assertEqual(found.digest, sha256(body_named("a")))
+        self.assertEqual(self.body_of(store, "a"), body_named("a"))
         ledger = self.place.ledger
         order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom, 0.0)
         names = {e.id: e.target.path for e in (find(store, target(name)) for name in "abc") if e}

@@ -21,6 +21,7 @@ from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
     at_once,
+    body_named,
     find,
     run,
     said_by,
@@ -221,7 +222,7 @@ class VerificationTests(PowerCase):
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
         self.put(store, "a")
-        self.assertEqual(self.body_of(store, "a"), b"x" * 5000)
+        self.assertEqual(self.body_of(store, "a"), body_named("a"))
 
     def test_together(self) -> None:
         """Those who come at once wait for one reading, and one that leaves disturbs nobody."""

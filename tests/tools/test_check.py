@@ -89,6 +89,46 @@ class CheckTestCase(StoreTestCase):
         connection.close()
 
 
+class SharedTests(CheckTestCase):
+    """A body that several entries have in common."""
+
+    def setUp(self) -> None:
+        """Have one body under three names, of which the first is gone."""
+        super().setUp()
+        store = self.started()
+        for name in ("s", "t", "u"):
+            self.put(store, name, b"shared" * 2000)
+        first, second = (find(store, target(name)) for name in ("s", "t"))
+        assert first is not None
+        assert second is not None
+        store.doom(first)
+        self.files["t"], self.body = second.blob.path, second.body.path
+        self.successResultOf(run(store.stop()))
+
+    def test_well(self) -> None:
+        """It is as it was stored, and counted once."""
+        well, lines = self.check()
+        self.assertTrue(well, lines)
+        self.assertTrue(lines[-1].startswith("5 entries, "), lines)
+
+    def test_damaged(self) -> None:
+        """When the body is damaged all who have it are deleted; a name that is goes alone."""
+        flipped(self.files["t"], 30)
+        self.assertEqual(self.check()[1][-2].split(": ")[1], "1 damaged")
+        self.check(repair=True)
+        self.assertEqual(self.check()[1][-1].split(",")[0], "4 entries")
+        flipped(self.body, -1)
+        well, lines = self.check()
+        self.assertFalse(well)
+        self.assertIn("/u: its body is missing or damaged", lines)
+        self.check(repair=True)
+        self.assertTrue(self.check()[0])
+        store = self.started()
+        self.assertEqual(store.entries, len(NAMES))
+        self.assert_agrees()
+        self.successResultOf(run(store.stop()))
+
+
 class CheckTests(CheckTestCase):
     """What is found, and what becomes of it."""
 

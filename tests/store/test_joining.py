@@ -1,0 +1,315 @@
+"""Tests of `osproxy.store.joining`: equal bodies are stored once, whatever comes between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from osproxy.http.versions import Version
+from osproxy.model import Head
+from osproxy.repo.kinds import Kind
+from osproxy.store.ledger import BLOCK
+from osproxy.store.records import Provenance
+from tests.store.doubles import (
+    MIB,
+    Failing,
+    StoreTestCase,
+    WhenTold,
+    at_once,
+    draft_of,
+    find,
+    put,
+    run,
+    sha256,
+    target,
+)
+from tests.store.test_committing import STEPS
+
+if TYPE_CHECKING:
+    from osproxy.store.entries import Entry
+    from osproxy.store.store import Store
+
+BODY = b"the same octets " * 1000
+# Its header and its blocks, once.
+TAKEN = 4096 + -(-len(BODY) // BLOCK) * BLOCK
+
+
+class JoiningTestCase(StoreTestCase):
+    """A body under several names."""
+
+    def entry(self, store: Store, name: str) -> Entry:
+        """Find what must be there."""
+        entry = find(store, target(name))
+        assert entry is not None
+        return entry
+
+    def shared(self, *names: str) -> Store:
+        """Start a store that has one body under these names."""
+        store = self.started()
+        for name in names:
+            self.put(store, name, BODY)
+        return store
+
+    def check(self, store: Store, *names: str) -> None:
+        """See that the body is served under these names, and lies there once."""
+        self.assertEqual([self.body_of(store, name) for name in names], [BODY] * len(names))
+        self.assertEqual(len({self.entry(store, name).body.id for name in names}), 1)
+        large = [size for size in self.place.files().values() if size > BLOCK]
+        self.assertEqual(len(large), 1)
+        self.assert_agrees()
+
+
+class NameTests(JoiningTestCase):
+    """One body, and those who have a share in it."""
+
+    def test_stored_once(self) -> None:
+        """What is equal takes one block more, and each has its own head."""
+        store = self.shared("a")
+        draft = self.successResultOf(
+            run(
+                store.begin(
+                    target("b"), Head('"b"', (), None, "h", 7.0), len(BODY), kind=Kind.IMAGE
+                )
+            )
+        )
+        draft.write(BODY)
+        (entry,) = self.successResultOf(run(store.commit([(draft, sha256(BODY))], 9.0)))
+        self.check(store, "a", "b")
+        self.assertEqual(self.place.ledger.stored, TAKEN + BLOCK)
+        self.assertEqual((entry.head.etag, entry.kind, entry.checked_at), ('"b"', Kind.IMAGE, 9.0))
+        self.assertEqual(self.entry(store, "a").head.etag, '"a1"')
+
+    def test_not_equal(self) -> None:
+        """Another length, or another digest, is another body; so is one of a single block."""
+        store = self.shared("a")
+        self.put(store, "b", BODY[:-1])
+        self.put(store, "c", BODY[::-1])
+        self.put(store, "d", b"small")
+        self.put(store, "e", b"small")
+        self.assertEqual(len(self.place.files()), 5)
+        self.assertTrue(
+            all(self.entry(store, n).body is self.entry(store, n).blob for n in "abcde")
+        )
+
+    def test_readers_of_the_draft(self) -> None:
+        """B5: who reads what is dropped for being equal reads it to its end."""
+        store = self.shared("a")
+        draft = self.successResultOf(run(draft_of(store, "b", BODY)))
+        lease = draft.lease()
+        self.successResultOf(run(store.commit([(draft, sha256(BODY))], 1.0)))
+        self.assertEqual(os.pread(lease.fileno(), len(BODY), draft.offset), BODY)
+        self.assertEqual(self.place.ledger.awaiting, TAKEN)
+        lease.close()
+        self.check(store, "a", "b")
+
+    def test_first_name_goes(self) -> None:
+        """The body stays for the others, over a restart and without a catalogue, till the last."""
+        for lost in (False, True):
+            store = self.shared("a", "b", "c")
+            store.doom(self.entry(store, "a"))
+            self.check(store, "b", "c")
+            self.successResultOf(run(store.stop()))
+            if lost:
+                self.place.directory.catalogue.unlink()
+            store = self.started()
+            self.assertIsNone(find(store, target("a")))
+            self.check(store, "b", "c")
+            store.doom(self.entry(store, "b"))
+            self.check(store, "c")
+            store.doom(self.entry(store, "c"))
+            self.assertEqual((self.place.files(), store.entries), ({}, 0))
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+
+    def test_replaced(self) -> None:
+        """A new version of one leaves the others with what they had."""
+        store = self.shared("a", "b")
+        reading = self.successResultOf(run(self.entry(store, "a").open()))
+        old = self.entry(store, "a")
+        self.put(store, "a", b"new" * 2000)
+        self.assertEqual(self.body_of(store, "a"), b"new" * 2000)
+        self.assertEqual(self.body_of(store, "b"), BODY)
+        self.assertEqual(self.read(reading), BODY)
+        self.failureResultOf(run(old.open()), FileNotFoundError)
+        reading.close()
+        self.assert_agrees()
+        self.put(store, "b", b"new" * 2000)
+        self.assertEqual(len([s for s in self.place.files().values() if s > BLOCK]), 1)
+        self.assert_agrees()
+
+    def test_evicted(self) -> None:
+        """Space is made by the body, with all its names; a name that is used keeps the body."""
+        self.place.cache_size = 4 * MIB
+        store = self.started()
+        for name in "ab":
+            self.put(store, name, b"s" * MIB)
+        self.put(store, "c", b"c" * MIB)
+        store.touch(self.entry(store, "b"))
+        self.put(store, "d", b"d" * MIB)
+        self.assertIsNone(find(store, target("c")))
+        self.assertEqual(self.body_of(store, "b"), b"s" * MIB)
+        self.put(store, "e", b"e" * 2 * MIB)
+        self.assertEqual([find(store, target(name)) for name in "ab"], [None, None])
+        self.assert_agrees()
+
+    def test_pinned(self) -> None:
+        """A body is not evicted while a name of it is pinned."""
+        self.place.cache_size = 4 * MIB
+        self.place.pins = ("/b",)
+        for _ in range(2):
+            store = self.started()
+            for name in "ab":
+                self.put(store, name, b"s" * MIB)
+            for name in "cdef":
+                self.put(store, name, name.encode() * MIB)
+            self.assertEqual(self.body_of(store, "b"), b"s" * MIB)
+            self.assertEqual(self.place.ledger.pinned, MIB + 2 * BLOCK)
+            self.successResultOf(run(store.stop()))
+
+    def test_at_the_same_time(self) -> None:
+        """Of two that are equal and are committed at the same time the second finds the first."""
+        store = self.started()
+        drafts = [self.successResultOf(run(draft_of(store, name, BODY))) for name in "ab"]
+        self.place.in_thread = self.place.in_database = threads = WhenTold()
+        commits = [run(store.commit([(draft, sha256(BODY))], 1.0)) for draft in drafts]
+        threads.run_all()
+        for commit in commits:
+            self.successResultOf(commit)
+        self.place.in_thread = self.place.in_database = at_once
+        self.check(store, "a", "b")
+
+    def test_unreadable(self) -> None:
+        """When the body is lost, all that have it are, and the next is stored as it is."""
+        store = self.shared("a", "b")
+        path = self.entry(store, "b").body.path
+        path.unlink()
+        path.with_suffix(".body").unlink()
+        self.put(store, "c", BODY)
+        self.assertEqual([find(store, target(name)) for name in "ab"], [None, None])
+        self.check(store, "c")
+
+    def test_no_links(self) -> None:
+        """Where a file system has no links, each is stored as it is."""
+        store = self.shared("a")
+        self.place.in_thread = Failing({"link_body": PermissionError(1, "not permitted")})
+        self.put(store, "b", BODY)
+        self.assertEqual((self.body_of(store, "a"), self.body_of(store, "b")), (BODY, BODY))
+        self.assertEqual(len(self.place.files()), 2)
+        self.assert_agrees()
+
+    def test_goes_while_it_is_joined(self) -> None:
+        """Whenever the body goes, or its first name, the entry that is to share it is stored."""
+        for clear in (False, True):
+            for turns in range(12):
+                store = self.shared("a")
+                draft = self.successResultOf(run(draft_of(store, "b", BODY)))
+                self.place.in_thread = self.place.in_database = threads = WhenTold()
+                commit = run(store.commit([(draft, sha256(BODY))], 1.0))
+                threads.run(min(turns, len(threads.waiting)))
+                first = find(store, target("a"))
+                assert first is not None
+                (store.drop if clear else store.doom)(first)
+                threads.run_all()
+                self.place.in_thread = self.place.in_database = at_once
+                ended = commit.called and self.body_of(store, "b") == BODY
+                commit.addErrback(lambda failure: failure.trap(OSError))
+                self.assertTrue(ended or clear, f"{clear} {turns}")
+                self.assertIsNone(find(store, target("a")))
+                self.assert_agrees()
+                store.doom_all(target("b"))
+                self.assertEqual(self.place.files(), {})
+                self.successResultOf(run(store.stop()))
+
+
+class CrashTests(JoiningTestCase):
+    """B3: a crash at any step loses a draft at most, and leaves nothing that counts twice."""
+
+    def test_each_step(self) -> None:
+        """What was stored is served, with the catalogue or without it; all else has never been."""
+        body = BODY * 100
+        for lost in (False, True):
+            for step in STEPS:
+                store = self.started()
+                self.put(store, "a", body)
+                draft = self.successResultOf(
+                    run(
+                        store.begin(
+                            target("b"),
+                            self.entry(store, "a").head,
+                            len(body),
+                            kind=Kind.PACKAGE,
+                            provenance=Provenance(Version('"up"', None, settled=False)),
+                        )
+                    )
+                )
+                draft.write(body)
+                left = self.place.path.with_name(f"{step}-{lost}")
+
+                def reached(name: str, step: str = step, left: object = left) -> None:
+                    if name == step:
+                        shutil.copytree(self.place.path, str(left))
+
+                self.place.checkpoint = reached
+                self.successResultOf(run(store.commit([(draft, sha256(body))], 1.0)))
+                self.successResultOf(run(store.stop()))
+                self.place.checkpoint = lambda name: None
+                here, self.place.path = self.place.path, left
+                if lost:
+                    for path in (left / "osproxy").glob("catalogue.*"):
+                        path.unlink()
+                store = self.started()
+                self.assertEqual(self.body_of(store, "a"), body)
+                renamed = STEPS.index(step) >= STEPS.index("after-catalogue")
+                renamed |= lost and STEPS.index(step) >= STEPS.index("after-rename")
+                self.assertEqual(self.body_of(store, "b"), body if renamed else None)
+                # At most the draft waits to be completed.
+                self.assertEqual(store.kept, int(not renamed))
+                self.assert_agrees()
+                self.successResultOf(run(store.stop()))
+                self.place.path = here
+                shutil.rmtree(here)
+
+    def test_going_at_any_step(self) -> None:
+        """However far it came to take a first name away, the other one has the body."""
+        for turns in range(6):
+            store = self.shared("a", "b")
+            self.place.in_thread = self.place.in_database = threads = WhenTold()
+            entry = find(store, target("a"))
+            assert entry is not None
+            store.doom(entry)
+            threads.run(min(turns, len(threads.waiting)))
+            self.place.in_thread = self.place.in_database = at_once
+            self.place.kill()
+            store = self.started()
+            self.assertEqual(self.body_of(store, "b"), BODY)
+            self.assert_agrees()
+            store.doom_all(target("a"))
+            store.doom_all(target("b"))
+            self.assertEqual(self.place.files(), {})
+            self.successResultOf(run(store.stop()))
+
+    def test_copied(self) -> None:
+        """A directory that was copied without its links has one file for each body again."""
+        store = self.shared("a", "b")
+        self.successResultOf(run(store.stop()))
+        copy = self.place.path.with_name("copy")
+        shutil.copytree(self.place.path, copy)
+        self.place.path = copy
+        store = self.started()
+        self.check(store, "a", "b")
+
+    def test_power_loss(self) -> None:
+        """A body in doubt is verified before it is served under any name, and is lent to nobody."""
+        store = self.shared("a", "b")
+        self.successResultOf(run(put(store, "a", b"other" * 2000)))
+        self.place.kill()
+        self.place.boot = "another"
+        store = self.started()
+        self.put(store, "c", BODY)
+        self.assertEqual(self.body_of(store, "b"), BODY)
+        self.put(store, "d", BODY)
+        bodies = [self.entry(store, name).body for name in "bcd"]
+        self.assertIsNot(bodies[1], bodies[0])
+        self.assertIn(bodies[2], bodies[:2])
+        self.assert_agrees()
