@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,8 +293,14 @@ class Osproxy:
         raise ValueError("no VmRSS")
 
     def entry_files(self) -> list[Path]:
-        """List what lies among the entries."""
-        return [path for path in (self.store / "entries").rglob("*") if path.is_file()]
+        """List what lies among the entries; of a file with two links, the one named as an entry."""
+        found: dict[int, Path] = {}
+        for path in sorted((self.store / "entries").rglob("*")):
+            # Files that the server takes away meanwhile are not there.
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    found.setdefault(path.stat().st_ino, path)
+        return list(found.values())
 
     def draft_files(self) -> list[Path]:
         """List what lies among the drafts."""
