@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.repo.kinds import Kind
 from osproxy.tools.logs import parse
 from osproxy.tools.trace import BadTrace, Event
-from osproxy.web.accesslog import Record, line
+from osproxy.web.record import Record, as_json, combined
 
 RECORD = Record(
     client="192.0.2.1",
@@ -31,7 +31,7 @@ EVENT = Event(1790000000.0, "/repositories/home:/x/a.rpm", 1234, Kind.PACKAGE)
 
 
 class OwnLogTests(SynchronousTestCase):
-    """Lines as `osproxy.web.accesslog` writes them."""
+    """Lines as `osproxy.web.record` writes them."""
 
     def test_sent(self) -> None:
         """A file that was sent is one that was asked for, whole or in part."""
@@ -44,7 +44,7 @@ class OwnLogTests(SynchronousTestCase):
             ({"cut": True, "cache_status": None}, EVENT._replace(whole=False)),
             ({"target": "/a.iso"}, EVENT._replace(key="/a.iso", kind=Kind.IMAGE)),
         ):
-            self.assertEqual(parse(line(evolve(RECORD, **changes))), event, changes)
+            self.assertEqual(parse(combined(evolve(RECORD, **changes))), event, changes)
 
     def test_not_sent(self) -> None:
         """What sent no file is no request for one."""
@@ -59,7 +59,7 @@ class OwnLogTests(SynchronousTestCase):
             {"target": "/../a"},
             {"target": "*"},
         ):
-            self.assertIsNone(parse(line(evolve(RECORD, **changes))), changes)
+            self.assertIsNone(parse(combined(evolve(RECORD, **changes))), changes)
 
     def test_one_name(self) -> None:
         """All spellings of a path are one file; another host or query is another."""
@@ -68,7 +68,7 @@ class OwnLogTests(SynchronousTestCase):
             ("http://Mirror.example:80/a.rpm", "//mirror.example/a.rpm"),
             ("/a.rpm?b=c", "/a.rpm?b=c"),
         ):
-            event = parse(line(evolve(RECORD, target=target)))
+            event = parse(combined(evolve(RECORD, target=target)))
             assert event is not None
             self.assertEqual(event.key, key)
 
@@ -84,7 +84,10 @@ class OwnLogTests(SynchronousTestCase):
             cut=cut,
             at=float(sent % 10**10),
         )
-        event = parse(line(record))
+        event = parse(combined(record))
+        other = parse(as_json(record))
+        if event is not None and target.isascii():
+            self.assertEqual(other, event)
         if event is not None:
             self.assertEqual((event.octets, event.at), (sent, record.at))
             self.assertIn(status, (200, 206, 499))
@@ -105,7 +108,7 @@ class OtherLogTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """Other lines are refused."""
-        good = line(RECORD)
+        good = combined(RECORD)
         for text in (
             "",
             "2026-09-21T14:13:20+0000 [twisted] Log opened.",
