@@ -44,7 +44,8 @@ class Metrics:
     :ivar requests: requests answered, by outcome (the first word of Cache-Status) and kind.
     :ivar sent: octets of bodies handed to clients, by outcome and kind.
     :ivar responses: responses by `status_label`.
-    :ivar stale: responses that were stale, by kind.
+    :ivar stale: responses that were stale, ``refreshing`` where that is as it should be, or for
+        ``trouble``.
     :ivar cut: responses that were broken off.
     :ivar first_byte: seconds to the first octet of a body, by outcome.
     :ivar request: seconds to the end of a response, by outcome.
@@ -98,7 +99,7 @@ class Metrics:
         self.requests = Tally("osproxy_requests", "Requests answered", by_file, registry)
         self.sent = Tally("osproxy_sent_bytes", "Body bytes sent", by_file, registry)
         self.responses = Tally("osproxy_responses", "Responses by status", ("status",), registry)
-        self.stale = Tally("osproxy_stale_responses", "Stale responses", ("kind",), registry)
+        self.stale = Tally("osproxy_stale_responses", "Stale responses", ("why",), registry)
         self.cut = Counter("osproxy_cut_responses", "Responses broken off", registry=registry)
         self.first_byte = Distribution(
             "osproxy_first_byte_seconds", "Time to first byte", by_outcome, _FIRST_BYTE, registry
@@ -170,6 +171,9 @@ class Metrics:
             "osproxy_certificate_end_timestamp_seconds", "End of certificate", registry=registry
         )
         self.reloads = Counter("osproxy_reloads", "Reloads", ("result",), registry=registry)
+        for result in ("taken", "refused"):
+            # An alert sees what increases, not what appears.
+            self.reloads.labels(result)
         self.reloaded = Gauge(
             "osproxy_reloaded_timestamp_seconds", "Last reload taken", registry=registry
         )

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 
 class Tally(Collector):
-    """A sum for each combination of labels."""
+    """
+    A sum for each combination of labels.
+
+    :ivar labels: their names, in order.
+    """
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry
     ) -> None:
-        self._describes = name, documentation, labels
+        self.labels = tuple(labels)
+        self._describes = name, documentation
         self._sums: dict[tuple[str, ...], float] = {}
         registry.register(self)
 
@@ -36,8 +41,7 @@ class Tally(Collector):
 
     def describe(self) -> Iterable[CounterMetricFamily]:
         """See `prometheus_client.registry.Collector`."""
-        name, documentation, labels = self._describes
-        return (CounterMetricFamily(name, documentation, labels=labels),)
+        return (CounterMetricFamily(*self._describes, labels=self.labels),)
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """See `prometheus_client.registry.Collector`."""
@@ -51,6 +55,7 @@ class Distribution(Collector):
     """
     How values are spread, for each combination of labels.
 
+    :ivar labels: their names, in order.
     :param bounds: up to which values are counted together, in ascending order.
     """
 
@@ -62,7 +67,8 @@ class Distribution(Collector):
         bounds: Sequence[float],
         registry: CollectorRegistry,
     ) -> None:
-        self._describes = name, documentation, labels
+        self.labels = tuple(labels)
+        self._describes = name, documentation
         self._bounds = bounds
         # How many there are of each part, then beyond all bounds, then the sum of the values.
         self._rows: dict[tuple[str, ...], list[float]] = {}
@@ -78,8 +84,7 @@ class Distribution(Collector):
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
         """See `prometheus_client.registry.Collector`."""
-        name, documentation, labels = self._describes
-        return (HistogramMetricFamily(name, documentation, labels=labels),)
+        return (HistogramMetricFamily(*self._describes, labels=self.labels),)
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """See `prometheus_client.registry.Collector`."""

@@ -29,13 +29,17 @@ TOLD = [
     *sorted((ROOT / "etc").iterdir()),
 ]
 
+# Fields of the journal, which `tests/test_operations.py` knows.
+JOURNAL = ("CLIENT", "KIND", "STATUS", "TARGET")
+
 # Options of twistd and twist themselves, of systemctl, container engines and ACME clients, and the
 # variable of `.ci/run`.
 NOT_OURS = {
     *("help", "log-format", "now", "webroot", "webroot-path"),
     *("format", "read-only", "stop-timeout", "user"),
+    *("logfile", "syslog", "logger", "log-file", "since", "output-fields"),
 }
-NOT_AN_OPTION = {"OSPROXY_CI"}
+NOT_AN_OPTION = {"OSPROXY_CI", *(f"OSPROXY_{it}" for it in JOURNAL)}
 
 # Full of the options of other programs; `tests/test_packaging.py` has what they say of osproxy.
 RECIPES = {"Containerfile", "osproxy.spec"}

@@ -266,7 +266,7 @@ def assemble(
             Step("end fills", end_fills, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
-            Step("write the access log", access_log.flush),
+            Step("write the access log", access_log.end),
             Step("end the threads", end_threads),
         ),
     )

@@ -172,7 +172,7 @@ class Upstream:
         status = "failed"
         try:
             response: Any = await ask()
-            status = _class_of(response.code)
+            status = f"{response.code // 100}xx"
         except TookTooLong as error:
             raise TimedOut(host, error.reason, f"{host} {error}") from error
         except (CancelledError, BodyBroken):
@@ -208,10 +208,6 @@ class Upstream:
 def host_of(url: str) -> str:
     """Name the host of a URL, with its port if it has one."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _class_of(status: int) -> str:
-    return f"{status // 100}xx" if 100 <= status < 600 else "other"
 
 
 @implementer(IAgent)

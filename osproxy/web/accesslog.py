@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from osproxy.journal import SOCKET, Journal
@@ -33,6 +34,8 @@ OFFER_AGAIN = 0.02
 MOST_WAITING = 10_000
 # Entries of the journal are written one by one, and no reactor turn is to take long.
 _IN_A_TURN = 256
+# How often that is offered again which is left at the end.
+_LAST_OFFERS = 100
 _TOO_SLOW = "it is not taken fast enough"
 
 _FORMS = {"combined": combined, "json": as_json}
@@ -146,20 +149,30 @@ class AccessLog:
             self._due = self._clock.callLater(FLUSH_EVERY, self._in_turn)
 
     def flush(self) -> None:
-        """Write what can be written now; what cannot is lost. Also to be called at the end."""
-        due, self._due = self._due, None
-        if due is not None:
-            due.cancel()
+        """Write what can be written now; the rest is offered again."""
         while self._entries and self._write():
             pass
-        if self._entries:
-            self._lose(len(self._entries), _TOO_SLOW)
-            self._entries = []
+        self._wait()
+
+    async def end(self) -> None:
+        """Write what is left. What is not taken in a while is lost."""
+        self.flush()
+        for _ in range(_LAST_OFFERS):
+            if self._due is None:
+                return
+            await deferLater(self._clock, OFFER_AGAIN, self.flush)
+        self._give_up()
 
     def change(self, output: Output | None) -> None:
-        """Write the entries of later requests to another place, and close the one before."""
+        """
+        Write the entries of later requests to another place, and close the one before.
+
+        What that one does not take now is lost, unless the other is of the same kind.
+        """
         self.flush()
         old, self._output = self._output, output
+        if type(old) is not type(output):
+            self._give_up()
         if old is not None:
             try:
                 old.close()
@@ -167,10 +180,20 @@ class AccessLog:
                 self._lose(0, error)
 
     def _in_turn(self) -> None:
-        self._due = None
         self._write()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+        again = bool(self._entries)
+        self._due = self._clock.callLater(OFFER_AGAIN, self._in_turn) if again else None
+
+    def _give_up(self) -> None:
         if self._entries:
-            self._due = self._clock.callLater(OFFER_AGAIN, self._in_turn)
+            self._lose(len(self._entries), _TOO_SLOW)
+            self._entries = []
+            self._wait()
 
     def _write(self) -> bool:
         """Write what can be written now, and say whether that is anything."""

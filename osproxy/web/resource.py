@@ -309,8 +309,10 @@ class Root(Resource):
         metrics.request.add((outcome,), total)
         if first_octet is not None:
             metrics.first_byte.add((outcome,), first_octet)
-        if answered.ttl is not None and answered.ttl < 0:
-            metrics.stale.add((kind,))
+        if answered.stale:
+            metrics.stale.add(("trouble",))
+        elif answered.ttl is not None and answered.ttl < 0:
+            metrics.stale.add(("refreshing",))
         if exchange.cut:
             metrics.cut.inc()
 

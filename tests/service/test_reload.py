@@ -134,7 +134,7 @@ class ReloadTests(ReloadTestCase):
         )
         self.parts.reactor.advance(5)
         self.done(self.reload())
-        self.assertEqual((self.counted("taken"), self.counted("refused"), moment()), (1, None, 5))
+        self.assertEqual((self.counted("taken"), self.counted("refused"), moment()), (1, 0, 5))
         self.parts.reactor.advance(5)
         self.in_thread.trouble["_find"] = ConfigError("broken")
         self.done(self.reload())

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -174,17 +175,45 @@ class SlowTests(AccessLogTestCase):
         self.assertEqual((self.clock.getDelayedCalls(), self.lost), ([], 0))
 
     def test_at_the_end(self) -> None:
-        """At the end all is written that is taken without waiting; the rest is lost."""
+        """At the end all is written, if need be little by little."""
         self.written.takes = 2
         for _ in range(5):
             self.log.add(RECORD)
-        self.log.flush()
+        self.successResultOf(Deferred.fromCoroutine(self.log.end()))
         self.assertEqual(sum(map(len, self.written.entries)), 5 * len(LINE))
         self.written.takes = 0
+        for _ in range(2):
+            self.log.add(RECORD)
+        ending = Deferred.fromCoroutine(self.log.end())
+        self.clock.advance(OFFER_AGAIN)
+        self.assertNoResult(ending)
+        self.written.takes = 1
+        self.clock.advance(OFFER_AGAIN)
+        self.successResultOf(ending)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (0, []))
+
+    def test_too_slow_at_the_end(self) -> None:
+        """What is not taken in the end is lost; a stop does not wait for ever."""
+        self.written.takes = 0
         self.log.add(RECORD)
-        self.log.flush()
+        ending = Deferred.fromCoroutine(self.log.end())
+        self.clock.pump([OFFER_AGAIN] * 101)
+        self.successResultOf(ending)
         self.assertEqual((self.lost, self.errors()), (1, 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_changed(self) -> None:
+        """What is left at a change goes to the other place if that is of the same kind."""
+        self.written.takes = 0
+        other = Written()
+        self.log.add(RECORD)
+        self.log.change(other)
+        self.clock.advance(OFFER_AGAIN)
+        self.assertEqual((other.entries, self.lost), ([LINE], 0))
+        other.takes = 0
+        self.log.add(RECORD)
+        self.log.change(None)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (1, []))
 
     def test_bounded(self) -> None:
         """Only so many wait; later ones are lost, which is said once until all are written."""
