@@ -29,17 +29,16 @@ _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
 
 def datagram(fields: Iterable[tuple[str, str]]) -> bytes:
     """Write an entry; whatever is in a value, it adds no field and ends none."""
-    return b"".join(_field(name.encode("ascii"), _octets(value)) for name, value in fields)
+    return b"".join(_field(name, value) for name, value in fields)
 
 
-def _octets(value: str) -> bytes:
-    return value.encode("utf-8", "backslashreplace")[:LONGEST]
-
-
-def _field(name: bytes, value: bytes) -> bytes:
-    if b"\n" in value:
-        return b"%b\n%b%b\n" % (name, len(value).to_bytes(8, "little"), value)
-    return b"%b=%b\n" % (name, value)
+def _field(name: str, value: str) -> bytes:
+    octets = value.encode("utf-8", "backslashreplace")
+    if len(octets) > LONGEST:
+        octets = octets[:LONGEST]
+    if b"\n" in octets:
+        return b"%b\n%b%b\n" % (name.encode(), len(octets).to_bytes(8, "little"), octets)
+    return b"%b=%b\n" % (name.encode(), octets)
 
 
 def listens(path: Path = SOCKET) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from attrs import frozen
 
@@ -89,7 +89,7 @@ def entry(record: Record) -> bytes:
             ("PRIORITY", "6"),
             ("SYSLOG_IDENTIFIER", "osproxy"),
             *(
-                (f"OSPROXY_{name.upper()}", _text(value))
+                (_field_name(name), _text(value))
                 for name, value in _named(record).items()
                 if value is not None
             ),
@@ -115,6 +115,11 @@ def _named(record: Record) -> dict[str, str | int | float | bool | None]:
         "duration": round(record.total, 6),
         "cut": record.cut,
     }
+
+
+@cache
+def _field_name(name: str) -> str:
+    return f"OSPROXY_{name.upper()}"
 
 
 def _text(value: str | float) -> str:
