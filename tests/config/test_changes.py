@@ -18,6 +18,7 @@ from osproxy.repo.kinds import Kind
 # What is set when the server starts, and then stays.
 FIXED = {
     *("listeners", "cache", "cache_size", "free_space", "durability", "image_space"),
+    "wonder_guard_window",
     *("eviction", "pins", "upstream_ca", "control_socket", "scrub_rate", "scrub_interval"),
 }
 

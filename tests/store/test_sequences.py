@@ -340,7 +340,7 @@ class StoreMachine(RuleBasedStateMachine):
         """
         B6: neither in the book nor on the disk.
 
-        Where others have taken the room, the rows of what had begun before are written all the same.
+        Where others have taken the room, rows of what had begun before are written all the same.
         """
         self.collect()
         ledger = self.place.ledger
