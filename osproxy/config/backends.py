@@ -28,12 +28,21 @@ _T = TypeVar("_T")
 
 _AUTHORITY = "https://cdn.opensuse.org"
 _HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
-_KEYS = ("authority", "hosts", "large-objects", "freshness", "policy")
-_KEYS_ELSEWHERE = ("url", "cache-large-objects")
-_WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
+KEYS = {
+    "authority": "URL that the files come from, its path included; has to be given",
+    "hosts": "host names that clients with osproxy as their HTTP proxy may use for it",
+    "large-objects": "whether images are kept; the default is what --cache-large-objects says",
+    "freshness": "table: how long files of a kind are fresh",
+    "policy": "what is there, repository or generic; the default is repository",
+}
+"""The keys of a ``[backend."/prefix"]`` table, each with its help."""
+KEYS_ELSEWHERE = {"url": "authority", "cache-large-objects": "large-objects"}
+"""Those of the existing proxy's tables that mean something, and ours for the same."""
+WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
 # What is never fetched, or is named by its content, is not fresh for a time.
 _UNTIMED = (Kind.REFUSED, Kind.ADDRESSED, Kind.GENERIC)
-_TIMED = {kind.name.lower(): kind for kind in Kind if kind not in _UNTIMED}
+TIMED = {kind.name.lower(): kind for kind in Kind if kind not in _UNTIMED}
+"""The keys of a backend's ``freshness`` table."""
 _POLICY = one_of("repository", "generic")
 
 
@@ -52,7 +61,7 @@ def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
     :raises ConfigError: when there is something wrong in one.
     """
     for prefix, table in file.tables("backend"):
-        keys = table.keys(_KEYS)
+        keys = table.keys(KEYS)
         yield Declared(
             Backend(
                 _prefix(table, prefix),
@@ -74,7 +83,7 @@ def backends_elsewhere(file: Table, *, large_objects: bool) -> Iterator[Declared
     """
     file.keys(("prefix",))
     for prefix, table in file.tables("prefix"):
-        keys = table.keys(_KEYS_ELSEWHERE + _WITHOUT_MEANING)
+        keys = table.keys((*KEYS_ELSEWHERE, *WITHOUT_MEANING))
         yield Declared(
             Backend(
                 _prefix(table, "/" + prefix),
@@ -90,7 +99,7 @@ def warnings_of_keys(file: Table) -> Iterator[str]:
     """Tell of keys in the existing proxy's file that do nothing here, once each."""
     written = {key for _, table in file.tables("prefix") for key, on in table.content.items() if on}
     for key in sorted(written):
-        if key.replace("_", "-") in _WITHOUT_MEANING:
+        if key.replace("_", "-") in WITHOUT_MEANING:
             yield f"key {key} in {file.file} has no meaning to osproxy and is ignored"
 
 
@@ -160,5 +169,5 @@ def _generic(table: Table, keys: dict[str, str]) -> bool:
 
 
 def _freshness(table: Table) -> dict[Kind, float]:
-    keys = table.keys(_TIMED)
-    return {_TIMED[name]: read_one(duration, table.given(key)) for name, key in keys.items()}
+    keys = table.keys(TIMED)
+    return {TIMED[name]: read_one(duration, table.given(key)) for name, key in keys.items()}
