@@ -29,9 +29,22 @@ _T = TypeVar("_T")
 
 _AUTHORITY = "https://cdn.opensuse.org"
 _HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
-_KEYS = ("authority", "hosts", "large-objects", "wonder-guard", "freshness", "policy")
-_KEYS_ELSEWHERE = ("url", "cache-large-objects", "wonder-guard")
-_WITHOUT_MEANING = ("check-upstream", "allowed-countries", "daily-quota")
+KEYS = {
+    "authority": "URL that the files come from, its path included; has to be given",
+    "hosts": "host names that clients with osproxy as their HTTP proxy may use for it",
+    "large-objects": "whether images are kept; the default is what --cache-large-objects says",
+    "wonder-guard": "as --wonder-guard, which is the default, or a list of kinds",
+    "freshness": "table: how long files of a kind are fresh",
+    "policy": "what is there, repository or generic; the default is repository",
+}
+"""The keys of a ``[backend."/prefix"]`` table, each with its help."""
+KEYS_ELSEWHERE = {
+    "url": "authority",
+    "cache-large-objects": "large-objects",
+    "wonder-guard": "wonder-guard",
+}
+"""Those of the existing proxy's tables that mean something, and ours for the same."""
+WITHOUT_MEANING = ("check-upstream", "allowed-countries", "daily-quota")
 _POLICY = one_of("repository", "generic")
 
 
@@ -55,7 +68,7 @@ def own_backends(
     :raises ConfigError: when there is something wrong in one.
     """
     for prefix, table in file.tables("backend"):
-        keys = table.keys(_KEYS)
+        keys = table.keys(KEYS)
         yield Declared(
             Backend(
                 _prefix(table, prefix),
@@ -83,7 +96,7 @@ def backends_elsewhere(
     """
     file.keys(("prefix",))
     for prefix, table in file.tables("prefix"):
-        keys = table.keys(_KEYS_ELSEWHERE + _WITHOUT_MEANING)
+        keys = table.keys((*KEYS_ELSEWHERE, *WITHOUT_MEANING))
         yield Declared(
             Backend(
                 _prefix(table, "/" + prefix),
@@ -100,7 +113,7 @@ def warnings_of_keys(file: Table) -> Iterator[str]:
     """Tell of keys in the existing proxy's file that do nothing here, once each."""
     written = {key for _, table in file.tables("prefix") for key, on in table.content.items() if on}
     for key in sorted(written):
-        if key.replace("_", "-") in _WITHOUT_MEANING:
+        if key.replace("_", "-") in WITHOUT_MEANING:
             yield f"key {key} in {file.file} has no meaning to osproxy and is ignored"
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
 
-# Where OBS publishes, within minutes of a build.
-_BUILT_OFTEN = "/repositories/"
+BUILT_OFTEN = "/repositories/"
+"""Where OBS publishes, within minutes of a build."""
 
 
 class Gone(Enum):
@@ -100,7 +100,7 @@ def policy_of(
     lifetimes = _LIFETIMES[kind]
     if kind in freshness:
         lifetimes = evolve(lifetimes, fresh_for=freshness[kind])
-    elif kind is Kind.INDEX and _BUILT_OFTEN in path:
+    elif kind is Kind.INDEX and BUILT_OFTEN in path:
         lifetimes = evolve(lifetimes, fresh_for=1 * _MINUTE)
     return Policy(
         kind=kind,
