@@ -94,6 +94,41 @@ class OwnLogTests(SynchronousTestCase):
             self.assertEqual(event.whole, status == 200 and not cut)
 
 
+class JsonTests(SynchronousTestCase):
+    """Lines in JSON."""
+
+    def test_as_combined(self) -> None:
+        """They say the same as combined ones, the time more exactly."""
+        self.assertEqual(parse(as_json(RECORD) + "\n"), EVENT._replace(at=1790000000.9))
+        self.assertIsNone(parse(as_json(evolve(RECORD, status=304))))
+        cut = parse(as_json(evolve(RECORD, cut=True)))
+        self.assertEqual(cut, EVENT._replace(at=1790000000.9, whole=False))
+
+    def test_refused(self) -> None:
+        """Other objects are refused, whatever they are meant to do."""
+        good = as_json(RECORD)
+        for old, new in (
+            (good, "{}"),
+            (good, "{"),
+            (good, '{"a":' * 100_000),
+            (good, good[:-1]),
+            ('"GET"', "null"),
+            ('"status":200', '"status":"200"'),
+            ('"bytes":1234', '"bytes":1.5'),
+            ('"bytes":1234', '"bytes":' + "9" * 10_000),
+            ('"2026-09-21T14:13:20.900Z"', '"yesterday"'),
+            ('"2026-09-21T14:13:20.900Z"', "NaN"),
+            ('"cut":false', '"cut":0'),
+        ):
+            self.assertIn(old, good)
+            self.assertRaises(BadTrace, parse, good.replace(old, new))
+
+    def test_immense(self) -> None:
+        """Files that are larger than any are none."""
+        line = as_json(RECORD).replace('"bytes":1234', f'"bytes":{2**63}')
+        self.assertIsNone(parse(line))
+
+
 class OtherLogTests(SynchronousTestCase):
     """Lines that others write."""
 
