@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
+from osproxy.config.clients import networks
 from osproxy.config.given import ConfigError, Given
 from osproxy.config.sources import read_all, read_one
 from osproxy.config.values import BadValue, boolean, duration, host, one_of, url
@@ -22,13 +23,14 @@ from osproxy.repo.kinds import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from osproxy.config.clients import Network
     from osproxy.config.files import Table
 
 _T = TypeVar("_T")
 
 _AUTHORITY = "https://cdn.opensuse.org"
 _HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
-_KEYS = ("authority", "hosts", "large-objects", "freshness", "policy")
+_KEYS = ("authority", "hosts", "large-objects", "freshness", "policy", "clients", "deny")
 _KEYS_ELSEWHERE = ("url", "cache-large-objects")
 _WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
 # What is never fetched, or is named by its content, is not fresh for a time.
@@ -61,6 +63,8 @@ def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
                 _optional(table, keys, "large-objects", boolean, large_objects),
                 _freshness(table.table("freshness")) if "freshness" in keys else {},
                 _generic(table, keys),
+                _clients(table, keys),
+                _networks(table, keys, "deny"),
             ),
             f"{table.name} ({table.file})",
         )
@@ -157,6 +161,22 @@ def _generic(table: Table, keys: dict[str, str]) -> bool:
                 " where the responses say what is kept; give one of them"
             )
     return generic
+
+
+def _clients(table: Table, keys: dict[str, str]) -> tuple[Network, ...] | None:
+    if "clients" not in keys:
+        return None
+    found = _networks(table, keys, "clients")
+    if not found:
+        raise table.given(keys["clients"]).wrong(
+            "lets nobody ask; give networks such as 192.168.0.0/16, or all"
+        )
+    return found
+
+
+def _networks(table: Table, keys: dict[str, str], name: str) -> tuple[Network, ...]:
+    given = read_all(networks, table.given(keys[name])) if name in keys else ()
+    return tuple(network for some in given for network in some)
 
 
 def _freshness(table: Table) -> dict[Kind, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from osproxy.config.clients import NEAR, Network, networks
+from osproxy.config.clients import NEAR, Network, Peer, networks, peers
 from osproxy.config.values import (
     BadValue,
     bind_address,
@@ -211,6 +211,21 @@ CLIENTS: Option[tuple[Network, ...]] = Option(
     NEAR,
     repeatable=True,
 )
+DENY: Option[tuple[Network, ...]] = Option(
+    "deny", networks, "networks of these that may not, with commas between", repeatable=True
+)
+TRUSTED_PROXIES: Option[tuple[Peer, ...]] = Option(
+    "trusted-proxies",
+    peers,
+    "networks, or unix, of proxies that are believed who asks them",
+    repeatable=True,
+)
+PROXY_PROTOCOL: Option[tuple[Peer, ...]] = Option(
+    "proxy-protocol",
+    peers,
+    "networks, or unix, of proxies that begin with a PROXY header",
+    repeatable=True,
+)
 CLIENT_CONNECTIONS = Option(
     "client-connections", count, "connections that one client may have", "512"
 )
@@ -272,6 +287,9 @@ OPTIONS: tuple[Option[Any], ...] = (
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,
+    DENY,
+    TRUSTED_PROXIES,
+    PROXY_PROTOCOL,
     CLIENT_CONNECTIONS,
     CLIENT_BODY_SIZE,
     CONTROL_SOCKET,
