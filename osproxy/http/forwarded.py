@@ -28,8 +28,8 @@ _UNPRINTABLE = re.compile("[^ -~]")
 _ESCAPED = re.compile(r'(["\\])')
 
 # An element read from its end: what a client has begun in front of it, a quote for one, is no part
-# of it. In a text that is turned round, a quote is escaped by an odd number of backslashes behind.
-_TURNED = re.compile(r'((?:[^",]|"(?:[^"]|"\\(?:\\\\)*+(?!\\))*+")*+)(?:,|$)', re.DOTALL)
+# of it. In a text that is turned round, a backslash behind a quote says that it is not the end.
+_TURNED = re.compile(r'((?:[^",]|"(?:[^"]|"\\)*+")*+)(?:,|\Z)', re.DOTALL)
 # As it is written in practice: with blanks, and addresses of IPv6 without their quotes.
 _LOOSE_PAIR = rf'[ \t]*+(?:{_TOKEN}=(?:[^\s",;]++|{_QUOTED}))?+[ \t]*+'
 _LOOSE_ELEMENT = re.compile(rf"(?:{_LOOSE_PAIR};)*+{_LOOSE_PAIR}")

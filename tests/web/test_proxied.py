@@ -19,10 +19,11 @@ from osproxy.config.clients import peers
 from osproxy.web.channel import HEAD_TIMEOUT
 from osproxy.web.proxied import Proxies
 from osproxy.web.tls import Renewable, certificate, wrap
+from tests.web.cases import LARGE
 from tests.web.certificates import certificate_files
 from tests.web.clients import HEAD, Server, Wire, answer
-from tests.web.doubles import Front, notice
-from tests.web.reading import request, responses
+from tests.web.doubles import Front, answer_of, notice, stored
+from tests.web.reading import digest, request, responses
 from tests.web.support import listen, logged
 from tests.web.test_proxyheader import FOUR, v2
 
@@ -237,6 +238,21 @@ class SocketsTests(TestCase):
 
         (got,) = responses(await deferToThread(ask))
         self.assertEqual((got.status, got.body), (200, b"here\n"))
+        self.assertEqual(await self.records(), [("192.0.2.1", 200)])
+
+    async def test_large(self) -> None:
+        """What the kernel copies from a file to the socket goes out whole."""
+        port = listen(self, self.proxies.wrap(self.front.site))
+        body = stored(self.mktemp(), LARGE)
+        self.front.cache.put("/a", lambda: answer_of(body, len(LARGE)))
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), 10) as client:
+                client.sendall(V1 + request("/a", "Connection: close"))
+                return b"".join(iter(lambda: client.recv(65536), b""))
+
+        (got,) = responses(await deferToThread(ask))
+        self.assertEqual((got.status, digest(got.body)), (200, digest(LARGE)))
         self.assertEqual(await self.records(), [("192.0.2.1", 200)])
 
     async def test_tls(self) -> None:
