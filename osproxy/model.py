@@ -36,6 +36,7 @@ class Backend:
     :ivar freshness: seconds that files of a kind stay fresh, where the operator changed them.
     :ivar generic: whether it holds no repository, but whatever a web server has: then the responses
         say how they are kept (RFC 9111), and clients' fields travel.
+    :ivar guarded: kinds of which a file is kept only when it is asked for a second time.
     :ivar clients: networks that may ask for its files, None for those that may ask for any.
     :ivar deny: networks that may not, beside those that may ask for nothing.
     """
@@ -46,6 +47,7 @@ class Backend:
     large_objects: bool = False
     freshness: Mapping[Kind, float] = field(factory=dict, hash=False)
     generic: bool = False
+    guarded: frozenset[Kind] = frozenset()
     clients: tuple[IPv4Network | IPv6Network, ...] | None = None
     deny: tuple[IPv4Network | IPv6Network, ...] = ()
 
