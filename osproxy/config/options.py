@@ -219,7 +219,7 @@ UPSTREAM_CA = Option(
 CLIENTS: Option[tuple[Network, ...]] = Option(
     "clients",
     networks,
-    "networks that may connect, with commas between; or all",
+    "networks that may ask, with commas between; or all",
     NEAR,
     repeatable=True,
 )
