@@ -91,6 +91,8 @@ def _endpoint(text: str) -> str:
             "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
             " --tls-pem-chain"
         )
+    if kind == "haproxy":
+        raise BadValue("would have everybody say who he is; give --listen and --proxy-protocol")
     return description
 
 
