@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 
     from osproxy.config.backends import Declared
     from osproxy.config.certificates import Pair
-    from osproxy.config.clients import Network
+    from osproxy.config.clients import Network, Peer
     from osproxy.config.directory import Place
     from osproxy.config.files import Table
     from osproxy.config.listeners import Listener, Passed
     from osproxy.config.options import Option
     from osproxy.config.values import Share
     from osproxy.model import Backend
+
+_T = TypeVar("_T")
 
 
 @frozen
@@ -57,7 +59,10 @@ class Settings:
     :ivar eviction: the name of a policy.
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
-    :ivar clients: networks that may connect.
+    :ivar clients: networks that may ask.
+    :ivar deny: networks that may not, though they are among those.
+    :ivar trusted_proxies: those who are believed when they say for whom they ask.
+    :ivar proxy_protocol: those whose connections begin with a PROXY header.
     :ivar client_connections: how many one client may have.
     :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
@@ -85,6 +90,9 @@ class Settings:
     pins: tuple[str, ...]
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
+    deny: tuple[Network, ...]
+    trusted_proxies: tuple[Peer, ...]
+    proxy_protocol: tuple[Peer, ...]
     client_connections: int
     client_body_size: int
     control_socket: Path | None
@@ -141,6 +149,9 @@ def load(
         pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
+        deny=_joined(sources, options.DENY),
+        trusted_proxies=_joined(sources, options.TRUSTED_PROXIES),
+        proxy_protocol=_joined(sources, options.PROXY_PROTOCOL),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
         control_socket=checked_socket(sources, environ),
@@ -190,11 +201,15 @@ def _backends(sources: Sources, file: Table | None, elsewhere: Table | None) -> 
 
 
 def _clients(sources: Sources) -> tuple[Network, ...]:
-    found = tuple(network for some in sources.values(options.CLIENTS) for network in some)
+    found = _joined(sources, options.CLIENTS)
     given = sources.given(options.CLIENTS)
     if given is not None and not found:
         raise given.wrong("lets nobody connect; give networks such as 192.168.0.0/16, or all")
     return found
+
+
+def _joined(sources: Sources, option: Option[tuple[_T, ...]]) -> tuple[_T, ...]:
+    return tuple(one for some in sources.values(option) for one in some)
 
 
 def _check_log(sources: Sources, option: Option[str], journal: Path) -> None:

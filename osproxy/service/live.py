@@ -10,6 +10,7 @@ from attrs import define
 
 from osproxy.config.changes import adopt
 from osproxy.upstream.origin import host_of
+from osproxy.web.access import Access
 from osproxy.web.routing import Routes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from osproxy.model import Backend
     from osproxy.upstream.agent import ExactAgent
     from osproxy.upstream.origin import Upstream
+    from osproxy.web.proxied import Proxies
     from osproxy.web.resource import Root
     from osproxy.web.site import ClientSite
 
@@ -42,6 +44,7 @@ class Live:
     settings: Settings
     root: Root
     site: ClientSite
+    proxies: Proxies
     agent: ExactAgent
     upstream: Upstream
     set_log_level: Callable[[str], None]
@@ -50,10 +53,12 @@ class Live:
         """Go on with those of these settings that can change, from the next request on."""
         self.settings = using = adopt(self.settings, settings)
         self.root.routes = Routes(using.backends)
-        self.root.clients = using.clients
+        self.root.access = Access(using.clients, using.deny, using.trusted_proxies)
+        self.proxies.named = using.proxy_protocol
         self.root.body_size = using.client_body_size
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
+        self.site.connections.unlimited = using.trusted_proxies
         self.site.client_timeout = using.client_timeout
         self.agent.connect_timeout = using.connect_timeout
         self.agent.head_timeout = using.head_timeout

@@ -155,13 +155,13 @@ class AccessLog:
         self._wait()
 
     async def end(self) -> None:
-        """Write what is left. What is not taken in a while is lost."""
+        """Write what is left, and close. What is not taken in a while is lost."""
         self.flush()
         for _ in range(_LAST_OFFERS):
             if self._due is None:
-                return
+                break
             await deferLater(self._clock, OFFER_AGAIN, self.flush)
-        self._give_up()
+        self.change(None)
 
     def change(self, output: Output | None) -> None:
         """

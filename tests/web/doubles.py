@@ -13,11 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from osproxy.config.clients import networks
+from osproxy.config.clients import networks, peers
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
+from osproxy.web.access import Access
 from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
@@ -236,6 +237,8 @@ class Front:
         clock: IReactorTime,
         *,
         clients: str = "all",
+        deny: str = "",
+        trusted: str = "",
         backends: Sequence[Backend] = BACKENDS,
         in_thread: InThread = at_once,
         cache: Cache | None = None,
@@ -254,7 +257,7 @@ class Front:
         self.root = Root(
             cache or cast("Cache", self.cache),
             Routes(backends),
-            networks(clients),
+            Access(networks(clients), networks(deny), peers(trusted)),
             OwnPages(lambda: True, lambda: status, self.metrics),
             self.challenges,
             Responder(in_thread, clock.seconds, pseudonym),

@@ -181,6 +181,12 @@ class SlowTests(AccessLogTestCase):
             self.log.add(RECORD)
         self.successResultOf(Deferred.fromCoroutine(self.log.end()))
         self.assertEqual(sum(map(len, self.written.entries)), 5 * len(LINE))
+        self.assertTrue(self.written.closed)
+        self.log.add(RECORD)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (0, []))
+
+    def test_slow_at_the_end(self) -> None:
+        """What is not taken at once is waited for."""
         self.written.takes = 0
         for _ in range(2):
             self.log.add(RECORD)
