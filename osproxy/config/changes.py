@@ -19,6 +19,9 @@ LIVE = frozenset(
         "acme_challenge_dir",
         "backends",
         "clients",
+        "deny",
+        "trusted_proxies",
+        "proxy_protocol",
         "client_connections",
         "client_body_size",
         "connect_timeout",
@@ -27,6 +30,8 @@ LIVE = frozenset(
         "client_timeout",
         "drain_timeout",
         "access_log",
+        "access_log_format",
+        "error_log",
         "log_level",
     }
 )
@@ -38,7 +43,28 @@ _NAMES = {
     "tls": "--tls-pem-key and --tls-pem-chain",
     "backends": "the backends",
     "cache": "--cache-path",
+    "pins": "--pin",
 }
+# And the other way round, from options.
+_ATTRIBUTES = {
+    "bind-address": "listeners",
+    "tls-bind-address": "listeners",
+    "listen": "listeners",
+    "tls-listen": "listeners",
+    "tls-pem-key": "tls",
+    "tls-pem-chain": "tls",
+    "cache-path": "cache",
+    "cache-large-objects": "backends",
+    "wonder-guard": "backends",
+    "pin": "pins",
+    "mirror-chain": "backends",
+    "verbose": "log_level",
+}
+
+
+def attribute_of(option: str) -> str:
+    """Name the attribute of `Settings` that an option comes to; ``config`` comes to none."""
+    return _ATTRIBUTES.get(option, option.replace("-", "_"))
 
 
 @frozen
@@ -91,7 +117,7 @@ def _differences(old: Settings, new: Settings) -> list[tuple[str, object, object
 
 def _text(value: object) -> str:
     match value:
-        case None:
+        case None | ():
             return "none"
         case tuple():
             return ", ".join(map(_text, value))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from osproxy.config.clients import NEAR, Network, networks
+from osproxy.config.clients import NEAR, Network, Peer, networks, peers
+from osproxy.config.kinds import guarded_kinds
 from osproxy.config.values import (
     BadValue,
     bind_address,
@@ -90,6 +91,8 @@ def _endpoint(text: str) -> str:
             "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
             " --tls-pem-chain"
         )
+    if kind == "haproxy":
+        raise BadValue("would have everybody say who he is; give --listen and --proxy-protocol")
     return description
 
 
@@ -103,8 +106,14 @@ def _pin(text: str) -> str:
     return pinned
 
 
-def _log_file(text: str) -> str:
-    return text if text in ("-", "off") else str(path(text))
+def _access_log(text: str) -> str:
+    return text if text in ("-", "journald", "off") else str(path(text))
+
+
+def _error_log(text: str) -> str:
+    if text == "off":
+        raise BadValue("would lose what goes wrong; give a file, -, or a higher --log-level")
+    return text if text in ("-", "journald") else str(path(text))
 
 
 def _socket(text: str) -> Path | None:
@@ -176,6 +185,17 @@ CACHE_LARGE_OBJECTS = Option(
     flag=True,
 )
 IMAGE_SPACE = Option("image-space", part, "how much of the cache images may take", "50%")
+WONDER_GUARD = Option(
+    "wonder-guard",
+    guarded_kinds,
+    "keep files only when they are asked for a second time",
+    "no",
+    variables=("WONDER_GUARD",),
+    flag=True,
+)
+WONDER_GUARD_WINDOW = Option(
+    "wonder-guard-window", timeout, "within which time a second request counts as one", "7d"
+)
 EVICTION = Option(
     "eviction",
     one_of("clock", "gdsf", "lru"),
@@ -207,8 +227,23 @@ UPSTREAM_CA = Option(
 CLIENTS: Option[tuple[Network, ...]] = Option(
     "clients",
     networks,
-    "networks that may connect, with commas between; or all",
+    "networks that may ask, with commas between; or all",
     NEAR,
+    repeatable=True,
+)
+DENY: Option[tuple[Network, ...]] = Option(
+    "deny", networks, "networks of these that may not, with commas between", repeatable=True
+)
+TRUSTED_PROXIES: Option[tuple[Peer, ...]] = Option(
+    "trusted-proxies",
+    peers,
+    "networks, or unix, of proxies that are believed who asks them",
+    repeatable=True,
+)
+PROXY_PROTOCOL: Option[tuple[Peer, ...]] = Option(
+    "proxy-protocol",
+    peers,
+    "networks, or unix, of proxies that begin with a PROXY header",
     repeatable=True,
 )
 CLIENT_CONNECTIONS = Option(
@@ -238,7 +273,22 @@ DRAIN_TIMEOUT = Option(
     "drain-timeout", duration, "how long a stop waits for answers under way", "30s"
 )
 ACCESS_LOG = Option(
-    "access-log", _log_file, "file for a line a request; - is standard output, off is none", "-"
+    "access-log",
+    _access_log,
+    "file for a line a request, - (standard output), journald, or off",
+    "-",
+)
+ACCESS_LOG_FORMAT = Option(
+    "access-log-format",
+    one_of("combined", "json"),
+    "how a line of the access log is written",
+    "combined",
+)
+ERROR_LOG = Option(
+    "error-log",
+    _error_log,
+    "file for what osproxy says of itself, - (standard error), or journald",
+    otherwise="- in the foreground, else as twistd's options say",
 )
 LOG_LEVEL = Option(
     "log-level",
@@ -265,6 +315,8 @@ OPTIONS: tuple[Option[Any], ...] = (
     DURABILITY,
     CACHE_LARGE_OBJECTS,
     IMAGE_SPACE,
+    WONDER_GUARD,
+    WONDER_GUARD_WINDOW,
     EVICTION,
     PIN,
     SCRUB_RATE,
@@ -272,6 +324,9 @@ OPTIONS: tuple[Option[Any], ...] = (
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,
+    DENY,
+    TRUSTED_PROXIES,
+    PROXY_PROTOCOL,
     CLIENT_CONNECTIONS,
     CLIENT_BODY_SIZE,
     CONTROL_SOCKET,
@@ -281,13 +336,14 @@ OPTIONS: tuple[Option[Any], ...] = (
     CLIENT_TIMEOUT,
     DRAIN_TIMEOUT,
     ACCESS_LOG,
+    ACCESS_LOG_FORMAT,
+    ERROR_LOG,
     LOG_LEVEL,
     VERBOSE,
 )
 
 # Variables of the existing proxy that mean nothing here.
 WITHOUT_MEANING = (
-    "WONDER_GUARD",
     "BOOT_SERVICES",
     "BOOT_ORIGIN",
     "DURABLE_FS",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -24,17 +24,23 @@ from osproxy.config.given import Given
 from osproxy.config.listeners import has_ipv6, listeners
 from osproxy.config.sources import Sources, read_one, warnings_of_variables
 from osproxy.config.values import path
+from osproxy.journal import SOCKET as JOURNAL
+from osproxy.journal import listens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from osproxy.config.backends import Declared
     from osproxy.config.certificates import Pair
-    from osproxy.config.clients import Network
+    from osproxy.config.clients import Network, Peer
     from osproxy.config.directory import Place
     from osproxy.config.files import Table
     from osproxy.config.listeners import Listener, Passed
+    from osproxy.config.options import Option
     from osproxy.config.values import Share
     from osproxy.model import Backend
+
+_T = TypeVar("_T")
 
 
 @frozen
@@ -49,10 +55,14 @@ class Settings:
     :ivar free_space: what to leave of the disk.
     :ivar durability: ``fast`` or ``full``.
     :ivar image_space: what images may take of the cache.
+    :ivar wonder_guard_window: seconds within which a second request counts as one.
     :ivar eviction: the name of a policy.
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
-    :ivar clients: networks that may connect.
+    :ivar clients: networks that may ask.
+    :ivar deny: networks that may not, though they are among those.
+    :ivar trusted_proxies: those who are believed when they say for whom they ask.
+    :ivar proxy_protocol: those whose connections begin with a PROXY header.
     :ivar client_connections: how many one client may have.
     :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
@@ -60,7 +70,10 @@ class Settings:
     :ivar control_socket: where osproxy is told to do something, None for nowhere.
     :ivar scrub_rate: octets a second to verify at most; 0 for none.
     :ivar scrub_interval: seconds until what is kept is verified again.
-    :ivar access_log: an absolute path, ``-`` for standard output, or ``off``.
+    :ivar access_log: an absolute path, ``-`` for standard output, ``journald``, or ``off``.
+    :ivar access_log_format: ``combined`` or ``json``.
+    :ivar error_log: an absolute path, ``-`` for standard error, ``journald``, or None for where
+        twistd has its log.
     :ivar log_level: a name of Twisted's.
     :ivar warnings: what the operator ought to know, a line each.
     """
@@ -72,10 +85,14 @@ class Settings:
     free_space: Share
     durability: str
     image_space: Share
+    wonder_guard_window: float
     eviction: str
     pins: tuple[str, ...]
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
+    deny: tuple[Network, ...]
+    trusted_proxies: tuple[Peer, ...]
+    proxy_protocol: tuple[Peer, ...]
     client_connections: int
     client_body_size: int
     control_socket: Path | None
@@ -88,6 +105,8 @@ class Settings:
     client_timeout: float
     drain_timeout: float
     access_log: str
+    access_log_format: str
+    error_log: str | None
     log_level: str
     warnings: tuple[str, ...]
     cache: Place
@@ -100,17 +119,23 @@ def load(
     home: Callable[[], str | None] = home_of_user,
     ipv6: Callable[[], bool] = has_ipv6,
     passed: Sequence[Passed] = (),
+    journal: Path = JOURNAL,
+    error_log: str | None = None,
 ) -> Settings:
     """
     Read and check all settings, and make the cache directory if it is due.
 
     :param arguments: what the command line has, by the names of options; a flag's is ``yes``.
     :param passed: sockets that listen already.
+    :param journal: where journald listens.
+    :param error_log: where what osproxy says of itself goes unless a setting says so.
     :raises ConfigError: when something is wrong; its text names the option and its source.
     """
     file, elsewhere = _files(Sources(arguments, environ, {}), environ)
     sources = Sources(arguments, environ, {} if file is None else options_in(file))
     places = listeners(sources, ipv6=ipv6(), passed=passed)
+    for log in (options.ACCESS_LOG, options.ERROR_LOG):
+        _check_log(sources, log, journal)
     return Settings(
         listeners=places,
         tls=tls_pair(sources, places),
@@ -119,10 +144,14 @@ def load(
         free_space=sources.value(options.FREE_SPACE),
         durability=sources.value(options.DURABILITY),
         image_space=sources.value(options.IMAGE_SPACE),
+        wonder_guard_window=sources.value(options.WONDER_GUARD_WINDOW),
         eviction=sources.value(options.EVICTION),
         pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
+        deny=_joined(sources, options.DENY),
+        trusted_proxies=_joined(sources, options.TRUSTED_PROXIES),
+        proxy_protocol=_joined(sources, options.PROXY_PROTOCOL),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
         control_socket=checked_socket(sources, environ),
@@ -134,7 +163,9 @@ def load(
         stall_timeout=sources.value(options.STALL_TIMEOUT),
         client_timeout=sources.value(options.CLIENT_TIMEOUT),
         drain_timeout=sources.value(options.DRAIN_TIMEOUT),
-        access_log=_access_log(sources),
+        access_log=sources.value(options.ACCESS_LOG),
+        access_log_format=sources.value(options.ACCESS_LOG_FORMAT),
+        error_log=sources.optional(options.ERROR_LOG) or error_log,
         log_level=_log_level(sources),
         warnings=(
             *warnings_of_variables(environ),
@@ -158,36 +189,42 @@ def _files(sources: Sources, environ: Mapping[str, str]) -> tuple[Table | None, 
 
 
 def _backends(sources: Sources, file: Table | None, elsewhere: Table | None) -> tuple[Backend, ...]:
-    large_objects = sources.value(options.CACHE_LARGE_OBJECTS)
-    declared = [
-        *(() if file is None else own_backends(file, large_objects=large_objects)),
-        *(() if elsewhere is None else backends_elsewhere(elsewhere, large_objects=large_objects)),
-    ]
+    kept = sources.value(options.CACHE_LARGE_OBJECTS)
+    guarded = sources.value(options.WONDER_GUARD)
+    declared: list[Declared] = []
+    if file is not None:
+        declared += own_backends(file, large_objects=kept, guarded=guarded)
+    if elsewhere is not None:
+        declared += backends_elsewhere(elsewhere, large_objects=kept, guarded=guarded)
     chain = sources.given(options.MIRROR_CHAIN)
-    return complete(declared, chain, large_objects=large_objects)
+    return complete(declared, chain, large_objects=kept, guarded=guarded)
 
 
 def _clients(sources: Sources) -> tuple[Network, ...]:
-    found = tuple(network for some in sources.values(options.CLIENTS) for network in some)
+    found = _joined(sources, options.CLIENTS)
     given = sources.given(options.CLIENTS)
     if given is not None and not found:
         raise given.wrong("lets nobody connect; give networks such as 192.168.0.0/16, or all")
     return found
 
 
-def _access_log(sources: Sources) -> str:
-    found = sources.found(options.ACCESS_LOG)
+def _joined(sources: Sources, option: Option[tuple[_T, ...]]) -> tuple[_T, ...]:
+    return tuple(one for some in sources.values(option) for one in some)
+
+
+def _check_log(sources: Sources, option: Option[str], journal: Path) -> None:
+    found = sources.found(option)
     if found is None:
-        return sources.value(options.ACCESS_LOG)
+        return
     name, given = found
-    if name not in ("-", "off"):
-        try:
+    try:
+        if name == "journald":
+            listens(journal)
+        elif name not in ("-", "off"):
             try_file(Path(name))
-        except OSError as error:
-            raise given.wrong(
-                f"{name} cannot be written to ({error.strerror}); give a file, - or off"
-            ) from None
-    return name
+    except OSError as error:
+        trouble = "cannot be written to" if name != "journald" else f"does not listen at {journal}"
+        raise given.wrong(f"{name} {trouble} ({error.strerror}); give a file or -") from None
 
 
 def _warnings_of_challenges(sources: Sources) -> Iterator[str]:

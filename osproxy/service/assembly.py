@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,17 @@ from osproxy.cache.refetch import Refetch
 from osproxy.config.options import CONTROL_SOCKET
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
-from osproxy.service.live import Live
+from osproxy.service.errorlog import ErrorLog, open_errors, take_over
+from osproxy.service.lag import Lag
+from osproxy.service.live import Live, authorities
 from osproxy.service.loglevel import limit
+from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.service.systemd import ServiceManager
+from osproxy.store.admission import WonderGuard
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
@@ -40,12 +45,14 @@ from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.waiting import detached
+from osproxy.web.access import Access
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
 from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
+from osproxy.web.proxied import Proxies
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
@@ -89,9 +96,13 @@ def assemble(
     :param served: the certificate of listeners with TLS.
     """
     metrics = Metrics(CollectorRegistry())
+    metrics.info.info({"version": version("osproxy")})
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     in_scrub = Threads(reactor, 1, "osproxy-scrub")
+    pools = {"disk": in_thread, "catalogue": in_catalogue, "scrub": in_scrub}
+    for name, pool in pools.items():
+        metrics.thread_calls.labels(name).set_function(partial(getattr, pool, "calls"))
     durable = settings.durability == "full"
     ledger = Ledger(
         settings.cache_size,
@@ -111,6 +122,7 @@ def assemble(
         durable=durable,
         boot=boot_id(),
         pins=Pins(settings.pins),
+        guard=WonderGuard(settings.wonder_guard_window),
         checkpoint=checkpoint,
         settled=leave_alone,
     )
@@ -120,9 +132,11 @@ def assemble(
         connect_timeout=settings.connect_timeout,
         head_timeout=settings.head_timeout,
     )
+    metrics.upstream_connections.set_function(lambda: agent.connections)
     upstream = Upstream(agent, reactor, settings.stall_timeout, metrics)
+    upstream.authorities = authorities(settings.backends)
     fills = Fills(store, in_thread, reactor, metrics)
-    generations = Generations(store, in_thread, reactor)
+    generations = Generations(store, in_thread, reactor, metrics)
     cache = Cache(store, upstream, fills, generations, reactor, metrics)
     # Of no other process, be it on the same host: two of us may well be in a row.
     pseudonym = f"osproxy-{secrets.token_hex(4)}"
@@ -130,7 +144,7 @@ def assemble(
     schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
-    connections = Connections(settings.client_connections)
+    connections = Connections(settings.client_connections, settings.trusted_proxies)
     metrics.connections.set_function(lambda: len(connections))
     began = reactor.seconds()
 
@@ -146,11 +160,15 @@ def assemble(
         )
 
     pages = OwnPages(lambda: cache.ready, status, metrics)
-    access_log = AccessLog(open_log(settings.access_log), reactor)
+    lost = metrics.log_lost.labels
+    access_log = AccessLog(
+        open_log(settings.access_log, settings.access_log_format), reactor, lost("access").inc
+    )
+    errors = ErrorLog(open_errors(settings.error_log), lost("error").inc)
     root = Root(
         cache,
         Routes(settings.backends),
-        settings.clients,
+        Access(settings.clients, settings.deny, settings.trusted_proxies),
         pages,
         Challenges(settings.acme_challenge_dir, in_thread),
         Responder(in_thread, reactor.seconds, pseudonym),
@@ -171,14 +189,16 @@ def assemble(
         Connections(_CONTROL_CONNECTIONS),
         reactor,
     )
+    proxies = Proxies(settings.proxy_protocol, reactor)
     listeners = Listeners(
         [
-            *(_listening(reactor, place, site, served) for place in settings.listeners),
+            *(_listening(reactor, place, site, served, proxies) for place in settings.listeners),
             *_controlling(reactor, settings, control),
         ]
     )
 
-    live = Live(settings, root, site, agent, upstream, limit(settings.log_level))
+    live = Live(settings, root, site, proxies, agent, upstream, limit(settings.log_level))
+    take_over(errors)
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -188,6 +208,8 @@ def assemble(
     renewal = None
     if settings.tls is not None and served is not None:
         renewal = Renewal(settings.tls, served, in_thread, reactor)
+        metrics.certificate_end.set_function(lambda: served.certificate.ends_at)
+    lag = Lag(reactor, lambda seconds: metrics.lag.add((), seconds))
 
     async def open_store() -> None:
         await cache.start()
@@ -214,21 +236,33 @@ def assemble(
         # Cancelling the close itself would cancel that of each connection, with an error each.
         return detached(agent.close(), store.log)
 
-    threads = (in_thread, in_catalogue, in_scrub)
-
     def end_threads() -> None:
-        for some in threads:
-            some.stop()
+        for pool in pools.values():
+            pool.stop()
 
     return Server(
         reactor,
         listeners,
         manager,
-        begin=(*(some.start for some in threads), *([] if renewal is None else [renewal.start])),
+        begin=(
+            *(pool.start for pool in pools.values()),
+            lag.start,
+            *([] if renewal is None else [renewal.start]),
+        ),
         open_store=open_store,
-        reload=Reload(reading, live, renewal, access_log, manager, in_thread),
+        reload=Reload(
+            reading,
+            live,
+            renewal,
+            Logs(access_log, errors, in_thread),
+            manager,
+            in_thread,
+            metrics,
+            reactor,
+        ),
         announcements=_announcements(settings),
         steps=(
+            Step("look for no lateness", lag.stop),
             *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
             Step("take no further connection", listeners.stopService),
             Step("end the scrub", scrub.stop, _END_WITHIN),
@@ -237,14 +271,14 @@ def assemble(
             Step("end fills", end_fills, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
-            Step("write the access log", access_log.flush),
+            Step("write the access log", access_log.end),
             Step("end the threads", end_threads),
         ),
     )
 
 
 def _listening(
-    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None
+    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None, proxies: Proxies
 ) -> Listening:
     factory: IProtocolFactory = site
     if place.tls:
@@ -255,7 +289,7 @@ def _listening(
         if place.passed is None
         else PassedEndpoint(reactor, place.passed)
     )
-    return Listening(endpoint, factory, f"{place.source}: {place.value}")
+    return Listening(endpoint, proxies.wrap(factory), f"{place.source}: {place.value}")
 
 
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
@@ -273,6 +307,15 @@ def _announcements(settings: Settings) -> tuple[str, ...]:
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
             for place in settings.listeners
         ),
-        "these may connect: " + ", ".join(map(str, settings.clients)),
+        "these may ask: " + ", ".join(map(str, settings.clients)),
+        *(
+            f"{what}: " + ", ".join(map(str, those))
+            for what, those in (
+                ("these may not", settings.deny),
+                ("these are believed for whom they ask", settings.trusted_proxies),
+                ("these begin with a PROXY header", settings.proxy_protocol),
+            )
+            if those
+        ),
         *(f"{backend.prefix} comes from {backend.authority}" for backend in settings.backends),
     )

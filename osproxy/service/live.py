@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from osproxy.config.changes import adopt
+from osproxy.upstream.origin import host_of
+from osproxy.web.access import Access
 from osproxy.web.routing import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from osproxy.config.settings import Settings
+    from osproxy.model import Backend
     from osproxy.upstream.agent import ExactAgent
     from osproxy.upstream.origin import Upstream
+    from osproxy.web.proxied import Proxies
     from osproxy.web.resource import Root
     from osproxy.web.site import ClientSite
+
+
+def authorities(backends: Iterable[Backend]) -> frozenset[str]:
+    """Name the hosts that an operator has set, of which there are few."""
+    return frozenset(host_of(backend.authority) for backend in backends)
 
 
 @define(eq=False)
@@ -26,7 +35,7 @@ class Live:
     """
     The parts of a server that settings go to while it runs.
 
-    Certificates and the access log are not among them, since they have to be opened first.
+    Certificates and the logs are not among them, since they have to be opened first.
 
     :ivar settings: those in use.
     :ivar set_log_level: has the log leave out what is below a level.
@@ -35,6 +44,7 @@ class Live:
     settings: Settings
     root: Root
     site: ClientSite
+    proxies: Proxies
     agent: ExactAgent
     upstream: Upstream
     set_log_level: Callable[[str], None]
@@ -43,12 +53,15 @@ class Live:
         """Go on with those of these settings that can change, from the next request on."""
         self.settings = using = adopt(self.settings, settings)
         self.root.routes = Routes(using.backends)
-        self.root.clients = using.clients
+        self.root.access = Access(using.clients, using.deny, using.trusted_proxies)
+        self.proxies.named = using.proxy_protocol
         self.root.body_size = using.client_body_size
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
+        self.site.connections.unlimited = using.trusted_proxies
         self.site.client_timeout = using.client_timeout
         self.agent.connect_timeout = using.connect_timeout
         self.agent.head_timeout = using.head_timeout
         self.upstream.stall_timeout = using.stall_timeout
+        self.upstream.authorities = authorities(using.backends)
         self.set_log_level(using.log_level)

@@ -45,6 +45,7 @@ _STEPS = (
     UPDATE entries SET verified_at = stored_at;
     CREATE INDEX entries_by_verification ON entries (verified_at);
     """,
+    "CREATE TABLE asked (name INTEGER PRIMARY KEY, at REAL NOT NULL);",
     # The file that has the body, if that is another; if it is the same, no entry goes by it.
     """
     ALTER TABLE entries ADD COLUMN body INTEGER;

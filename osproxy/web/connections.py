@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
+from osproxy.config.clients import allows
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from osproxy.config.clients import Peer
 
 
 class Connection(Protocol):
@@ -45,10 +49,12 @@ class Connections:
     The open connections of all listeners.
 
     :ivar limit: connections that one address may have.
+    :ivar unlimited: whose connections carry many clients, so that any number is let in.
     :ivar refused: connections that were refused for it.
     """
 
     limit: int
+    unlimited: tuple[Peer, ...] = ()
     refused: int = 0
     _open: dict[Connection, None] = field(factory=dict, init=False)
     _of: Counter[str] = field(factory=Counter, init=False)
@@ -56,7 +62,8 @@ class Connections:
 
     def add(self, connection: Connection) -> bool:
         """Register a connection, or say that its address has its fill of them."""
-        if self._of[connection.origin] >= self.limit:
+        full = self._of[connection.origin] >= self.limit
+        if full and not allows(self.unlimited, connection.origin):
             self.refused += 1
             return False
         self._of[connection.origin] += 1

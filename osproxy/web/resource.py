@@ -19,28 +19,30 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from osproxy.config.clients import allows
 from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
+from osproxy.metrics import status_label
 from osproxy.model import Answer, Asked, BodyBroken, Notice
-from osproxy.web.accesslog import Record
+from osproxy.repo.identity import anonymous
 from osproxy.web.body import ClientGone
 from osproxy.web.content import BadContent
+from osproxy.web.pages.own import is_own
+from osproxy.web.record import Record
 from osproxy.web.routing import Refused, permit, place_of
-from osproxy.web.sockets import UNIX, address_text
+from osproxy.web.sockets import address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from ipaddress import IPv4Network, IPv6Network
+    from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.cache.cache import Cache
     from osproxy.http.fields import Fields
     from osproxy.metrics import Metrics
-    from osproxy.model import Backend
+    from osproxy.model import Backend, Target
     from osproxy.repo.kinds import Kind
+    from osproxy.web.access import Access
     from osproxy.web.accesslog import AccessLog
     from osproxy.web.challenges import Challenges
     from osproxy.web.pages.own import OwnPages
@@ -59,6 +61,9 @@ class Exchange:
 
     Times are seconds since the epoch.
 
+    :ivar client: the address of who asks, or what stands for it; not known where two were named.
+    :ivar sender: that of the other end of the connection, which may be a proxy.
+    :ivar known: whether it is known who asks; where it is not, the sender counts as the client.
     :ivar ended: what it came to, where that is not the status that the client was told.
     :ivar cut: whether it failed after the client was told a status.
     """
@@ -66,6 +71,8 @@ class Exchange:
     request: ClientRequest
     fields: Fields
     client: str
+    sender: str
+    known: bool
     began: float
     first_octet: float | None = None
     octets: int = 0
@@ -80,7 +87,7 @@ class Root(Resource):
     """
     The resource of every path. What it was made with may be changed between two requests.
 
-    :ivar clients: networks that may ask.
+    :ivar access: who may ask.
     :ivar body_size: octets that one request to a generic backend may bring.
     """
 
@@ -91,7 +98,7 @@ class Root(Resource):
         self,
         cache: Cache,
         routes: Routes,
-        clients: Sequence[IPv4Network | IPv6Network],
+        access: Access,
         pages: OwnPages,
         challenges: Challenges,
         responder: Responder,
@@ -110,7 +117,7 @@ class Root(Resource):
         super().__init__()
         self._cache = cache
         self.routes = routes
-        self.clients = clients
+        self.access = access
         self.challenges = challenges
         self._pages = pages
         self._responder = responder
@@ -122,10 +129,14 @@ class Root(Resource):
 
     def render(self, request: ClientRequest) -> int:
         """Answer, sooner or later; a client that leaves cancels what is done for it alone."""
+        fields, sender = request.head.fields, request.channel.peer
+        asker = self.access.asker(fields, sender)
         exchange = Exchange(
             request,
-            request.head.fields,
-            request.channel.peer,
+            fields,
+            sender if asker is None else asker,
+            sender,
+            asker is not None,
             self._clock.seconds(),
         )
         running = Deferred.fromCoroutine(self._exchange(exchange))
@@ -179,25 +190,45 @@ class Root(Resource):
             challenge = await self._challenge(request)
             if challenge is not None:
                 return _own(challenge)
-            self._admit(exchange)
-            if request.head.method == "OPTIONS" and request.head.target == b"*":
-                # About the proxy as a whole (RFC 9110 section 9.3.7).
-                return _own(Notice(204, allow=methods.allow(reading=False)))
-            if request.head.method == "CONNECT":
-                permit("CONNECT", None)
-            place = place_of(request.head.target)
-            if _is_ourselves(request, place.host):
-                place = evolve(place, host=None)
-            page = None if place.host is not None else self._pages.own_page(place.path)
-            if page is not None:
-                permit(request.head.method, None)
-                return _own(Notice(page.status, page.body, page.content_type))
-            backend, target = self.routes.find(place)
+            try:
+                meant = self._meant(exchange)
+            except Refused:
+                # Who may not ask is not told what else is wrong.
+                self.access.admit(exchange.client, None)
+                raise
+            if isinstance(meant, Notice):
+                return _own(meant)
+            place, backend, target = meant
+            self.access.admit(exchange.client, backend)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:
             return _own(Notice(refused.status, f"{refused}\n".encode(), allow=refused.allowed))
         return await self._cache.obtain(backend, target, asked)
+
+    def _meant(self, exchange: Exchange) -> Notice | tuple[Place, Backend, Target]:
+        """
+        Find what is asked for: something of our own, for whom that is, or a backend's file.
+
+        :raises Refused: when it is neither, and for what no request may have.
+        """
+        request = exchange.request
+        self._check(exchange)
+        if request.head.method == "OPTIONS" and request.head.target == b"*":
+            # About the proxy as a whole (RFC 9110 section 9.3.7).
+            self.access.admit(exchange.client, None)
+            return Notice(204, allow=methods.allow(reading=False))
+        if request.head.method == "CONNECT":
+            permit("CONNECT", None)
+        place = place_of(request.head.target)
+        if _is_ourselves(request, place.host):
+            place = evolve(place, host=None)
+        if place.host is None and is_own(place.path):
+            self.access.admit(exchange.client, None)
+            permit(request.head.method, None)
+            page = self._pages.own_page(place.path)
+            return Notice(page.status, page.body, page.content_type)
+        return place, *self.routes.find(place)
 
     async def _challenge(self, request: ClientRequest) -> Notice | None:
         """Answer who wants to know whose name we have: a certification authority, from anywhere."""
@@ -206,12 +237,12 @@ class Root(Resource):
         permit(request.head.method, None)
         return await self.challenges.answer(request.head.target)
 
-    def _admit(self, exchange: Exchange) -> None:
-        if exchange.client != UNIX and not allows(self.clients, exchange.client):
-            raise Refused(403, f"{exchange.client} may not use this proxy.")
+    def _check(self, exchange: Exchange) -> None:
         request = exchange.request
         if request.refusal is not None:
             raise Refused(request.refusal.status, f"{request.refusal}.")
+        if not exchange.known:
+            raise Refused(400, "Forwarded and X-Forwarded-For name different clients.")
         if request.head.expectations - {"100-continue"}:
             # RFC 9110 section 10.1.1.
             raise Refused(417, "No expectation but 100-continue is met.")
@@ -230,8 +261,9 @@ class Root(Resource):
         return Asked(
             method=head.method,
             query=place.query,
-            fields=exchange.fields,
+            fields=anonymous(exchange.fields),
             client=exchange.client,
+            sender=exchange.sender,
             connection=exchange.request.channel.number,
             body=content,
             scheme="https" if exchange.request.isSecure() else "http",
@@ -272,10 +304,10 @@ class Root(Resource):
     def _account(self, exchange: Exchange) -> None:
         now = self._clock.seconds()
         outcome = exchange.cache_status.outcome
-        kind = "own" if exchange.kind is None else exchange.kind.value
-        self._metrics.requests.labels(outcome, kind).inc()
-        self._metrics.sent.labels(outcome, kind).inc(exchange.octets)
         request = exchange.request
+        status = exchange.ended or request.code
+        first_octet = exchange.first_octet and exchange.first_octet - exchange.began
+        self._count(exchange, status, first_octet, now - exchange.began)
         head = request.head
         self._access_log.add(
             Record(
@@ -284,17 +316,36 @@ class Root(Resource):
                 method=head.method,
                 target=head.target.decode("latin-1"),
                 protocol="HTTP/{}.{}".format(*head.version),
-                status=exchange.ended or request.code,
+                status=status,
                 sent=exchange.octets,
                 referrer=first(exchange.fields, "referer"),
                 agent=first(exchange.fields, "user-agent"),
                 cache_status=outcome,
                 source=exchange.source or None,
-                first=exchange.first_octet and exchange.first_octet - exchange.began,
+                first=first_octet,
                 total=now - exchange.began,
                 cut=exchange.cut,
+                kind=exchange.kind and exchange.kind.value,
             )
         )
+
+    def _count(
+        self, exchange: Exchange, status: int, first_octet: float | None, total: float
+    ) -> None:
+        metrics, answered = self._metrics, exchange.cache_status
+        outcome, kind = answered.outcome, _kind(exchange)
+        metrics.requests.add((outcome, kind))
+        metrics.sent.add((outcome, kind), exchange.octets)
+        metrics.responses.add((status_label(status),))
+        metrics.request.add((outcome,), total)
+        if first_octet is not None:
+            metrics.first_byte.add((outcome,), first_octet)
+        if answered.stale:
+            metrics.stale.add(("trouble",))
+        elif answered.ttl is not None and answered.ttl < 0:
+            metrics.stale.add(("refreshing",))
+        if exchange.cut:
+            metrics.cut.inc()
 
 
 def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None:
@@ -303,6 +354,10 @@ def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None
         return error
     trouble = None if request.content is None else request.content.trouble
     return trouble if isinstance(error, BodyBroken) and isinstance(trouble, BadContent) else None
+
+
+def _kind(exchange: Exchange) -> str:
+    return "own" if exchange.kind is None else exchange.kind.value
 
 
 def _own(notice: Notice) -> Answer:

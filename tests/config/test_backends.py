@@ -13,13 +13,16 @@ from osproxy.config.backends import (
     own_backends,
     warnings_of_keys,
 )
+from osproxy.config.clients import networks
 from osproxy.config.files import Table
 from osproxy.config.given import ConfigError, Given
+from osproxy.config.kinds import guarded_kinds
 from osproxy.repo.kinds import Kind
 
 if TYPE_CHECKING:
     from osproxy.model import Backend
 
+GUARDED = guarded_kinds("yes")
 CHAIN = Given("--mirror-chain", "command line", ("http://parent:8080/",))
 
 
@@ -29,14 +32,21 @@ def table(text: str, name: str = "x.toml") -> Table:
 
 
 def backends(
-    text: str = "", elsewhere: str = "", chain: Given | None = None, *, large_objects: bool = False
+    text: str = "",
+    elsewhere: str = "",
+    chain: Given | None = None,
+    *,
+    large_objects: bool = False,
+    guarded: frozenset[Kind] = frozenset(),
 ) -> tuple[Backend, ...]:
     """Read a file, and one of the existing proxy, to the end."""
     declared = [
-        *own_backends(table(text), large_objects=large_objects),
-        *backends_elsewhere(table(elsewhere, "old.toml"), large_objects=large_objects),
+        *own_backends(table(text), large_objects=large_objects, guarded=guarded),
+        *backends_elsewhere(
+            table(elsewhere, "old.toml"), large_objects=large_objects, guarded=guarded
+        ),
     ]
-    return complete(declared, chain, large_objects=large_objects)
+    return complete(declared, chain, large_objects=large_objects, guarded=guarded)
 
 
 class BackendsTests(SynchronousTestCase):
@@ -95,6 +105,18 @@ class BackendsTests(SynchronousTestCase):
             'backend."/a".policy', self.complaint(text.replace('"generic"', '"transparent"'))
         )
 
+    def test_access(self) -> None:
+        """Who may ask for files of a backend is a list of its own, where there is one."""
+        for keys, clients, deny in (
+            ("", None, ()),
+            ('clients = "10.0.0.0/8,::1"', networks("10.0.0.0/8,::1"), ()),
+            ('clients = ["10.0.0.0/8", "::1"]', networks("10.0.0.0/8,::1"), ()),
+            ('clients = "all"\ndeny = ["192.0.2.1"]', networks("all"), networks("192.0.2.1")),
+            ("deny = []", None, ()),
+        ):
+            backend = backends(f'[backend."/x"]\nauthority = "http://h"\n{keys}')[0]
+            self.assertEqual((backend.clients, backend.deny), (clients, deny), keys)
+
     def test_order(self) -> None:
         """The longest prefix is looked at first."""
         text = "".join(
@@ -138,10 +160,14 @@ class BackendsTests(SynchronousTestCase):
             (good + "mirrors = []", 'backend."/a".mirrors (x.toml): there is no such key'),
             (good + 'hosts = ["a b"]', "backend.\"/a\".hosts (x.toml): 'a b' is not a host"),
             (good + "large_objects = 2", "backend.\"/a\".large_objects (x.toml): '2' is neither"),
+            (good + "wonder_guard = 'rpm'", "wonder_guard (x.toml): 'rpm' names no kind"),
             (good + "freshness = 60", 'write [backend."/a".freshness] above'),
             (good + "freshness.rpm = 60", 'backend."/a".freshness.rpm (x.toml): there is no such'),
             (good + "freshness.addressed = 60", "there is no such key"),
             (good + 'freshness.index = "soon"', ".index (x.toml): 'soon' is not a time"),
+            (good + "clients = []", 'backend."/a".clients (x.toml): lets nobody ask; give'),
+            (good + 'clients = "lan"', "backend.\"/a\".clients (x.toml): 'lan' has 'lan', which"),
+            (good + 'deny = "10.1.2.3/8"', 'backend."/a".deny (x.toml): '),
             ("[backend.a]", "backend.a (x.toml): 'a' does not begin with a slash; write \"/a\""),
             ('[backend."/../a"]', "'/../a' is no path"),
             ('[backend."/-/x"]', "pages of osproxy itself"),
@@ -150,6 +176,27 @@ class BackendsTests(SynchronousTestCase):
             complaint = self.complaint(text)
             for part in parts:
                 self.assertIn(part, complaint)
+
+    def test_guarded(self) -> None:
+        """What is kept only at a second request is said for all backends, or for one."""
+        text = """
+        [backend."/a"]
+        authority = "http://h"
+        wonder_guard = "image, package"
+        [backend."/b"]
+        authority = "http://h"
+        [backend."/c"]
+        authority = "http://h"
+        wonder_guard = false
+        [backend."/d"]
+        authority = "http://h"
+        wonder_guard = ["image", "package"]
+        """
+        some = {Kind.IMAGE, Kind.PACKAGE}
+        guarded = [backend.guarded for backend in backends(text, guarded=GUARDED)]
+        self.assertEqual(guarded, [some, GUARDED, set(), some, GUARDED])
+        there = backends("", '[prefix."/a"]\nurl = "http://h"', guarded=GUARDED)
+        self.assertEqual([backend.guarded for backend in there], [set(), GUARDED])
 
     def test_existing_proxy(self) -> None:
         """The existing proxy's file is read as it is; what means nothing is told of once."""
@@ -160,15 +207,15 @@ class BackendsTests(SynchronousTestCase):
         wonder_guard = true
         [prefix."/"]
         url = "https://cdn.opensuse.org"
-        wonder_guard = true
-        check_upstream = false
+        check_upstream = true
         """
         backend, default = backends(elsewhere=text)
         self.assertEqual((backend.prefix, backend.large_objects), ("/pub", True))
+        self.assertEqual((backend.guarded, default.guarded), (GUARDED, frozenset()))
         self.assertEqual(default.hosts, ("cdn.opensuse.org", "download.opensuse.org"))
         self.assertEqual(
             list(warnings_of_keys(table(text, "old.toml"))),
-            ["key wonder_guard in old.toml has no meaning to osproxy and is ignored"],
+            ["key check_upstream in old.toml has no meaning to osproxy and is ignored"],
         )
 
     def test_existing_proxy_mistakes(self) -> None:

@@ -18,6 +18,7 @@ from osproxy.config.options import OPTIONS
 from osproxy.config.settings import Settings, load
 from osproxy.config.values import Share
 from tests.config.pems import make_key, pem_of_certificate, pem_of_key
+from tests.journals import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,6 +114,7 @@ class LoadTests(SynchronousTestCase):
                 "c", '[prefix."/pub"]\nurl = "http://h"\ndaily_quota = 1'
             ),
             WONDER_GUARD="true",
+            DURABLE_FS="true",
             VERBOSE="false",
         )
         self.assertEqual([place.tls for place in settings.listeners], [False, True])
@@ -125,9 +127,10 @@ class LoadTests(SynchronousTestCase):
             [(backend.authority, backend.large_objects) for backend in settings.backends],
             [("http://h", True), ("https://proxy.example", True)],
         )
+        self.assertEqual([bool(backend.guarded) for backend in settings.backends], [False, True])
         self.assertEqual(
             [warning.split(" has no meaning")[0] for warning in settings.warnings],
-            ["variable WONDER_GUARD", f"key daily_quota in {self.home}/c"],
+            ["variable DURABLE_FS", f"key daily_quota in {self.home}/c"],
         )
 
     def test_complaint_about_each_option(self) -> None:
@@ -147,6 +150,8 @@ class LoadTests(SynchronousTestCase):
             "durability": "some",
             "cache-large-objects": "maybe",
             "image-space": "101%",
+            "wonder-guard": "rpm",
+            "wonder-guard-window": "0",
             "eviction": "fifo",
             "pin": "oss/",
             "scrub-rate": "fast",
@@ -154,6 +159,9 @@ class LoadTests(SynchronousTestCase):
             "mirror-chain": "ftp://h",
             "upstream-ca": "/proc/missing",
             "clients": "lan",
+            "deny": "lan",
+            "trusted-proxies": "unix:/x",
+            "proxy-protocol": "lan",
             "client-connections": "0",
             "client-body-size": "some",
             "control-socket": "/proc/missing/control",
@@ -163,6 +171,8 @@ class LoadTests(SynchronousTestCase):
             "client-timeout": "1y",
             "drain-timeout": "inf",
             "access-log": "/proc/missing/log",
+            "access-log-format": "xml",
+            "error-log": "off",
             "log-level": "loud",
             "verbose": "very",
         }
@@ -208,6 +218,23 @@ class LoadTests(SynchronousTestCase):
         """A list of networks without any would let nobody connect, and is an error."""
         self.assertIn("lets nobody connect", self.complaint({"clients": ","}))
 
+    def test_access(self) -> None:
+        """Who may not ask, and who is believed, is nobody unless it is said, in as many lists."""
+        settings = self.load()
+        none = (settings.deny, settings.trusted_proxies, settings.proxy_protocol)
+        self.assertEqual(none, ((), (), ()))
+        settings = self.load(
+            {"deny": ["192.0.2.1", "::1"]},
+            OSPROXY_TRUSTED_PROXIES="10.0.0.1,unix",
+            OSPROXY_PROXY_PROTOCOL="10.0.0.2 10.0.0.3",
+        )
+        for found, expected in (
+            (settings.deny, ["192.0.2.1/32", "::1/128"]),
+            (settings.trusted_proxies, ["10.0.0.1/32", "unix"]),
+            (settings.proxy_protocol, ["10.0.0.2/32", "10.0.0.3/32"]),
+        ):
+            self.assertEqual([str(one) for one in found], expected)
+
     def test_clients_in_variable(self) -> None:
         """Networks in a variable may have commas, blanks or both between them."""
         settings = self.load(OSPROXY_CLIENTS="10.0.0.0/8, ::1 , 192.0.2.0/24")
@@ -239,6 +266,25 @@ class LoadTests(SynchronousTestCase):
         )
         self.assertTrue(str(error).startswith("socket https: cannot be without a certificate"))
 
+    def test_journal(self) -> None:
+        """Logs go to the journal where there is one."""
+        listening = Listening(self)
+        for option in ("access-log", "error-log"):
+            settings = load({option: "journald"}, {"HOME": str(self.home)}, journal=listening.path)
+            self.assertEqual(getattr(settings, option.replace("-", "_")), "journald")
+            error = self.assertRaises(
+                ConfigError,
+                load,
+                {option: "journald"},
+                {"HOME": str(self.home)},
+                journal=self.home / "missing",
+            )
+            self.assertEqual(
+                str(error),
+                f"--{option} (command line): journald does not listen at {self.home}/missing"
+                " (No such file or directory); give a file or -",
+            )
+
     def test_access_log(self) -> None:
         """The access log is a file in a directory that is there, and is not made by loading."""
         log = self.home / "access.log"
@@ -261,7 +307,7 @@ class LoadTests(SynchronousTestCase):
         for log in (str(self.home), f"{file}/log", f"{self.home}/a/log", "/sys/kernel/log"):
             complaint = self.complaint({"access-log": log})
             self.assertIn(f"{log} cannot be written to (", complaint)
-            self.assertIn("give a file, - or off", complaint)
+            self.assertIn("give a file or -", complaint)
 
     def test_nothing_is_made_for_wrong_settings(self) -> None:
         """The cache directory is made when everything else is right."""
@@ -323,6 +369,7 @@ class ExampleTests(SynchronousTestCase):
                 "connect_timeout",
             ),
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
+            *("access_log_format",),
             *("log_level", "image_space", "eviction", "client_body_size"),
             *("scrub_rate", "scrub_interval"),
         ):

@@ -94,8 +94,8 @@ class ParserTests(SynchronousTestCase):
 
     def test_counts(self) -> None:
         """A count is a whole number from 1 on."""
-        self.reads(count, {"1": 1, "512": 512})
-        self.refuses(count, "0", "-1", "1.5", "", "many", "9" * 10)
+        self.reads(count, {"1": 1, "512": 512, "1\x1f": 1})
+        self.refuses(count, "0", "-1", "1.5", "", "many", "9" * 10, "0\x1f")
 
     def test_shares(self) -> None:
         """What to leave free is a percentage of the disk, or a size whatever the disk's."""

@@ -71,6 +71,10 @@ class SharingTests(IntegrationCase):
         self.assertLess(int(said.split()[0]), _SIZE * 3 // 2)
         self.assert_ledger_is_right(server)
 
+    def listed(self, server: Osproxy, *names: str) -> None:
+        """Wait until a start knows of so many files at least."""
+        until(lambda: server.status().entries >= len(names), "all is listed")
+
     def body(self, server: Osproxy) -> Path:
         """Find the one file that is large."""
         (large,) = [path for path in server.entry_files() if path.stat().st_size > _SIZE]
@@ -87,7 +91,7 @@ class SharingTests(IntegrationCase):
                 for path in server.store.glob("catalogue.*"):
                     path.unlink()
             server.start()
-            until(lambda: server.status().entries == 3, "all is listed")
+            self.listed(server, "a", "b", "c")
             self.served(server, "a", "b", "c")
             self.assert_once(server)
         self.assertEqual(nginx.logged(), [])
@@ -141,7 +145,7 @@ class SharingTests(IntegrationCase):
                 for path in server.store.glob("catalogue.*"):
                     path.unlink()
             server.start()
-            until(lambda: server.status().entries == 2, "all is listed")
+            self.listed(server, "a", "b")
         self.served(server, "b")
         # Each is asked about, and sent no more.
         self.assertEqual({line.status for line in nginx.logged()}, {304})
@@ -162,7 +166,7 @@ class SharingTests(IntegrationCase):
                     for path in server.store.glob("catalogue.*"):
                         path.unlink()
                 server.start()
-                until(lambda server=server: server.status().entries >= 1, "all is listed")
+                self.listed(server, "a")
                 self.served(server, "a", "b")
                 server.settle()
                 self.assert_once(server)

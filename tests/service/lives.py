@@ -11,6 +11,7 @@ from osproxy.service.live import Live
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.web.proxied import Proxies
 from tests.web.doubles import Front
 
 if TYPE_CHECKING:
@@ -37,5 +38,11 @@ class Parts:
         upstream = Upstream(agent, self.reactor, 1, self.front.metrics)
         self.levels: list[str] = []
         self.live = Live(
-            settings, self.front.root, self.front.site, agent, upstream, self.levels.append
+            settings,
+            self.front.root,
+            self.front.site,
+            Proxies((), self.reactor),
+            agent,
+            upstream,
+            self.levels.append,
         )

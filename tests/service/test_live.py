@@ -24,6 +24,9 @@ class LiveTests(SynchronousTestCase):
             acme_challenge_dir="/challenges",
             mirror_chain="http://parent",
             clients="10.0.0.0/8",
+            deny="10.1.0.0/16",
+            trusted_proxies="192.0.2.1,unix",
+            proxy_protocol="192.0.2.2",
             client_connections="3",
             client_body_size="4",
             connect_timeout="5",
@@ -32,6 +35,8 @@ class LiveTests(SynchronousTestCase):
             client_timeout="8",
             drain_timeout="9",
             access_log="off",
+            access_log_format="json",
+            error_log="-",
             log_level="warn",
             cache_size="1GiB",
         )
@@ -40,7 +45,10 @@ class LiveTests(SynchronousTestCase):
         reached: dict[str, object] = {
             "acme_challenge_dir": live.root.challenges.directory,
             "backends": live.root.routes.backends,
-            "clients": live.root.clients,
+            "clients": live.root.access.clients,
+            "deny": live.root.access.deny,
+            "trusted_proxies": live.root.access.trusted_proxies,
+            "proxy_protocol": live.proxies.named,
             "client_connections": parts.front.connections.limit,
             "client_body_size": live.root.body_size,
             "connect_timeout": live.agent.connect_timeout,
@@ -51,12 +59,16 @@ class LiveTests(SynchronousTestCase):
             # These are asked for when they are needed.
             "drain_timeout": live.settings.drain_timeout,
             "access_log": live.settings.access_log,
+            "access_log_format": live.settings.access_log_format,
+            "error_log": live.settings.error_log,
         }
         # The certificate is `osproxy.service.renewal`'s.
         self.assertEqual(set(reached), LIVE - {"tls"})
         for name, value in reached.items():
             self.assertEqual(value, getattr(new, name), name)
+        self.assertEqual(live.site.connections.unlimited, new.trusted_proxies)
         self.assertEqual(live.settings.cache_size, 16 << 30)
+        self.assertEqual(live.upstream.authorities, {"parent"})
 
     def test_next_request(self) -> None:
         """The next request on a connection that is there is judged anew."""
@@ -65,5 +77,5 @@ class LiveTests(SynchronousTestCase):
         parts = Parts(settings_with(directory, clients="192.0.2.0/24"))
         self.assertEqual(parts.front.ask("/-/healthy").status, 200)
         parts.live.take(settings_with(directory, clients="10.0.0.0/8"))
-        self.assertEqual(parts.front.root.clients, networks("10.0.0.0/8"))
+        self.assertEqual(parts.front.root.access.clients, networks("10.0.0.0/8"))
         self.assertEqual(parts.front.ask("/-/healthy").status, 403)

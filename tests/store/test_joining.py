@@ -144,9 +144,9 @@ class NameTests(JoiningTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name, b"s" * MIB)
-        self.put(store, "c", b"c" * MIB)
+        self.put(store, "c", b"c" * (MIB + MIB // 4))
         store.touch(self.entry(store, "b"))
-        self.put(store, "d", b"d" * MIB)
+        self.put(store, "d", b"d" * (MIB + MIB // 2))
         self.assertIsNone(find(store, target("c")))
         self.assertEqual(self.body_of(store, "b"), b"s" * MIB)
         self.put(store, "e", b"e" * 2 * MIB)

@@ -114,7 +114,7 @@ class RebuildTests(StoreTestCase):
         A start is done before a header is read. What is found is shown at once, and what is not
         found yet takes its space.
         """
-        self.place.cache_size = 2 * MIB + MIB // 2
+        self.place.cache_size = 2 * MIB
         names = [f"n{number}" for number in range(100)]
         self.stored(**{name: body_named(name, 8192) for name in names})
         self.place.in_thread = threads = WhenTold()

@@ -13,11 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from osproxy.config.clients import networks
+from osproxy.config.clients import networks, peers
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
+from osproxy.web.access import Access
 from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from osproxy.cache.cache import Cache
     from osproxy.model import Asked, FileBody, PassingBody, Relayed, Target
     from osproxy.threads import InThread
-    from osproxy.web.accesslog import AccessLog, Record
+    from osproxy.web.accesslog import AccessLog
+    from osproxy.web.record import Record
 
 NOW = 36_000.0
 MODIFIED = ("Last-Modified", "Thu, 01 Jan 1970 01:00:00 GMT")
@@ -235,6 +237,8 @@ class Front:
         clock: IReactorTime,
         *,
         clients: str = "all",
+        deny: str = "",
+        trusted: str = "",
         backends: Sequence[Backend] = BACKENDS,
         in_thread: InThread = at_once,
         cache: Cache | None = None,
@@ -253,7 +257,7 @@ class Front:
         self.root = Root(
             cache or cast("Cache", self.cache),
             Routes(backends),
-            networks(clients),
+            Access(networks(clients), networks(deny), peers(trusted)),
             OwnPages(lambda: True, lambda: status, self.metrics),
             self.challenges,
             Responder(in_thread, clock.seconds, pseudonym),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.config.clients import peers
 from osproxy.web.connections import Connections
 
 
@@ -40,6 +41,18 @@ class ConnectionsTests(SynchronousTestCase):
         connections = Connections(1)
         connections.add(FakeConnection())
         self.assertTrue(connections.add(FakeConnection("192.0.2.2")))
+
+    def test_unlimited(self) -> None:
+        """Who carries many clients may have any number, and still gives its places up."""
+        connections = Connections(1, peers("192.0.2.1,unix"))
+        for origin, second in (("192.0.2.1", True), ("unix", True), ("192.0.2.2", False)):
+            first = FakeConnection(origin)
+            self.assertTrue(connections.add(first))
+            self.assertEqual(connections.add(FakeConnection(origin)), second, origin)
+            connections.remove(first)
+        self.assertEqual((len(connections), connections.refused), (2, 1))
+        connections.unlimited = ()
+        self.assertFalse(connections.add(FakeConnection()))
 
     def test_place_is_given_up(self) -> None:
         """When a connection ends, its address may have another."""
