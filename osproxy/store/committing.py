@@ -11,44 +11,38 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
+from twisted.internet.defer import DeferredLock
 
 from osproxy.store.blobs import State, publish
-from osproxy.store.joining import New
+from osproxy.store.joining import Joining, New
 from osproxy.store.records import Record, header_of
 from osproxy.waiting import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from twisted.internet.defer import DeferredLock
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.model import Target
-    from osproxy.store.blobs import Checkpoint
+    from osproxy.store.blobs import Checkpoint, Shelf
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafting import Drafting
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.store.inventory import Inventory
-    from osproxy.store.joining import Joining
-    from osproxy.store.layout import Directory
-    from osproxy.store.ledger import Ledger
     from osproxy.store.pins import Pins
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
     from osproxy.store.sharing import Sharing
     from osproxy.store.unsynced import Unsynced
-    from osproxy.threads import InThread
 
 
 @define(eq=False)
 class Committing:
     """The commits of one store."""
 
-    _directory: Directory
-    _ledger: Ledger
+    _shelf: Shelf
     _catalogue: Catalogue
-    _in_thread: InThread
     _clock: IReactorTime
     _pins: Pins
     _inventory: Inventory
@@ -57,10 +51,26 @@ class Committing:
     _removal: Removal
     _room: Room
     _sharing: Sharing
-    _joining: Joining
+    _next_id: Callable[[], int]
     _checkpoint: Checkpoint
-    _swapping: DeferredLock
+    _swapping: DeferredLock = field(init=False, factory=DeferredLock)
     _turns: Turns[str] = field(init=False, factory=Turns)
+    _joining: Joining = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Know the way to what is stored already."""
+        self._joining = Joining(
+            self._shelf,
+            self._catalogue,
+            self._inventory,
+            self._sharing,
+            self._pins,
+            self._unsynced,
+            self._room,
+            self._next_id,
+            self._checkpoint,
+            self._swapping,
+        )
 
     async def commit(self, drafts: list[tuple[Draft, str]], checked_at: float) -> list[Entry]:
         """Make entries of them all, or discard them all; see `osproxy.store.store.Store.commit`."""
@@ -110,12 +120,12 @@ class Committing:
 
     async def _published(self, draft: Draft, record: Record) -> New:
         blob = draft.blob
-        await self._in_thread(
+        await self._shelf.in_thread(
             publish,
             blob.fileno(),
             header_of(record),
             blob.path,
-            self._directory.entry_path(blob.id),
+            self._shelf.directory.entry_path(blob.id),
             self._checkpoint,
             self._unsynced.at_once,
         )
@@ -148,7 +158,7 @@ class Committing:
             for new in news:
                 record = new.record
                 evictable = not self._pins.hold(record.target)
-                self._ledger.settle(record.id, record.size, evictable=evictable)
+                self._shelf.ledger.settle(record.id, record.size, evictable=evictable)
                 new.blob.become(State.LIVE)
                 entry = self._inventory.show(record, new.blob)
                 # Of two for one target the later one counts.

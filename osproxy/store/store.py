@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from osproxy.store.admission import WonderGuard
@@ -22,7 +21,6 @@ from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
 from osproxy.store.housekeeping import Housekeeping
 from osproxy.store.inventory import RECENT, Inventory
-from osproxy.store.joining import Joining
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
@@ -159,24 +157,9 @@ class Store:
             catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
         )
         self._next_id = directory.first_id
-        swapping = DeferredLock()
-        joining = Joining(
+        self._committing = Committing(
             self._shelf,
             catalogue,
-            self._inventory,
-            sharing,
-            self._pins,
-            self._unsynced,
-            self._room,
-            self._number,
-            checkpoint,
-            swapping,
-        )
-        self._committing = Committing(
-            directory,
-            ledger,
-            catalogue,
-            in_thread,
             clock,
             self._pins,
             self._inventory,
@@ -185,9 +168,8 @@ class Store:
             self._removal,
             self._room,
             sharing,
-            joining,
+            self._number,
             checkpoint,
-            swapping,
         )
         self._stopped = False
         renewal = Renewal(

@@ -4,6 +4,7 @@ The eviction policies once more, plain and slow: the next to go is whoever has t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @define(eq=False)
-class NaivePolicy:
+class NaivePolicy(ABC):
     """Files by rank, and those that were named and are still there."""
 
     ranks: dict[int, Any] = field(init=False, factory=dict)
@@ -25,22 +26,23 @@ class NaivePolicy:
         self.stamp += 1
         return self.stamp
 
+    @abstractmethod
     def insert(self, key: int, octets: int) -> None:
         """Enter a new file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, key: int, octets: int, hotness: int) -> None:
         """Enter a file from before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hit(self, key: int) -> None:
         """Note a use."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hotness(self, key: int) -> int:
         """Give what is to be kept of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def passed(self, rank: Any) -> None:
         """Learn from the rank of a victim."""
 
@@ -63,6 +65,9 @@ class NaivePolicy:
 
 class NaiveLru(NaivePolicy):
     """Rank is the time of the last use."""
+
+    def passed(self, rank: Any) -> None:
+        """Learn nothing."""
 
     def insert(self, key: int, octets: int) -> None:
         """Enter a new file."""
