@@ -13,6 +13,8 @@ class Metrics:
 
     :ivar requests: requests answered, by outcome (the first word of Cache-Status) and kind.
     :ivar sent: octets of bodies handed to clients, by outcome and kind.
+    :ivar refused: connections and requests refused because of load or a limit, by what is short
+        (`osproxy.shedding.Reason`).
     :ivar fills: fills that ended, by how (``complete``, ``answered``, ``failed``, ``diverted``).
     :ivar fills_running: fills under way.
     :ivar resumed: interrupted bodies whose rest was asked for and came.
@@ -35,6 +37,12 @@ class Metrics:
         )
         self.sent = Counter(
             "osproxy_sent_bytes", "Body bytes sent", ("outcome", "kind"), registry=registry
+        )
+        self.refused = Counter(
+            "osproxy_refused",
+            "Connections and requests refused for load or limits",
+            ("reason",),
+            registry=registry,
         )
         self.fills = Counter("osproxy_fills", "Fills ended", ("result",), registry=registry)
         self.fills_running = Gauge("osproxy_fills_running", "Fills under way", registry=registry)

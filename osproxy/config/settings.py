@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from osproxy.config.directory import Place
     from osproxy.config.files import Table
     from osproxy.config.listeners import Listener, Passed
-    from osproxy.config.values import Share
+    from osproxy.config.values import Rate, Share
     from osproxy.model import Backend
 
 
@@ -53,7 +53,11 @@ class Settings:
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
     :ivar clients: networks that may connect.
+    :ivar connections: how many all clients may have; None for as many as there is room for.
     :ivar client_connections: how many one client may have.
+    :ivar requests: how often all clients may ask, ``client_requests`` how often one may.
+    :ivar bandwidth: octets a second to all clients, ``client_bandwidth`` to one; 0 for no limit.
+    :ivar upstream_requests: questions to one upstream that may wait for an answer.
     :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
     :ivar connect_timeout: seconds, as the other time-outs.
@@ -76,7 +80,13 @@ class Settings:
     pins: tuple[str, ...]
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
+    connections: int | None
     client_connections: int
+    requests: Rate | None
+    client_requests: Rate | None
+    bandwidth: int
+    client_bandwidth: int
+    upstream_requests: int
     client_body_size: int
     control_socket: Path | None
     scrub_rate: int
@@ -123,7 +133,13 @@ def load(
         pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
+        connections=sources.optional(options.CONNECTIONS),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
+        requests=sources.value(options.REQUESTS),
+        client_requests=sources.value(options.CLIENT_REQUESTS),
+        bandwidth=sources.value(options.BANDWIDTH),
+        client_bandwidth=sources.value(options.CLIENT_BANDWIDTH),
+        upstream_requests=sources.value(options.UPSTREAM_REQUESTS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
         control_socket=checked_socket(sources, environ),
         scrub_rate=sources.value(options.SCRUB_RATE),

@@ -17,7 +17,8 @@ from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
-from osproxy.config.options import CONTROL_SOCKET
+from osproxy.config.options import CONNECTIONS, CONTROL_SOCKET
+from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.live import Live
@@ -27,6 +28,7 @@ from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.service.systemd import ServiceManager
+from osproxy.shedding import Shedding
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
@@ -39,10 +41,14 @@ from osproxy.threads import Threads
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from osproxy.waiting import detached
 from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
+from osproxy.web.gate import Gate
+from osproxy.web.limits import Limits
 from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
@@ -89,6 +95,8 @@ def assemble(
     :param served: the certificate of listeners with TLS.
     """
     metrics = Metrics(CollectorRegistry())
+    descriptors = raise_limit()
+    shedding = Shedding(reactor, metrics.refused)
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     in_scrub = Threads(reactor, 1, "osproxy-scrub")
@@ -120,7 +128,8 @@ def assemble(
         connect_timeout=settings.connect_timeout,
         head_timeout=settings.head_timeout,
     )
-    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics)
+    turns = Turns(reactor, shedding, settings.upstream_requests)
+    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics, turns)
     fills = Fills(store, in_thread, reactor, metrics)
     generations = Generations(store, in_thread, reactor)
     cache = Cache(store, upstream, fills, generations, reactor, metrics)
@@ -130,7 +139,11 @@ def assemble(
     schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
-    connections = Connections(settings.client_connections)
+    connections = Connections(
+        settings.client_connections, settings.connections or connections_within(descriptors)
+    )
+    # Whoever is let in may need further ones, and so may those that are served.
+    gate = Gate(descriptors - reserve_within(descriptors))
     metrics.connections.set_function(lambda: len(connections))
     began = reactor.seconds()
 
@@ -153,6 +166,13 @@ def assemble(
         settings.clients,
         pages,
         Challenges(settings.acme_challenge_dir, in_thread),
+        Limits(
+            reactor,
+            shedding,
+            Bandwidth(reactor, settings.bandwidth, settings.client_bandwidth),
+            settings.requests,
+            settings.client_requests,
+        ),
         Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
@@ -164,12 +184,17 @@ def assemble(
         root,
         connections,
         reactor,
+        gate,
+        shedding,
         client_timeout=settings.client_timeout,
     )
     control = ClientSite(
         Control(scrub, pages, lambda: cache.ready, reactor),
-        Connections(_CONTROL_CONNECTIONS),
+        Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS),
         reactor,
+        # Not to be shut out by clients.
+        Gate(descriptors),
+        shedding,
     )
     listeners = Listeners(
         [
@@ -178,7 +203,7 @@ def assemble(
         ]
     )
 
-    live = Live(settings, root, site, agent, upstream, limit(settings.log_level))
+    live = Live(settings, root, site, agent, upstream, limit(settings.log_level), descriptors)
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -227,7 +252,7 @@ def assemble(
         begin=(*(some.start for some in threads), *([] if renewal is None else [renewal.start])),
         open_store=open_store,
         reload=Reload(reading, live, renewal, access_log, manager, in_thread),
-        announcements=_announcements(settings),
+        announcements=_announcements(settings, descriptors),
         steps=(
             *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
             Step("take no further connection", listeners.stopService),
@@ -255,7 +280,7 @@ def _listening(
         if place.passed is None
         else PassedEndpoint(reactor, place.passed)
     )
-    return Listening(endpoint, factory, f"{place.source}: {place.value}")
+    return Listening(endpoint, factory, f"{place.source}: {place.value}", site.gate)
 
 
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
@@ -266,9 +291,14 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
         yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
 
 
-def _announcements(settings: Settings) -> tuple[str, ...]:
+def _announcements(settings: Settings, descriptors: int) -> tuple[str, ...]:
+    within = connections_within(descriptors)
+    most = settings.connections or within
+    too_many = f"--{CONNECTIONS.name}: {most} are more than {descriptors} descriptors allow for"
     return (
         *settings.warnings,
+        *((too_many,) if most > within else ()),
+        f"{most} clients may be connected",
         *(
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
             for place in settings.listeners

@@ -28,12 +28,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
+from osproxy.descriptors import EXHAUSTED, lowest_free
 from osproxy.http.conditions import answers
 from osproxy.http.fields import every, without
 from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
 from osproxy.upstream.redirects import MOST, STATUSES, Redirect, judge
-from osproxy.upstream.reply import Reply, TimedOut, Unreachable, UpstreamError
+from osproxy.upstream.reply import Overloaded, Reply, TimedOut, Unreachable, UpstreamError
 from osproxy.upstream.upload import Upload
 from osproxy.upstream.watch import TookTooLong
 
@@ -47,8 +48,17 @@ if TYPE_CHECKING:
     from osproxy.metrics import Metrics
     from osproxy.model import PassingBody
     from osproxy.upstream.agent import ExactAgent
+    from osproxy.upstream.turns import Turns
 
-__all__ = ["USER_AGENT", "Reply", "TimedOut", "Unreachable", "Upstream", "UpstreamError"]
+__all__ = [
+    "USER_AGENT",
+    "Overloaded",
+    "Reply",
+    "TimedOut",
+    "Unreachable",
+    "Upstream",
+    "UpstreamError",
+]
 
 # Begins like a package manager's: MirrorCache answers those without guessing.
 USER_AGENT = f"ZYpp (osproxy/{version('osproxy')})"
@@ -59,16 +69,23 @@ class Upstream:
     Asks upstreams for files.
 
     :ivar stall_timeout: seconds for which a body may pause.
+    :ivar turns: when a question may be asked.
     """
 
     def __init__(
-        self, agent: ExactAgent, reactor: Any, stall_timeout: float, metrics: Metrics
+        self,
+        agent: ExactAgent,
+        reactor: Any,
+        stall_timeout: float,
+        metrics: Metrics,
+        turns: Turns,
     ) -> None:
         self._agent = agent
         self._client = HTTPClient(_Identity(agent))
         self._reactor = reactor
         self.stall_timeout = stall_timeout
         self._metrics = metrics
+        self.turns = turns
 
     async def ask(
         self,
@@ -165,6 +182,7 @@ class Upstream:
         verbatim: bool,
     ) -> Reply:
         host = urlsplit(url).netloc.rpartition("@")[2]
+        await self.turns.take(host)
         requested_at = self._reactor.seconds()
         try:
             response: Any = await ask()
@@ -174,6 +192,8 @@ class Upstream:
             raise
         except Exception as error:
             raise _named(host, error) from error
+        finally:
+            self.turns.give(host)
         reply = Reply(
             response,
             url=url,
@@ -239,7 +259,12 @@ def _named(host: str, error: Exception) -> UpstreamError:
         match cause:
             case ConnectionRefusedError():
                 return Unreachable(host, "refused", f"{host} refuses connections")
+            case ConnectError() if cause.osError in EXHAUSTED:
+                return _exhausted()
             case DNSLookupError():
+                # A name is looked up in files and by sockets.
+                if lowest_free() is None:
+                    return _exhausted()
                 return Unreachable(host, "dns", f"{host} has no address")
             case TLSError() | VerificationError():
                 return Unreachable(host, "tls", f"{host} cannot prove who it is")
@@ -251,3 +276,7 @@ def _named(host: str, error: Exception) -> UpstreamError:
                 return Unreachable(host, "protocol", f"{host} sends {cause}")
     last = causes[-1]
     return Unreachable(host, "protocol", f"{host} gave no answer ({type(last).__name__})")
+
+
+def _exhausted() -> UpstreamError:
+    return Overloaded("", "descriptors", "there are too many open files")

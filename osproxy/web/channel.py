@@ -76,6 +76,9 @@ class Watch(Protocol):
     def forget(self, channel: Channel) -> None:
         """Give up the place of one that has ended."""
 
+    def serves(self, channel: Channel) -> bool:
+        """Whether its requests are answered, or told that there are too many."""
+
 
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
@@ -120,6 +123,17 @@ class Channel(HTTPChannel):
     def busy(self) -> bool:
         """Whether a response is under way."""
         return self.phase is Phase.ANSWERING
+
+    @property
+    def served(self) -> bool:
+        """Whether requests are answered, or told that there are too many connections."""
+        return self.site.serves(self)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when a request has been waited for, or its end; None while something else is."""
+        waits = self.phase in (Phase.IDLE, Phase.RECEIVING) and not self._queued
+        return self._since if waits else None
 
     @property
     def held(self) -> int:
@@ -326,6 +340,10 @@ class Channel(HTTPChannel):
             self.persistent = False
         elif self.phase is Phase.IDLE or self._incoming.unfinished:
             self.loseConnection()
+
+    def give_way(self) -> None:
+        """Close while nothing is under way, be it within a request."""
+        self._close(lingering=False)
 
     # When to lose patience.
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from osproxy.repo.kinds import Kind
     from osproxy.web.accesslog import AccessLog
     from osproxy.web.challenges import Challenges
+    from osproxy.web.limits import Limits
     from osproxy.web.pages.own import OwnPages
     from osproxy.web.request import ClientRequest
     from osproxy.web.respond import Responder
@@ -81,6 +82,7 @@ class Root(Resource):
     The resource of every path. What it was made with may be changed between two requests.
 
     :ivar clients: networks that may ask.
+    :ivar limits: how often, and how fast they are answered.
     :ivar body_size: octets that one request to a generic backend may bring.
     """
 
@@ -94,6 +96,7 @@ class Root(Resource):
         clients: Sequence[IPv4Network | IPv6Network],
         pages: OwnPages,
         challenges: Challenges,
+        limits: Limits,
         responder: Responder,
         access_log: AccessLog,
         metrics: Metrics,
@@ -112,6 +115,7 @@ class Root(Resource):
         self.routes = routes
         self.clients = clients
         self.challenges = challenges
+        self.limits = limits
         self._pages = pages
         self._responder = responder
         self._access_log = access_log
@@ -142,7 +146,13 @@ class Root(Resource):
             answer = await self._answer(exchange)
             exchange.cache_status, exchange.kind = answer.cache_status, answer.kind
             exchange.source = answer.source
-            await self._responder.respond(request, answer, exchange.fields, self._counter(exchange))
+            await self._responder.respond(
+                request,
+                answer,
+                exchange.fields,
+                self._counter(exchange),
+                self.limits.pace(exchange.client),
+            )
             if request.gone:
                 raise ClientGone
             request.finish()
@@ -192,11 +202,20 @@ class Root(Resource):
             if page is not None:
                 permit(request.head.method, None)
                 return _own(Notice(page.status, page.body, page.content_type))
+            # Who watches over the server is answered whatever there is of others.
+            self.limits.judge(exchange.client, request.channel)
             backend, target = self.routes.find(place)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:
-            return _own(Notice(refused.status, f"{refused}\n".encode(), allow=refused.allowed))
+            return _own(
+                Notice(
+                    refused.status,
+                    f"{refused}\n".encode(),
+                    allow=refused.allowed,
+                    retry_after=refused.retry_after,
+                )
+            )
         return await self._cache.obtain(backend, target, asked)
 
     async def _challenge(self, request: ClientRequest) -> Notice | None:

@@ -11,6 +11,7 @@ from osproxy.service.live import Live
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from tests.web.doubles import Front
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class Parts:
         self.reactor = MemoryReactorClock()
         self.front = Front(self.reactor)
         agent = ExactAgent(self.reactor, policy(None), connect_timeout=1, head_timeout=1)
-        upstream = Upstream(agent, self.reactor, 1, self.front.metrics)
+        turns = Turns(self.reactor, self.front.shedding, 1)
+        upstream = Upstream(agent, self.reactor, 1, self.front.metrics, turns)
         self.levels: list[str] = []
         self.live = Live(
-            settings, self.front.root, self.front.site, agent, upstream, self.levels.append
+            settings, self.front.root, self.front.site, agent, upstream, self.levels.append, 1024
         )

@@ -19,9 +19,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from osproxy.http.fields import every
 from osproxy.metrics import Metrics
+from osproxy.shedding import Shedding
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import TimedOut, Unreachable, Upstream, UpstreamError
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from tests.upstream.origins import (
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
@@ -244,7 +246,8 @@ class ConnectTests(SynchronousTestCase):
             head_timeout=HEAD_TIMEOUT,
         )
         metrics = Metrics(CollectorRegistry())
-        upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics)
+        turns = Turns(self.reactor, Shedding(self.reactor, metrics.refused), 1)
+        upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics, turns)
         return started(upstream.ask(url))
 
     def test_refused(self) -> None:
