@@ -190,7 +190,7 @@ def assemble(
     )
     control = ClientSite(
         Control(scrub, pages, lambda: cache.ready, reactor),
-        Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS),
+        Connections(_CONTROL_CONNECTIONS, 2 * _CONTROL_CONNECTIONS),
         reactor,
         # Not to be shut out by clients.
         Gate(descriptors),

@@ -356,7 +356,10 @@ class Channel(HTTPChannel):
                 self._close(lingering=False)
         elif self.phase is Phase.IDLE and waited >= self._patience and not self._queued:
             self.loseConnection()
-        elif self.phase is Phase.CLOSING and waited >= LINGER and not self._queued:
+        elif (
+            self.phase is Phase.CLOSING and waited >= LINGER and not (self._queued and self.served)
+        ):
+            # Who was told that there is no room must not take its time to read it.
             self.abort()
         elif (silent := self._silent(now)) >= self.site.client_timeout:
             self._cut("has sent nothing", silent)

@@ -7,6 +7,7 @@ Nothing here touches a socket. The connections themselves are `osproxy.web.chann
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field
@@ -18,10 +19,11 @@ from osproxy.web.buckets import client_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Seconds in which a connection may be at nothing before it has to make room.
-_GRACE = 1.0
+# Seconds in which a connection may be at nothing before it has to make room: a handshake of TLS and
+# a head take less, as a rule.
+_GRACE = 0.5
 # Seconds between two looks at all of them for who could.
-_LOOK_EVERY = 1.0
+_LOOK_EVERY = 0.25
 
 
 class Connection(Protocol):
@@ -62,7 +64,7 @@ class Connections:
     Beyond those that are served there are some to spare: they are told that there is no room, but
     for who asks after the server's health, and may be served once others have left.
 
-    :ivar limit: connections that one client may have.
+    :ivar limit: connections that one client may have; the last quarter it may not have in any case.
     :ivar most: connections that are served.
     """
 
@@ -72,8 +74,8 @@ class Connections:
     _of: Counter[str] = field(factory=Counter, init=False)
     _surplus: set[Connection] = field(factory=set, init=False)
     _waiting: list[Deferred[None]] = field(factory=list, init=False)
-    _could_go: list[tuple[Connection, float]] = field(factory=list, init=False)
-    _looked_at: float = field(default=0.0, init=False)
+    _could_go: dict[str, list[tuple[float, Connection]]] = field(factory=dict, init=False)
+    _looked_at: float = field(default=-inf, init=False)
 
     @property
     def spare(self) -> int:
@@ -93,7 +95,8 @@ class Connections:
     def add(self, connection: Connection, now: float) -> Reason | None:
         """Register a connection, or say why not; where it has no place, have another make room."""
         client = client_of(connection.origin)
-        if self._of[client] >= self.limit:
+        at_most = min(self.limit, max(1, self.most * 3 // 4))
+        if self._of[client] >= at_most and not self.make_room(now, client):
             return Reason.CLIENT_CONNECTIONS
         if self.full:
             return Reason.CONNECTIONS
@@ -110,20 +113,24 @@ class Connections:
             self._surplus.remove(connection)
         return connection not in self._surplus
 
-    def make_room(self, now: float) -> bool:
+    def make_room(self, now: float, client: str | None = None) -> bool:
         """
         Close a connection whose client has been waited for, and say whether there was one.
 
-        First those of the client that has most of them, the oldest first.
+        :param client: whose; first of the one that has most of them where that is None.
         """
-        if not self._could_go and not 0 <= now - self._looked_at < _LOOK_EVERY:
+        if not 0 <= now - self._looked_at < _LOOK_EVERY:
             self._looked_at = now
             self._could_go = self._look(now)
-        while self._could_go:
-            connection, since = self._could_go.pop()
-            if connection in self._open and connection.waiting_since == since:
-                connection.give_way()
-                return True
+        whose = list(self._could_go) if client is None else [client]
+        for one in reversed(whose):
+            waiting = self._could_go.get(one, [])
+            while waiting:
+                since, connection = waiting.pop()
+                if connection in self._open and connection.waiting_since == since:
+                    connection.give_way()
+                    return True
+            self._could_go.pop(one, None)
         return False
 
     def remove(self, connection: Connection) -> None:
@@ -162,12 +169,13 @@ class Connections:
             waiter.callback(None)
         return waiter
 
-    def _look(self, now: float) -> list[tuple[Connection, float]]:
-        """List who could make room; the first to go is the last of it."""
-        found = [
-            (self._of[client], -since, connection)
-            for connection, client in self._open.items()
-            if (since := connection.waiting_since) is not None and now - since >= _GRACE
-        ]
-        found.sort(key=lambda one: one[:2])
-        return [(connection, -since) for _, since, connection in found]
+    def _look(self, now: float) -> dict[str, list[tuple[float, Connection]]]:
+        """List who could make room: the client with most of them last, its oldest last."""
+        found: dict[str, list[tuple[float, Connection]]] = {}
+        for connection, client in self._open.items():
+            since = connection.waiting_since
+            if since is not None and now - since >= _GRACE:
+                found.setdefault(client, []).append((since, connection))
+        for waiting in found.values():
+            waiting.sort(key=lambda one: -one[0])
+        return dict(sorted(found.items(), key=lambda one: self._of[one[0]]))

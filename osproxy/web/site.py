@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from osproxy.web.gate import Gate
 
 _SWEEP_EVERY = 1.0
+_MAKE_ROOM_EVERY = 0.25
 _MEASURE_EVERY = 5.0
 
 _log = Logger()
@@ -69,6 +70,8 @@ class ClientSite(Site):
         self._measure_at = 0.0
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
+        self._making_room = LoopingCall(self._make_room)
+        self._making_room.clock = reactor
 
     def admit(self, channel: Channel) -> bool:
         """Register a new connection, or refuse it; accept no further ones while that is so."""
@@ -84,7 +87,7 @@ class ClientSite(Site):
             self._shedding.shed(reason, channel.origin)
         # With nobody connected there would be nobody to wait for.
         if self.connections.full or (reason is Reason.DESCRIPTORS and len(self.connections)):
-            self.gate.close()
+            self._shut()
         if reason is not None:
             return False
         self._made += 1
@@ -98,7 +101,7 @@ class ClientSite(Site):
         self.connections.remove(channel)
         if not len(self.connections) and self._sweeping.running:
             self._sweeping.stop()
-            self.gate.open()
+            self._open()
 
     def serves(self, channel: Channel) -> bool:
         """Whether requests of a connection are answered, or told that there are too many."""
@@ -145,14 +148,23 @@ class ClientSite(Site):
             except Exception:
                 # One connection that cannot be judged must not end the watch over the others.
                 _log.failure("cannot judge a connection")
-        if self.gate.shut:
-            self._make_room(now)
 
-    def _make_room(self, now: float) -> None:
+    def _shut(self) -> None:
+        if not self.gate.shut:
+            self.gate.close()
+            self._making_room.start(_MAKE_ROOM_EVERY, now=False)
+
+    def _open(self) -> None:
+        if self.gate.shut:
+            self.gate.open()
+            self._making_room.stop()
+
+    def _make_room(self) -> None:
         """Accept again if there is room; else see that there will be, as far as nobody minds."""
         if self.connections.roomy and not self.gate.short():
-            self.gate.open()
+            self._open()
             return
-        for _ in range(self.connections.spare):
+        now = self.reactor.seconds()
+        for _ in range(len(self.connections) // 2):
             if not self.connections.make_room(now):
                 return

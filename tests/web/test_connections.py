@@ -43,6 +43,13 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(added, [None, None, Reason.CLIENT_CONNECTIONS])
         self.assertEqual(len(connections), 2)
 
+    def test_last_quarter(self) -> None:
+        """No client has so many that there is none for others."""
+        connections = Connections(100, 8)
+        added = [connections.add(FakeConnection(), 0) for _ in range(7)]
+        self.assertEqual(added, [None] * 6 + [Reason.CLIENT_CONNECTIONS])
+        self.assertIsNone(connections.add(FakeConnection("192.0.2.2"), 0))
+
     def test_other_address(self) -> None:
         """One address at its limit does not keep another out."""
         connections = Connections(1, 9)
@@ -126,12 +133,17 @@ class CrowdTests(SynchronousTestCase):
         self.connections = Connections(100, 10)
 
     def add(
-        self, count: int, waiting_since: float | None = None, origin: str = "192.0.2.1"
+        self, count: int, waiting_since: float | None = None, origin: str = ""
     ) -> list[FakeConnection]:
-        """Let so many connect, at time 100, and give those that were let in."""
+        """Let so many connect, of a client each if not of one, and give those that were let in."""
         some = [
-            FakeConnection(origin, waiting_since is None, waiting_since, self.connections)
-            for _ in range(count)
+            FakeConnection(
+                origin or f"192.0.2.{len(self.connections) + number}",
+                waiting_since is None,
+                waiting_since,
+                self.connections,
+            )
+            for number in range(count)
         ]
         return [one for one in some if self.connections.add(one, 100) is None]
 
@@ -171,8 +183,9 @@ class CrowdTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """First goes what the client has that has most of all, and of this the oldest."""
-        (older,) = self.add(1, 10.0, "192.0.2.2")
-        young, old, _ = *self.add(1, 40.0), *self.add(1, 30.0), self.add(7)
+        (older,) = self.add(1, 10.0)
+        young, old = *self.add(1, 40.0, "10.0.0.1"), *self.add(1, 30.0, "10.0.0.1")
+        self.add(7)
         gone: list[object] = []
         for _ in range(3):
             before = set(self.connections)
@@ -181,10 +194,22 @@ class CrowdTests(SynchronousTestCase):
         self.assertEqual(gone, [old, young, older])
         self.assertFalse(self.connections.make_room(100))
 
+    def test_of_one_client(self) -> None:
+        """A client with as many as it may have makes room for itself, and for nobody else."""
+        connections = Connections(2, 100)
+        idle = FakeConnection("10.0.0.1", False, 50.0, connections)
+        others = [FakeConnection("10.0.0.2", False, 40.0, connections), FakeConnection("10.0.0.1")]
+        for one in (idle, *others):
+            self.assertIsNone(connections.add(one, 60))
+        newcomer = FakeConnection("10.0.0.1")
+        self.assertIsNone(connections.add(newcomer, 60))
+        self.assertEqual(list(connections), [*others, newcomer])
+        self.assertEqual(connections.add(FakeConnection("10.0.0.1"), 60), Reason.CLIENT_CONNECTIONS)
+
     def test_newcomers_have_a_moment(self) -> None:
         """Who has just connected need not make room."""
         self.add(10, 99.5)
-        self.assertFalse(self.connections.make_room(100))
+        self.assertFalse(self.connections.make_room(99.9))
         self.assertTrue(self.connections.make_room(101))
 
     def test_one_that_has_begun(self) -> None:
@@ -196,9 +221,9 @@ class CrowdTests(SynchronousTestCase):
         self.assertFalse(self.connections.make_room(100))
 
     def test_looked_at_now_and_then(self) -> None:
-        """All of them are looked at once a second, however many come."""
+        """All of them are looked at a few times a second, however many come."""
         busy = self.add(10)
         self.assertFalse(self.connections.make_room(100))
         busy[0].waiting_since = 50.0
-        self.assertFalse(self.connections.make_room(100.9))
+        self.assertFalse(self.connections.make_room(100.2))
         self.assertTrue(self.connections.make_room(101))

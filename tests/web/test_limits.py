@@ -76,11 +76,12 @@ class CrowdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Serve two connections, which have responses under way."""
-        self.front = Front(Clock())
+        self.clock = Clock()
+        self.front = Front(self.clock)
         self.front.connections.most = 2
         self.busy = []
-        for _ in range(2):
-            channel, _wire = self.front.connect()
+        for number in range(2):
+            channel, _ = self.front.connect(IPv4Address("TCP", f"10.0.0.{number}", 1))
             channel.dataReceived(request("/slow"))
             self.busy.append(channel)
 
@@ -93,6 +94,13 @@ class CrowdTests(SynchronousTestCase):
         self.assertEqual(got["Connection"], "close")
         self.assertTrue(wire.disconnecting)
         self.assertEqual(len(self.front.cache.asked), 2)
+
+    def test_takes_its_time(self) -> None:
+        """It must not take its time to read so: after 2 s it is cut."""
+        channel, wire = self.front.connect()
+        channel.dataReceived(request("/a"))
+        self.clock.pump([1] * 2)
+        self.assertTrue(wire.aborted)
 
     def test_own_pages(self) -> None:
         """It may ask after the server's health."""

@@ -102,8 +102,8 @@ class CrowdTests(SynchronousTestCase):
     def fill(self) -> list[Channel]:
         """Let as many connect as are let in, with a response under way each."""
         channels = []
-        for _ in range(4 + self.server.connections.spare):
-            channel, wire = self.server.connect()
+        for number in range(4 + self.server.connections.spare):
+            channel, wire = self.server.connect(IPv4Address("TCP", f"10.0.0.{number}", 1))
             self.assertFalse(wire.aborted)
             channel.dataReceived(HEAD)
             channels.append(channel)
@@ -137,7 +137,10 @@ class CrowdTests(SynchronousTestCase):
 
     def test_slow_heads_make_room(self) -> None:
         """Clients that send their heads slowly go, so that others are accepted."""
-        slow = [self.server.connect() for _ in range(4 + self.server.connections.spare)]
+        slow = [
+            self.server.connect(IPv4Address("TCP", f"10.0.0.{number}", 1))
+            for number in range(4 + self.server.connections.spare)
+        ]
         for channel, _ in slow:
             channel.dataReceived(b"GET / HT")
         self.assertFalse(self.port.reading)

@@ -59,7 +59,7 @@ class TlsTests(TestCase):
         """Listen with a certificate of an authority of the test's."""
         self.files = certificate_files(self.mktemp())
         self.clock = Clock()
-        self.connections = Connections(2, 2)
+        self.connections = Connections(2, 9)
         self.site = site_of(Files(), self.connections, self.clock)
         self.renewable = Renewable(certificate(self.files.pems))
         factory = wrap(self.site, self.renewable, reactor)
