@@ -25,6 +25,7 @@ from osproxy.metrics import Metrics
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
 from osproxy.service.collector import leave_alone
+from osproxy.store.admission import WonderGuard
 from osproxy.store.blobs import Shelf
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.creditclock import CreditClock
@@ -151,7 +152,7 @@ class Bench:
         unsynced = Unsynced(
             directory, self.catalogue, disk, tasks, trouble, "", durable=False, syncing=Disk()
         )
-        notes = Notes(self.catalogue, ledger.hotness)
+        notes = Notes(self.catalogue, ledger.hotness, WonderGuard(0.0))
         self.inventory = Inventory(
             shelf, self.catalogue, removal, room, notes, Pins(), unsynced, trouble
         )

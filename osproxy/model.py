@@ -35,6 +35,7 @@ class Backend:
     :ivar freshness: seconds that files of a kind stay fresh, where the operator changed them.
     :ivar generic: whether it holds no repository, but whatever a web server has: then the responses
         say how they are kept (RFC 9111), and clients' fields travel.
+    :ivar guarded: kinds of which a file is kept only when it is asked for a second time.
     """
 
     prefix: str
@@ -43,6 +44,7 @@ class Backend:
     large_objects: bool = False
     freshness: Mapping[Kind, float] = field(factory=dict, hash=False)
     generic: bool = False
+    guarded: frozenset[Kind] = frozenset()
 
     def url_of(self, path: str, query: str = "") -> str:
         """Where the authority has the file of this canonical path below the prefix."""

@@ -9,18 +9,25 @@ import subprocess
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.options import DRAIN_TIMEOUT, OPTIONS
+from osproxy.config.options import DRAIN_TIMEOUT, FILE_ELSEWHERE, OPTIONS
 from osproxy.config.settings import load
 from osproxy.service import assembly
 from osproxy.tools import fsck
 from osproxy.tools.simulate import command_line
+from tests.config.pems import make_key, pem_of_certificate, pem_of_key
+
+if TYPE_CHECKING:
+    from osproxy.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.rst").read_text()
+
+GUIDES = [ROOT / "docs" / f"{name}.rst" for name in ("install", "configure", "migrate")]
 
 # Everything that a user reads.
 TOLD = [
@@ -29,11 +36,13 @@ TOLD = [
     *sorted((ROOT / "etc").iterdir()),
 ]
 
-# Options of twistd and twist themselves, of systemctl, container engines and ACME clients, and the
-# variable of `.ci/run`.
+# Options of twistd and twist themselves, of systemctl, container engines and ACME clients, of what
+# builds and installs packages, of curl and firewalld; and the variable of `.ci/run`.
 NOT_OURS = {
-    *("help", "log-format", "now", "webroot", "webroot-path"),
-    *("format", "read-only", "stop-timeout", "user"),
+    *("help", "log-format", "now", "webroot", "webroot-path", "deploy-hook"),
+    *("format", "read-only", "stop-timeout", "user", "name", "force", "signal"),
+    *("query", "buildrequires", "define", "non-interactive", "allow-unsigned-rpm", "sdist"),
+    *("cacert", "permanent", "add-port", "reload"),
 }
 NOT_AN_OPTION = {"OSPROXY_CI"}
 
@@ -57,6 +66,14 @@ def blocks(text: str) -> list[str]:
     """Take the literal blocks out of a document, in order, without their indentation."""
     found = re.findall(r"::\n\n((?:    .*\n|\n)+)", text)
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE).strip() for block in found]
+
+
+def samples(text: str, language: str) -> list[str]:
+    """Take the samples of code in a language out of a document, in order."""
+    found = re.findall(
+        rf"\.\. code-block:: {language}\n(?:   :.*\n)*\n((?:   .*\n|\n)+)", text + "\n"
+    )
+    return [re.sub(r"(?m)^   ", "", sample).strip() + "\n" for sample in found]
 
 
 def block(beginning: str) -> str:
@@ -186,6 +203,67 @@ class CommandTests(SynchronousTestCase):
             {it.prefix: (it.authority, it.generic) for it in settings.backends if it.prefix != "/"},
             {it: (table["authority"], "policy" in table) for it, table in tables.items()},
         )
+
+
+class SampleTests(SynchronousTestCase):
+    """The samples of settings in the guides can be used as they stand."""
+
+    def setUp(self) -> None:
+        """Make a root with what the samples take for granted."""
+        self.root = Path(self.mktemp()).absolute()
+        for name in ("etc/osproxy", "var/cache", "var/log/osproxy", "var/lib", "srv"):
+            (self.root / name).mkdir(parents=True)
+        key = make_key()
+        (self.root / "etc/osproxy/tls.key").write_bytes(pem_of_key(key))
+        (self.root / "etc/osproxy/tls.crt").write_bytes(pem_of_certificate(key))
+
+    def load(self, sample: str) -> Settings:
+        """Load the settings that such a file makes, below the root."""
+        file = self.root / "file.toml"
+        file.write_text(re.sub(r'"(/(?:etc|var|srv)/[^"]*)"', rf'"{self.root}\1"', sample))
+        arguments: dict[str, str] = {}
+        if "cache_path" not in sample:
+            arguments["cache-path"] = str(self.root / "cache")
+        if sample.lstrip().startswith("[prefix."):
+            return load(arguments, {FILE_ELSEWHERE: str(file)})
+        return load({**arguments, "config": str(file)}, {})
+
+    def test_loaded(self) -> None:
+        """Each can be loaded, and has nothing that is warned of but what it is to show."""
+        counted = {}
+        for path in GUIDES:
+            found = samples(path.read_text(), "toml")
+            counted[path.stem] = len(found)
+            for sample in found:
+                warnings = [it for it in self.load(sample).warnings if "challenge" not in it]
+                self.assertEqual(warnings, [], sample)
+        self.assertGreater(counted["configure"], 3)
+        self.assertGreater(counted["migrate"], 2)
+        self.assertGreater(counted["install"], 1)
+
+    def test_containers(self) -> None:
+        """The commands that run a container are README.rst's, with variables that there are."""
+        limits, variables = set(), set()
+        for path in TOLD:
+            text = path.read_text()
+            limits |= set(re.findall(r"--stop-timeout[ `]*\n? *([0-9]+)", text))
+            variables |= set(re.findall(r" -e '?([A-Z_]+)=", text))
+        self.assertEqual(len(limits), 1)
+        known = {name for it in OPTIONS for name in (it.variable, *it.variables)}
+        self.assertEqual(variables - known, set())
+        self.assertIn("CACHE_SIZE", variables)
+
+    def test_nginx(self) -> None:
+        """What is told to be the same in nginx's words and in ours is the same."""
+        text = (ROOT / "docs" / "migrate.rst").read_text()
+        (theirs,) = samples(text, "nginx")
+        (ours,) = (self.load(it) for it in samples(text, "toml") if "/srv/osproxy" in it)
+        places = re.findall(r"location (\S+) \{ proxy_pass (\S+?)/?; \}", theirs)
+        self.assertEqual(
+            {it.prefix: it.authority for it in ours.backends},
+            {prefix.rstrip("/") or "/": authority for prefix, authority in places},
+        )
+        self.assertEqual(re.findall(r"allow (.*);", theirs), list(map(str, ours.clients)))
 
 
 class PageTests(SynchronousTestCase):

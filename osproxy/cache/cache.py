@@ -155,6 +155,7 @@ class Cache:
             str(target),
             large_objects=backend.large_objects,
             freshness=backend.freshness,
+            guarded=backend.guarded,
         )
         asks = is_question(target.path, asked.query)
         url = backend.url_of(target.path, asked.query if asks else "")
@@ -221,7 +222,11 @@ class Cache:
             missing = self._experience.absent.get(target, now)
             if missing is not None:
                 return missing_file(missing, policy.kind, CacheStatus(hit=True))
-            if self._experience.outgrown.get(target, now) or asked.head:
+            if (
+                self._experience.outgrown.get(target, now)
+                or asked.head
+                or (policy.guarded and not self._store.admits(target))
+            ):
                 digest = digest_in_name(target.path)
                 return await self._unkept.answer(target, source, asked, policy.kind, None, digest)
         collapsed = fill is not None

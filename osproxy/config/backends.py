@@ -13,27 +13,38 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import frozen
 
 from osproxy.config.given import ConfigError, Given
+from osproxy.config.kinds import TIMED, guarded_kinds
 from osproxy.config.sources import read_all, read_one
 from osproxy.config.values import BadValue, boolean, duration, host, one_of, url
 from osproxy.http.paths import BadTarget, below, canonical_path
 from osproxy.model import Backend
-from osproxy.repo.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from osproxy.config.files import Table
+    from osproxy.repo.kinds import Kind
 
 _T = TypeVar("_T")
 
 _AUTHORITY = "https://cdn.opensuse.org"
 _HOSTS = ("cdn.opensuse.org", "download.opensuse.org")
-_KEYS = ("authority", "hosts", "large-objects", "freshness", "policy")
-_KEYS_ELSEWHERE = ("url", "cache-large-objects")
-_WITHOUT_MEANING = ("wonder-guard", "check-upstream", "allowed-countries", "daily-quota")
-# What is never fetched, or is named by its content, is not fresh for a time.
-_UNTIMED = (Kind.REFUSED, Kind.ADDRESSED, Kind.GENERIC)
-_TIMED = {kind.name.lower(): kind for kind in Kind if kind not in _UNTIMED}
+KEYS = {
+    "authority": "URL that the files come from, its path included; has to be given",
+    "hosts": "host names that clients with osproxy as their HTTP proxy may use for it",
+    "large-objects": "whether images are kept; the default is what --cache-large-objects says",
+    "wonder-guard": "as --wonder-guard, which is the default, or a list of kinds",
+    "freshness": "table: how long files of a kind are fresh",
+    "policy": "what is there, repository or generic; the default is repository",
+}
+"""The keys of a ``[backend."/prefix"]`` table, each with its help."""
+KEYS_ELSEWHERE = {
+    "url": "authority",
+    "cache-large-objects": "large-objects",
+    "wonder-guard": "wonder-guard",
+}
+"""Those of the existing proxy's tables that mean something, and ours for the same."""
+WITHOUT_MEANING = ("check-upstream", "allowed-countries", "daily-quota")
 _POLICY = one_of("repository", "generic")
 
 
@@ -45,14 +56,19 @@ class Declared:
     place: str
 
 
-def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
+def own_backends(
+    file: Table, *, large_objects: bool, guarded: frozenset[Kind]
+) -> Iterator[Declared]:
     """
     Read the ``[backend."/prefix"]`` tables.
+
+    :param large_objects: whether images are kept where a table does not say.
+    :param guarded: the kinds that are kept only at a second request where it does not.
 
     :raises ConfigError: when there is something wrong in one.
     """
     for prefix, table in file.tables("backend"):
-        keys = table.keys(_KEYS)
+        keys = table.keys(KEYS)
         yield Declared(
             Backend(
                 _prefix(table, prefix),
@@ -61,26 +77,33 @@ def own_backends(file: Table, *, large_objects: bool) -> Iterator[Declared]:
                 _optional(table, keys, "large-objects", boolean, large_objects),
                 _freshness(table.table("freshness")) if "freshness" in keys else {},
                 _generic(table, keys),
+                _guarded(table, keys, guarded),
             ),
             f"{table.name} ({table.file})",
         )
 
 
-def backends_elsewhere(file: Table, *, large_objects: bool) -> Iterator[Declared]:
+def backends_elsewhere(
+    file: Table, *, large_objects: bool, guarded: frozenset[Kind]
+) -> Iterator[Declared]:
     """
     Read the ``[prefix."/prefix"]`` tables of the existing proxy's file.
+
+    The parameters are as in `own_backends`, but what is kept only at a second request is so for
+    ``/`` alone where a table does not say, as that proxy has it.
 
     :raises ConfigError: when there is something wrong in one.
     """
     file.keys(("prefix",))
     for prefix, table in file.tables("prefix"):
-        keys = table.keys(_KEYS_ELSEWHERE + _WITHOUT_MEANING)
+        keys = table.keys((*KEYS_ELSEWHERE, *WITHOUT_MEANING))
         yield Declared(
             Backend(
                 _prefix(table, "/" + prefix),
                 _required(table, keys, "url", url),
                 _HOSTS if prefix in ("", "/") else (),
                 _optional(table, keys, "cache-large-objects", boolean, large_objects),
+                guarded=_guarded(table, keys, guarded if prefix in ("", "/") else frozenset()),
             ),
             f"{table.name} ({table.file})",
         )
@@ -90,12 +113,16 @@ def warnings_of_keys(file: Table) -> Iterator[str]:
     """Tell of keys in the existing proxy's file that do nothing here, once each."""
     written = {key for _, table in file.tables("prefix") for key, on in table.content.items() if on}
     for key in sorted(written):
-        if key.replace("_", "-") in _WITHOUT_MEANING:
+        if key.replace("_", "-") in WITHOUT_MEANING:
             yield f"key {key} in {file.file} has no meaning to osproxy and is ignored"
 
 
 def complete(
-    declared: Iterable[Declared], chain: Given | None, *, large_objects: bool
+    declared: Iterable[Declared],
+    chain: Given | None,
+    *,
+    large_objects: bool,
+    guarded: frozenset[Kind],
 ) -> tuple[Backend, ...]:
     """
     Add the backend of ``/`` unless it was declared, and put the longest prefix first.
@@ -113,7 +140,7 @@ def complete(
         found[prefix] = one
     if "/" not in found:
         authority = _AUTHORITY if chain is None else read_one(url, chain)
-        found["/"] = Declared(Backend("/", authority, _HOSTS, large_objects), "")
+        found["/"] = Declared(Backend("/", authority, _HOSTS, large_objects, guarded=guarded), "")
     elif chain is not None:
         raise chain.wrong(f"the authority of / is set by {found['/'].place} too; give one of them")
     backends = [one.backend for one in found.values()]
@@ -150,7 +177,7 @@ def _optional(
 
 def _generic(table: Table, keys: dict[str, str]) -> bool:
     generic = _optional(table, keys, "policy", _POLICY, "repository") == "generic"
-    for name in ("large-objects", "freshness"):
+    for name in ("large-objects", "wonder-guard", "freshness"):
         if generic and name in keys:
             raise ConfigError(
                 f"{table.named(keys[name])} ({table.file}): has no meaning with policy generic,"
@@ -159,6 +186,12 @@ def _generic(table: Table, keys: dict[str, str]) -> bool:
     return generic
 
 
+def _guarded(table: Table, keys: dict[str, str], default: frozenset[Kind]) -> frozenset[Kind]:
+    if "wonder-guard" not in keys:
+        return default
+    return frozenset().union(*read_all(guarded_kinds, table.given(keys["wonder-guard"])))
+
+
 def _freshness(table: Table) -> dict[Kind, float]:
-    keys = table.keys(_TIMED)
-    return {_TIMED[name]: read_one(duration, table.given(key)) for name, key in keys.items()}
+    keys = table.keys(TIMED)
+    return {TIMED[name]: read_one(duration, table.given(key)) for name, key in keys.items()}

@@ -44,7 +44,28 @@ _NAMES = {
     "tls": "--tls-pem-key and --tls-pem-chain",
     "backends": "the backends",
     "cache": "--cache-path",
+    "pins": "--pin",
 }
+# And the other way round, from options.
+_ATTRIBUTES = {
+    "bind-address": "listeners",
+    "tls-bind-address": "listeners",
+    "listen": "listeners",
+    "tls-listen": "listeners",
+    "tls-pem-key": "tls",
+    "tls-pem-chain": "tls",
+    "cache-path": "cache",
+    "cache-large-objects": "backends",
+    "wonder-guard": "backends",
+    "pin": "pins",
+    "mirror-chain": "backends",
+    "verbose": "log_level",
+}
+
+
+def attribute_of(option: str) -> str:
+    """Name the attribute of `Settings` that an option comes to; ``config`` comes to none."""
+    return _ATTRIBUTES.get(option, option.replace("-", "_"))
 
 
 @frozen

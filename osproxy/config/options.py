@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import frozen
 
 from osproxy.config.clients import NEAR, Network, networks
+from osproxy.config.kinds import guarded_kinds
 from osproxy.config.values import (
     BadValue,
     bind_address,
@@ -179,6 +180,17 @@ CACHE_LARGE_OBJECTS = Option(
     flag=True,
 )
 IMAGE_SPACE = Option("image-space", part, "how much of the cache images may take", "50%")
+WONDER_GUARD = Option(
+    "wonder-guard",
+    guarded_kinds,
+    "keep files only when they are asked for a second time",
+    "no",
+    variables=("WONDER_GUARD",),
+    flag=True,
+)
+WONDER_GUARD_WINDOW = Option(
+    "wonder-guard-window", timeout, "within which time a second request counts as one", "7d"
+)
 EVICTION = Option(
     "eviction",
     one_of("clock", "gdsf", "lru"),
@@ -287,6 +299,8 @@ OPTIONS: tuple[Option[Any], ...] = (
     DURABILITY,
     CACHE_LARGE_OBJECTS,
     IMAGE_SPACE,
+    WONDER_GUARD,
+    WONDER_GUARD_WINDOW,
     EVICTION,
     PIN,
     SCRUB_RATE,
@@ -315,7 +329,6 @@ OPTIONS: tuple[Option[Any], ...] = (
 
 # Variables of the existing proxy that mean nothing here.
 WITHOUT_MEANING = (
-    "WONDER_GUARD",
     "BOOT_SERVICES",
     "BOOT_ORIGIN",
     "DURABLE_FS",

@@ -28,6 +28,7 @@ from osproxy.config.values import path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from osproxy.config.backends import Declared
     from osproxy.config.certificates import Pair
     from osproxy.config.clients import Network
     from osproxy.config.directory import Place
@@ -49,6 +50,7 @@ class Settings:
     :ivar free_space: what to leave of the disk.
     :ivar durability: ``fast`` or ``full``.
     :ivar image_space: what images may take of the cache.
+    :ivar wonder_guard_window: seconds within which a second request counts as one.
     :ivar eviction: the name of a policy.
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
@@ -76,6 +78,7 @@ class Settings:
     free_space: Share
     durability: str
     image_space: Share
+    wonder_guard_window: float
     eviction: str
     pins: tuple[str, ...]
     backends: tuple[Backend, ...]
@@ -129,6 +132,7 @@ def load(
         free_space=sources.value(options.FREE_SPACE),
         durability=sources.value(options.DURABILITY),
         image_space=sources.value(options.IMAGE_SPACE),
+        wonder_guard_window=sources.value(options.WONDER_GUARD_WINDOW),
         eviction=sources.value(options.EVICTION),
         pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
@@ -174,13 +178,15 @@ def _files(sources: Sources, environ: Mapping[str, str]) -> tuple[Table | None, 
 
 
 def _backends(sources: Sources, file: Table | None, elsewhere: Table | None) -> tuple[Backend, ...]:
-    large_objects = sources.value(options.CACHE_LARGE_OBJECTS)
-    declared = [
-        *(() if file is None else own_backends(file, large_objects=large_objects)),
-        *(() if elsewhere is None else backends_elsewhere(elsewhere, large_objects=large_objects)),
-    ]
+    kept = sources.value(options.CACHE_LARGE_OBJECTS)
+    guarded = sources.value(options.WONDER_GUARD)
+    declared: list[Declared] = []
+    if file is not None:
+        declared += own_backends(file, large_objects=kept, guarded=guarded)
+    if elsewhere is not None:
+        declared += backends_elsewhere(elsewhere, large_objects=kept, guarded=guarded)
     chain = sources.given(options.MIRROR_CHAIN)
-    return complete(declared, chain, large_objects=large_objects)
+    return complete(declared, chain, large_objects=kept, guarded=guarded)
 
 
 def _clients(sources: Sources) -> tuple[Network, ...]:

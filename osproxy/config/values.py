@@ -170,16 +170,27 @@ def part(text: str) -> Share:
     return Share(percent=float(number))
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Make a parser that knows these words only, in any case."""
+@frozen
+class OneOf:
+    """
+    A parser that knows some words only.
 
-    def parse(text: str) -> str:
+    :ivar words: two or more, in lower case.
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Read one of the words, in any case."""
         word = text.strip().lower()
-        if word not in words:
-            raise BadValue(f"is not known; give {', '.join(words[:-1])} or {words[-1]}")
+        if word not in self.words:
+            raise BadValue(f"is not known; give {', '.join(self.words[:-1])} or {self.words[-1]}")
         return word
 
-    return parse
+
+def one_of(*words: str) -> OneOf:
+    """Make a parser that knows these words only, in any case."""
+    return OneOf(words)
 
 
 def path(text: str) -> Path:

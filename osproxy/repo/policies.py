@@ -17,13 +17,13 @@ from osproxy.http.freshness import Lifetimes
 from osproxy.repo.kinds import Kind, is_boot_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
 
-# Where OBS publishes, within minutes of a build.
-_BUILT_OFTEN = "/repositories/"
+BUILT_OFTEN = "/repositories/"
+"""Where OBS publishes, within minutes of a build."""
 
 
 class Gone(Enum):
@@ -49,6 +49,7 @@ class Policy:
     :ivar gone: what an upstream's 404 or 410 comes to.
     :ivar checks_after: seconds after a check by which a client's ``no-cache`` brings another
         (RFC 9111 section 5.2.1.4); infinite where it is ignored.
+    :ivar guarded: whether it is stored only when it is asked for a second time.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Policy:
     heeds_response: bool
     gone: Gone
     checks_after: float
+    guarded: bool
 
 
 _LIFETIMES = {
@@ -80,7 +82,12 @@ _GRACED = frozenset((Kind.ADDRESSED, Kind.PACKAGE, Kind.IMAGE))
 
 
 def policy_of(
-    kind: Kind, path: str, *, large_objects: bool = False, freshness: Mapping[Kind, float]
+    kind: Kind,
+    path: str,
+    *,
+    large_objects: bool = False,
+    freshness: Mapping[Kind, float],
+    guarded: Collection[Kind] = (),
 ) -> Policy:
     """
     Say how a file is kept.
@@ -88,11 +95,12 @@ def policy_of(
     :param path: canonical, the backend's prefix included.
     :param large_objects: whether images are kept.
     :param freshness: seconds that files of a kind stay fresh, where the operator changed them.
+    :param guarded: kinds that are stored only when they are asked for a second time.
     """
     lifetimes = _LIFETIMES[kind]
     if kind in freshness:
         lifetimes = evolve(lifetimes, fresh_for=freshness[kind])
-    elif kind is Kind.INDEX and _BUILT_OFTEN in path:
+    elif kind is Kind.INDEX and BUILT_OFTEN in path:
         lifetimes = evolve(lifetimes, fresh_for=1 * _MINUTE)
     return Policy(
         kind=kind,
@@ -102,4 +110,5 @@ def policy_of(
         heeds_response=kind in (Kind.UNKNOWN, Kind.GENERIC),
         gone=Gone.GRACE if kind in _GRACED else Gone.CONFIRM,
         checks_after=math.inf if kind in _NEVER_CHECKED else _CHECKS_AFTER,
+        guarded=kind in guarded,
     )

@@ -29,6 +29,7 @@ from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.service.systemd import ServiceManager
 from osproxy.shedding import Shedding
+from osproxy.store.admission import WonderGuard
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.kept import boot_id
@@ -119,6 +120,7 @@ def assemble(
         durable=durable,
         boot=boot_id(),
         pins=Pins(settings.pins),
+        guard=WonderGuard(settings.wonder_guard_window),
         checkpoint=checkpoint,
         settled=leave_alone,
     )

@@ -92,6 +92,8 @@ class Server(Shutdown):
         handlers = SignalHandlers(
             self._reactor.callFromThread, self._reactor.stop, self._begin_reload
         )
+        # A SIGHUP that comes before the reactor runs must not end the process.
+        handlers.install_reload()
         self._reactor.callWhenRunning(handlers.install)
         self._opening = Deferred.fromCoroutine(self._opened()).addErrback(self._unusable)
 

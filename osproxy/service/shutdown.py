@@ -100,6 +100,10 @@ class SignalHandlers:
         """Take the signals over; to be called by `callWhenRunning`, after Twisted took them."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.received)
+        self.install_reload()
+
+    def install_reload(self) -> None:
+        """Take over SIGHUP alone, which Twisted leaves to us."""
         signal.signal(signal.SIGHUP, self.asked_to_reload)
 
     def asked_to_reload(self, number: int, frame: FrameType | None = None) -> None:

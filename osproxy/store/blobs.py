@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, field, frozen
 
 from osproxy.model import BodyBroken
+from osproxy.store.alteration import mark, see_unaltered
 from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
@@ -226,6 +227,22 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
     return opened
 
 
+def checked_opener_of(offset: int, length: int, digest: str) -> Callable[[Path], int]:
+    """Give a function that opens an entry's file, if nobody has altered it; blocks."""
+    opener = opener_of(offset + length)
+
+    def opened(path: Path) -> int:
+        descriptor = opener(path)
+        try:
+            see_unaltered(descriptor, offset, offset + length, digest)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    return opened
+
+
 def publish(
     descriptor: int,
     header: bytes,
@@ -241,6 +258,7 @@ def publish(
     """
     checkpoint("before-header")
     write_all(descriptor, header, 0)
+    mark(descriptor)
     checkpoint("after-header")
     if syncing is not None:
         syncing.file(descriptor)

@@ -167,6 +167,14 @@ class Catalogue:
         """Say when an entry was last used, or stored; None where there is no such row."""
         return await self._in_thread(self._last_used, number)
 
+    async def asked(self) -> list[tuple[int, float]]:
+        """Give what was asked for, by hashes of names, and when."""
+        return await self._in_thread(self._asked)
+
+    async def note_asked(self, asked: Mapping[int, float], horizon: float) -> None:
+        """Write down what was asked for and when, and forget what was before a time."""
+        await self._in_thread(self._measured, self._note_asked, asked, horizon)
+
     async def completed(self) -> None:
         """Write down that no rows are missing any more."""
         await self._in_thread(self._measured, self._completed)
@@ -294,6 +302,14 @@ class Catalogue:
         with closing(self._database.execute(_USED, (number,))) as found:
             row = found.fetchone()
         return None if row is None else row[0]
+
+    def _asked(self) -> list[tuple[int, float]]:
+        return self._database.execute("SELECT name, at FROM asked").fetchall()
+
+    def _note_asked(self, asked: Mapping[int, float], horizon: float) -> None:
+        with self._database as transaction:
+            transaction.executemany("INSERT OR REPLACE INTO asked VALUES (?, ?)", asked.items())
+            transaction.execute("DELETE FROM asked WHERE at < ?", (horizon,))
 
     def _completed(self) -> None:
         with self._database as transaction:

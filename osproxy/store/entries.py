@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.store.blobs import State, opener_of
+from osproxy.store.blobs import State, checked_opener_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,7 +69,7 @@ class Entry:
         self.blob.lease()
         lease = Lease(self, self.blob, self.offset, self.length)
         try:
-            await self.blob.open(opener_of(self.offset + self.length))
+            await self.blob.open(checked_opener_of(self.offset, self.length, self.digest))
             await self._settle(self)
         except OSError as error:
             lease.close()

@@ -1,5 +1,5 @@
 """
-What is written down later: uses and confirmations of entries.
+What is written down later: uses and confirmations of entries, and what was asked for in vain.
 
 A hit writes nothing. What it changes is collected here and goes to the catalogue in batches; a
 crash loses the last few seconds of it, which is no more than a slightly older order of use.
@@ -16,6 +16,7 @@ from osproxy.store.blobs import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from osproxy.store.admission import WonderGuard
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.entries import Entry
 
@@ -30,6 +31,7 @@ class Notes:
 
     _catalogue: Catalogue
     _hotness: Callable[[int], int]
+    _guard: WonderGuard
     # In the order of use.
     _used: dict[int, None] = field(init=False, factory=dict)
     _checked: dict[int, Entry] = field(init=False, factory=dict)
@@ -49,7 +51,8 @@ class Notes:
         self._checked.pop(number, None)
 
     async def write_down(self, now: float) -> None:
-        """Write what was noted; confirmations that cannot be written are kept for the next time."""
+        """Write what was noted; but for uses, what cannot be written is kept for the next time."""
+        await self._write_asked(now)
         if not self._used and not self._checked:
             return
         # Apart by a microsecond, so that the order within one batch outlives the process.
@@ -67,4 +70,14 @@ class Notes:
         except BaseException:
             live = {number: e for number, e in checked.items() if e.state is State.LIVE}
             self._checked = {**live, **self._checked}
+            raise
+
+    async def _write_asked(self, now: float) -> None:
+        asked = self._guard.unwritten()
+        if not asked:
+            return
+        try:
+            await self._catalogue.note_asked(asked, self._guard.horizon(now))
+        except BaseException:
+            self._guard.put_back(asked)
             raise

@@ -63,8 +63,8 @@ class Room:
     _queue: DeferredLock = field(init=False, factory=DeferredLock)
 
     def __attrs_post_init__(self) -> None:
-        """Keep two units free: rows are written when the files they name have taken the rest."""
-        self._ledger.headroom = 2 * _CATALOGUE_UNIT
+        """Keep a unit free: rows are written when the files they name have taken the rest."""
+        self._ledger.headroom = _CATALOGUE_UNIT
 
     @property
     def step(self) -> int:

@@ -45,6 +45,7 @@ _STEPS = (
     UPDATE entries SET verified_at = stored_at;
     CREATE INDEX entries_by_verification ON entries (verified_at);
     """,
+    "CREATE TABLE asked (name INTEGER PRIMARY KEY, at REAL NOT NULL);",
 )
 SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
+from osproxy.store.admission import WonderGuard
 from osproxy.store.blobs import Shelf, State
 from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
@@ -66,6 +67,7 @@ class Store:
     :param durable: whether files are synced before they are entries.
     :param boot: names this boot of the machine, empty where that is not known.
     :param pins: what is never evicted.
+    :param guard: what was asked for lately.
     :param checkpoint: told each step of a commit, ``before-`` and ``after-`` ``header``,
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     :param settled: called when memory was taken that will stay taken, again and again in a start.
@@ -87,6 +89,7 @@ class Store:
         free_space: Callable[[int], int],
         boot: str,
         pins: Pins | None = None,
+        guard: WonderGuard | None = None,
         durable: bool = False,
         syncing: Syncing | None = None,
         checkpoint: Checkpoint = _unobserved,
@@ -116,7 +119,8 @@ class Store:
             cache_size,
             free_space,
         )
-        self._notes = Notes(catalogue, ledger.hotness)
+        self._guard = WonderGuard(0.0) if guard is None else guard
+        self._notes = Notes(catalogue, ledger.hotness, self._guard)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal)
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
@@ -204,6 +208,7 @@ class Store:
     async def _start(self) -> None:
         extent = await self._loading.prepare()
         self._unsynced.load(extent.unsynced)
+        self._guard.restore(await self._catalogue.asked())
         if self._stopped:
             return
         self._next_id = max(self._next_id, extent.last + 1)
@@ -266,6 +271,15 @@ class Store:
     async def all_of(self, target: Target) -> list[Entry]:
         """Look up what is stored of a target's URL, whatever the variant."""
         return await self._inventory.all_of(target)
+
+    def admits(self, target: Target) -> bool:
+        """
+        Say whether a file that is not stored was asked for before, and note that it is now.
+
+        What is pinned, or here in part, is let in at once.
+        """
+        asked = self._guard.asked_before(target, self._clock.seconds())
+        return asked or self._pins.hold(target) or self.find_kept(target) is not None
 
     @property
     def kept(self) -> int:

@@ -10,12 +10,12 @@ it may have lost any part of itself, and is not served before its digest was fou
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from osproxy.store.alteration import digest_of
 from osproxy.store.syncing import sync_names
 from osproxy.store.trouble import Work
 from osproxy.waiting import Waiters
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from osproxy.waiting import Tasks
 
 _BITE = 64
-_BLOCK = 1 << 20
 
 
 @define(eq=False)
@@ -136,18 +135,6 @@ class Unsynced:
         finally:
             self._verifying.pop(entry.id).wake()
             blob.release()
-
-
-def digest_of(descriptor: int, start: int, stop: int) -> str:
-    """Compute the SHA-256 of a part of a file, in hex; blocks."""
-    digest = hashlib.sha256()
-    while start < stop:
-        data = os.pread(descriptor, min(_BLOCK, stop - start), start)
-        if not data:
-            break
-        digest.update(data)
-        start += len(data)
-    return digest.hexdigest()
 
 
 def _sync_all(syncing: Syncing, paths: list[Path]) -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from osproxy.tools.trace import Trace
 
+PLAIN_LRU = "plain-lru"
 #: The policies that can be replayed: the store's, and those they are compared with.
-NAMES = (*POLICIES, "arc", "belady")
+NAMES = (*POLICIES, PLAIN_LRU, "arc", "belady")
 # So many events between two signs of life.
 _STRIDE = 1 << 14
 
@@ -76,11 +77,13 @@ class Stored:
     A cache that is ruled by a policy of the store.
 
     :param images: whether the file of a number is an image.
+    :param grace: seconds that a superseded file is spared; None where it is a file like others.
     :ivar now: the time, in seconds.
     """
 
     _ledger: Ledger
     _images: bytearray
+    _grace: float | None
     now: float = field(init=False, default=0.0)
     _entries: dict[int, tuple[int, int]] = field(init=False, factory=dict)
     _keys: dict[int, int] = field(init=False, factory=dict)
@@ -110,11 +113,11 @@ class Stored:
         self._keys[number] = key
         return False
 
-    def supersede(self, key: int, until: float) -> None:
-        """Let a file go before all others from this time on, if it is there."""
+    def supersede(self, key: int) -> None:
+        """Let a file go before all others, if it is there, once its grace is over."""
         found = self._entries.get(key)
-        if found is not None:
-            self._ledger.supersede(found[0], until)
+        if found is not None and self._grace is not None:
+            self._ledger.supersede(found[0], self.now + self._grace)
 
     def _drop(self, number: int) -> None:
         del self._entries[self._keys.pop(number)]
@@ -128,11 +131,15 @@ def cache_of(name: str, capacity: int, trace: Trace, rules: Rules) -> Cache:
         return Arc(capacity)
     if name == "belady":
         return Belady(capacity, next_uses(trace))
-    ledger = Ledger(capacity, eviction=Eviction(POLICIES[name]), image_space=rules.image_space)
-    return Stored(ledger, trace.images)
+    if name == PLAIN_LRU:
+        # As in a textbook: nothing is known of indexes or images.
+        return Stored(Ledger(capacity, eviction=Eviction(POLICIES["lru"])), trace.images, None)
+    eviction = Eviction(POLICIES[name])
+    ledger = Ledger(capacity, eviction=eviction, image_space=rules.image_space)
+    return Stored(ledger, trace.images, rules.grace)
 
 
-def replay(trace: Trace, cache: Cache, rules: Rules, advanced: Callable[[int], None]) -> Tally:
+def replay(trace: Trace, cache: Cache, advanced: Callable[[int], None]) -> Tally:
     """
     Let a trace go through a cache.
 
@@ -150,6 +157,6 @@ def replay(trace: Trace, cache: Cache, rules: Rules, advanced: Callable[[int], N
                 tally.missed += 1
                 tally.missed_octets += octets
         elif stored is not None:
-            stored.supersede(key, at + rules.grace)
+            stored.supersede(key)
     advanced(len(trace) % _STRIDE)
     return tally

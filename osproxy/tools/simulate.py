@@ -52,8 +52,9 @@ What would 64 GiB give me?
 Which policy is best for a house like this, whatever the chance?
     osproxy-simulate --traffic lan --seeds 1-10
 
-The policies are those of --eviction, beside arc (Megiddo and Modha) and
-belady, which knows the future and cannot be had.
+The policies are those of --eviction (clock, gdsf, lru), with all that the
+store does beside; plain-lru and arc (Megiddo and Modha) as they are in
+textbooks; and belady, which knows the future and cannot be had.
 """
 
 
@@ -260,7 +261,7 @@ def _simulate(options: argparse.Namespace) -> None:
             with Counting(sys.stderr, label, len(trace)) as progress:
                 cache = cache_of(row.policy, capacity, trace, rules)
                 row.capacities.append(capacity)
-                row.tallies.append(replay(trace, cache, rules, progress.advance))
+                row.tallies.append(replay(trace, cache, progress.advance))
     only_rows = [row for row, _ in rows]
     sys.stdout.write("".join(traces) + "\n" + table(only_rows))
     if options.plot:

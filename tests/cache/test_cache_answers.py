@@ -8,6 +8,7 @@ from attrs import evolve
 
 from osproxy.cache.unkept import AHEAD
 from osproxy.model import Notice, Relayed, Representation
+from osproxy.repo.kinds import Kind
 from tests.cache.doubles import (
     BACKEND,
     MODIFIED,
@@ -113,6 +114,61 @@ class HeadTests(CacheTestCase):
         assert isinstance(looked.content, Representation)
         self.assertEqual((looked.content.length, looked.content.body), (7, None))
         close(answer)
+
+
+class GuardTests(CacheTestCase):
+    """With the wonder guard a file is kept when it is asked for a second time."""
+
+    def ask(self, path: str, *, head: bool = False) -> None:
+        """Ask for a file of a backend whose packages are guarded, and take all that comes."""
+        guarded = evolve(BACKEND, guarded=frozenset({Kind.PACKAGE}))
+        asked = self.bench.get(path, head=head, backend=guarded)
+        told = self.origin.next().answer(Told(200, (), 7))
+        answer = self.successResultOf(asked)
+        if head:
+            close(answer)
+            return
+        passing = passed(answer) if isinstance(answer.content, Relayed) else None
+        told.send(b"package")
+        told.finish()
+        content = octets(answer) if passing is None else self.successResultOf(passing)
+        self.assertEqual(content, b"package")
+
+    def test_second(self) -> None:
+        """The first request is handed on, the second kept; a HEAD is none."""
+        for kept in (None, b"package"):
+            self.ask(RPM, head=True) if kept is None else None
+            self.ask(RPM)
+            self.assertEqual(self.stored(RPM), kept)
+            self.bench.advance(3600)
+
+    def test_other_kinds(self) -> None:
+        """What is of another kind is kept at once."""
+        self.ask(MUTABLE)
+        self.assertEqual(self.stored(MUTABLE), b"package")
+
+    def test_window(self) -> None:
+        """What is asked for again too late is as if it had never been."""
+        self.ask(RPM)
+        self.bench.advance(3601)
+        self.ask(RPM)
+        self.assertIsNone(self.stored(RPM))
+
+    def test_restart(self) -> None:
+        """A restart forgets nothing."""
+        self.ask(RPM)
+        self.bench.stop()
+        self.bench.start()
+        self.ask(RPM)
+        self.assertEqual(self.stored(RPM), b"package")
+
+    def test_pinned(self) -> None:
+        """What is pinned is kept at once, and so is what is here in part."""
+        self.bench.stop()
+        self.bench.place.pins = (RPM,)
+        self.bench.start()
+        self.ask(RPM)
+        self.assertEqual(self.stored(RPM), b"package")
 
 
 class AheadTests(CacheTestCase):

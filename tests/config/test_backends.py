@@ -15,11 +15,13 @@ from osproxy.config.backends import (
 )
 from osproxy.config.files import Table
 from osproxy.config.given import ConfigError, Given
+from osproxy.config.kinds import guarded_kinds
 from osproxy.repo.kinds import Kind
 
 if TYPE_CHECKING:
     from osproxy.model import Backend
 
+GUARDED = guarded_kinds("yes")
 CHAIN = Given("--mirror-chain", "command line", ("http://parent:8080/",))
 
 
@@ -29,14 +31,21 @@ def table(text: str, name: str = "x.toml") -> Table:
 
 
 def backends(
-    text: str = "", elsewhere: str = "", chain: Given | None = None, *, large_objects: bool = False
+    text: str = "",
+    elsewhere: str = "",
+    chain: Given | None = None,
+    *,
+    large_objects: bool = False,
+    guarded: frozenset[Kind] = frozenset(),
 ) -> tuple[Backend, ...]:
     """Read a file, and one of the existing proxy, to the end."""
     declared = [
-        *own_backends(table(text), large_objects=large_objects),
-        *backends_elsewhere(table(elsewhere, "old.toml"), large_objects=large_objects),
+        *own_backends(table(text), large_objects=large_objects, guarded=guarded),
+        *backends_elsewhere(
+            table(elsewhere, "old.toml"), large_objects=large_objects, guarded=guarded
+        ),
     ]
-    return complete(declared, chain, large_objects=large_objects)
+    return complete(declared, chain, large_objects=large_objects, guarded=guarded)
 
 
 class BackendsTests(SynchronousTestCase):
@@ -138,6 +147,7 @@ class BackendsTests(SynchronousTestCase):
             (good + "mirrors = []", 'backend."/a".mirrors (x.toml): there is no such key'),
             (good + 'hosts = ["a b"]', "backend.\"/a\".hosts (x.toml): 'a b' is not a host"),
             (good + "large_objects = 2", "backend.\"/a\".large_objects (x.toml): '2' is neither"),
+            (good + "wonder_guard = 'rpm'", "wonder_guard (x.toml): 'rpm' names no kind"),
             (good + "freshness = 60", 'write [backend."/a".freshness] above'),
             (good + "freshness.rpm = 60", 'backend."/a".freshness.rpm (x.toml): there is no such'),
             (good + "freshness.addressed = 60", "there is no such key"),
@@ -151,6 +161,27 @@ class BackendsTests(SynchronousTestCase):
             for part in parts:
                 self.assertIn(part, complaint)
 
+    def test_guarded(self) -> None:
+        """What is kept only at a second request is said for all backends, or for one."""
+        text = """
+        [backend."/a"]
+        authority = "http://h"
+        wonder_guard = "image, package"
+        [backend."/b"]
+        authority = "http://h"
+        [backend."/c"]
+        authority = "http://h"
+        wonder_guard = false
+        [backend."/d"]
+        authority = "http://h"
+        wonder_guard = ["image", "package"]
+        """
+        some = {Kind.IMAGE, Kind.PACKAGE}
+        guarded = [backend.guarded for backend in backends(text, guarded=GUARDED)]
+        self.assertEqual(guarded, [some, GUARDED, set(), some, GUARDED])
+        there = backends("", '[prefix."/a"]\nurl = "http://h"', guarded=GUARDED)
+        self.assertEqual([backend.guarded for backend in there], [set(), GUARDED])
+
     def test_existing_proxy(self) -> None:
         """The existing proxy's file is read as it is; what means nothing is told of once."""
         text = """
@@ -160,15 +191,15 @@ class BackendsTests(SynchronousTestCase):
         wonder_guard = true
         [prefix."/"]
         url = "https://cdn.opensuse.org"
-        wonder_guard = true
-        check_upstream = false
+        check_upstream = true
         """
         backend, default = backends(elsewhere=text)
         self.assertEqual((backend.prefix, backend.large_objects), ("/pub", True))
+        self.assertEqual((backend.guarded, default.guarded), (GUARDED, frozenset()))
         self.assertEqual(default.hosts, ("cdn.opensuse.org", "download.opensuse.org"))
         self.assertEqual(
             list(warnings_of_keys(table(text, "old.toml"))),
-            ["key wonder_guard in old.toml has no meaning to osproxy and is ignored"],
+            ["key check_upstream in old.toml has no meaning to osproxy and is ignored"],
         )
 
     def test_existing_proxy_mistakes(self) -> None:

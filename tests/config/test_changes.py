@@ -8,9 +8,10 @@ from attrs import evolve, fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.certificates import Pair
-from osproxy.config.changes import LIVE, adopt, changes
+from osproxy.config.changes import LIVE, adopt, attribute_of, changes
 from osproxy.config.clients import networks
 from osproxy.config.given import Given
+from osproxy.config.options import CONFIG, OPTIONS
 from osproxy.config.settings import Settings, load
 from osproxy.config.values import Share
 from osproxy.repo.kinds import Kind
@@ -18,6 +19,7 @@ from osproxy.repo.kinds import Kind
 # What is set when the server starts, and then stays.
 FIXED = {
     *("listeners", "cache", "cache_size", "free_space", "durability", "image_space"),
+    "wonder_guard_window",
     *("eviction", "pins", "upstream_ca", "control_socket", "scrub_rate", "scrub_interval"),
 }
 
@@ -45,6 +47,15 @@ class ChangesTests(SynchronousTestCase):
         known = {it.name for it in fields(Settings)} - {"warnings"}
         self.assertEqual(known, LIVE | FIXED)
         self.assertEqual(LIVE & FIXED, set())
+
+    def test_options(self) -> None:
+        """Each option but that of the file comes to a setting, and each setting from an option."""
+        attributes = {attribute_of(option.name) for option in OPTIONS if option is not CONFIG}
+        self.assertEqual(attributes, LIVE | FIXED)
+
+    def test_names(self) -> None:
+        """A change is told by a name that the operator knows."""
+        self.assertEqual(self.said(self.load(pin="/a/")), ["--pin: changed, which takes a restart"])
 
     def test_nothing(self) -> None:
         """Settings that were written anew and are the same have not changed."""

@@ -37,7 +37,7 @@ class OptionsTests(SynchronousTestCase):
         """An option's variable is its name in capitals."""
         self.assertEqual(
             {o.variable for o in OPTIONS if o.flag},
-            {"OSPROXY_CACHE_LARGE_OBJECTS", "OSPROXY_VERBOSE"},
+            {"OSPROXY_CACHE_LARGE_OBJECTS", "OSPROXY_WONDER_GUARD", "OSPROXY_VERBOSE"},
         )
 
     def test_endpoints(self) -> None:

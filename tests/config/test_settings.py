@@ -116,6 +116,7 @@ class LoadTests(SynchronousTestCase):
                 "c", '[prefix."/pub"]\nurl = "http://h"\ndaily_quota = 1'
             ),
             WONDER_GUARD="true",
+            DURABLE_FS="true",
             VERBOSE="false",
         )
         self.assertEqual([place.tls for place in settings.listeners], [False, True])
@@ -128,9 +129,10 @@ class LoadTests(SynchronousTestCase):
             [(backend.authority, backend.large_objects) for backend in settings.backends],
             [("http://h", True), ("https://proxy.example", True)],
         )
+        self.assertEqual([bool(backend.guarded) for backend in settings.backends], [False, True])
         self.assertEqual(
             [warning.split(" has no meaning")[0] for warning in settings.warnings],
-            ["variable WONDER_GUARD", f"key daily_quota in {self.home}/c"],
+            ["variable DURABLE_FS", f"key daily_quota in {self.home}/c"],
         )
 
     def test_complaint_about_each_option(self) -> None:
@@ -150,6 +152,8 @@ class LoadTests(SynchronousTestCase):
             "durability": "some",
             "cache-large-objects": "maybe",
             "image-space": "101%",
+            "wonder-guard": "rpm",
+            "wonder-guard-window": "0",
             "eviction": "fifo",
             "pin": "oss/",
             "scrub-rate": "fast",

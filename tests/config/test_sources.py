@@ -83,10 +83,10 @@ class WarningsTests(SynchronousTestCase):
 
     def test_existing_proxy(self) -> None:
         """What the existing proxy has and osproxy has not gives a warning, unless it is off."""
-        environ = {"WONDER_GUARD": "true", "DURABLE_FS": "false", "BOOT_SERVICES": "", "HOME": "/"}
+        environ = {"BOOT_ORIGIN": "true", "DURABLE_FS": "false", "BOOT_SERVICES": "", "HOME": "/"}
         self.assertEqual(
             list(warnings_of_variables(environ)),
-            ["variable WONDER_GUARD has no meaning to osproxy and is ignored"],
+            ["variable BOOT_ORIGIN has no meaning to osproxy and is ignored"],
         )
 
     def test_misspelled(self) -> None:

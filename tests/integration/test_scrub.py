@@ -192,7 +192,7 @@ class RunningTests(ScrubCase):
     def test_interrupted(self) -> None:
         """Who interrupts the command ends what it has begun; another may begin at once."""
         _, server, _ = self.filled()
-        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=1MB")
+        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=300kB")
         until(lambda: self.counted(server, "verified_bytes") > 0, "it has begun")
         second = fsck(self.directory, "--control-socket", self.socket)
         self.assertEqual(second.code, 2)

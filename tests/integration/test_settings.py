@@ -130,12 +130,13 @@ class OptionTests(IntegrationCase):
             CACHE_SIZE="1073741824",
             CACHE_LARGE_OBJECTS="false",
             CONTENT_CONFIG_PATH=str(content),
-            WONDER_GUARD="true",
+            BOOT_ORIGIN="http://127.0.0.1",
+            WONDER_GUARD="false",
             VERBOSE="false",
         )
         self.assertEqual(server.fetch("/y/a-1-1.noarch.rpm").body, b"content")
         self.assertTrue((cache / "osproxy").is_dir())
-        self.assertEqual(server.said().count("WONDER_GUARD"), 1, server.said())
+        self.assertEqual(server.said().count("BOOT_ORIGIN"), 1, server.said())
 
     @threaded
     def test_listeners(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osproxy.store.records import read_header
+from tests.integration.fsck import alter
 from tests.integration.tools import require, require_root, threaded, until
 from tests.integration.troubles import FILE, TroubleCase
 
@@ -54,6 +55,7 @@ def _replace_by_folder(path: Path) -> None:
 _CHANGES: list[Callable[[Path], None]] = [
     _shorten,
     _lengthen,
+    alter,
     _take_away,
     _replace_by_link,
     _replace_by_pipe,

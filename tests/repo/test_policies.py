@@ -16,6 +16,12 @@ HOUR = 3600.0
 class PolicyOfTests(SynchronousTestCase):
     """Each kind is kept in its own way."""
 
+    def test_guarded(self) -> None:
+        """The kinds that the operator names are kept only at a second request."""
+        for kind in Kind:
+            policy = policy_of(kind, "/a", freshness={}, guarded={Kind.IMAGE})
+            self.assertEqual(policy.guarded, kind is Kind.IMAGE)
+
     def test_lifetimes(self) -> None:
         """Each kind stays fresh, and useful when stale, for its own time."""
         for kind, path, lifetimes in (

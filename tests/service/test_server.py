@@ -182,6 +182,17 @@ class ServerTests(SynchronousTestCase):
         self.opening.callback(None)
         self.assertEqual(self.done[-1], "reload")
 
+    def test_reload_before_all(self) -> None:
+        """A SIGHUP that comes before the reactor runs is heard when it does."""
+        self.opening = succeed(None)
+        server = self.server()
+        server.privilegedStartService()
+        server.startService()
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.reactor.run()
+        self.reactor.turn()
+        self.assertEqual(self.done[-1], "reload")
+
     def test_reload_that_fails(self) -> None:
         """A fault in it is logged, and nobody stops for it."""
         self.opening = succeed(None)

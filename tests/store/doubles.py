@@ -26,6 +26,7 @@ from osproxy.http.versions import Version
 from osproxy.metrics import Metrics
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
+from osproxy.store.admission import WonderGuard
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
 from osproxy.store.layout import Directory, open_directory
@@ -172,6 +173,7 @@ class Place:
             durable=self.durable,
             syncing=self.syncing,
             pins=Pins(self.pins),
+            guard=WonderGuard(3600.0),
             checkpoint=lambda name: self.checkpoint(name),
             recent=self.recent,
         )

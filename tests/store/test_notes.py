@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from osproxy.store.admission import WonderGuard
 from osproxy.store.notes import Notes
 from tests.store.doubles import StoreTestCase, WhenTold, find, run, target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
 
@@ -36,6 +39,11 @@ class NotesTests(StoreTestCase):
         assert found is not None
         self.assertEqual(found.checked_at, 99.0)
 
+    def notes(self, hotness: Callable[[int], int] | None = None) -> Notes:
+        """Have nothing noted yet."""
+        self.guard = WonderGuard(60.0)
+        return Notes(self.place.catalogue, hotness or self.place.ledger.hotness, self.guard)
+
     def rows(self) -> list[tuple[str, float]]:
         """Tell what the catalogue knows, in the order of use."""
         database = self.place.catalogue._database
@@ -50,7 +58,7 @@ class NotesTests(StoreTestCase):
         store = self.started()
         for name in "abc":
             self.put(store, name)
-        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
+        notes = self.notes()
         for name in "bacab":
             notes.used(self.entry(store, name))
         self.successResultOf(run(notes.write_down(9.0)))
@@ -62,7 +70,7 @@ class NotesTests(StoreTestCase):
         self.put(store, "a")
         entry = self.entry(store)
         standing = {entry.id: 3}
-        notes = Notes(self.place.catalogue, standing.__getitem__)
+        notes = self.notes(standing.__getitem__)
         notes.used(entry)
         standing[entry.id] = 5
         self.successResultOf(run(notes.write_down(9.0)))
@@ -74,7 +82,7 @@ class NotesTests(StoreTestCase):
         """What was written is not written again."""
         store = self.started()
         self.put(store, "a")
-        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
+        notes = self.notes()
         notes.used(self.entry(store))
         self.successResultOf(run(notes.write_down(9.0)))
         self.place.in_database = database = WhenTold()
@@ -85,7 +93,7 @@ class NotesTests(StoreTestCase):
         """Of an entry that is going nothing is written."""
         store = self.started()
         self.put(store, "a")
-        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
+        notes = self.notes()
         notes.used(self.entry(store))
         notes.checked(self.entry(store))
         notes.forget(self.entry(store).id)
@@ -98,7 +106,7 @@ class NotesTests(StoreTestCase):
         store = self.started()
         for name in "abc":
             self.put(store, name)
-        notes = Notes(self.place.catalogue, self.place.ledger.hotness)
+        notes = self.notes()
         for name in "abc":
             self.entry(store, name).checked_at = 7.0
             notes.checked(self.entry(store, name))
@@ -115,3 +123,23 @@ class NotesTests(StoreTestCase):
         threads.run_all()
         self.successResultOf(again)
         self.assertEqual(self.rows(), [("/a", 7.0), ("/b", 8.0)])
+
+    def test_asked(self) -> None:
+        """What was asked for is written, in the end, and forgotten when its time is over."""
+        self.started()
+        notes = self.notes()
+        self.guard.asked_before(target("a"), 1.0)
+        self.place.in_database = threads = WhenTold()
+        writing = run(notes.write_down(9.0))
+        failed, _ = threads.waiting.popleft()
+        failed.errback(sqlite3.OperationalError("disk full"))
+        self.failureResultOf(writing, sqlite3.OperationalError)
+        self.guard.asked_before(target("b"), 31.0)
+        for now, expected in ((40.0, [1.0, 31.0]), (80.0, [31.0, 80.0])):
+            writing = run(notes.write_down(now))
+            threads.run_all()
+            self.successResultOf(writing)
+            reading = run(self.place.catalogue.asked())
+            threads.run_all()
+            self.assertEqual(sorted(at for _, at in self.successResultOf(reading)), expected)
+            self.guard.asked_before(target("c"), 80.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.tools.replay import NAMES
 from osproxy.tools.simulate import main
 from osproxy.tools.traffic import profiles
 
@@ -72,8 +73,11 @@ class SimulateTests(SynchronousTestCase):
         """All policies are shown at four sizes unless others are named."""
         rows = self.output(self.trace).splitlines()[4:]
         words = [row.split() for row in rows]
-        self.assertEqual([row[3] for row in words[:5]], ["clock", "gdsf", "lru", "arc", "belady"])
-        self.assertEqual([row[2] for row in words[::5]], ["1%", "4%", "16%", "64%"])
+        self.assertEqual(
+            [row[3] for row in words[:6]],
+            ["clock", "gdsf", "lru", "plain-lru", "arc", "belady"],
+        )
+        self.assertEqual([row[2] for row in words[::6]], ["1%", "4%", "16%", "64%"])
 
     def test_lists(self) -> None:
         """Sizes and policies may be given one by one, or with commas between."""
@@ -176,7 +180,7 @@ class SimulateTests(SynchronousTestCase):
         for word in (
             "--size",
             "1%,4%,16%,64%",
-            "clock,gdsf,lru,arc,belady",
+            *NAMES,
             "[50%]",
             "[48h]",
             "osproxy-simulate --size 64GiB",

@@ -1,0 +1,1 @@
+"""The documents, and what Sphinx needs to make pages of them."""

@@ -1,0 +1,1 @@
+"""What Sphinx is extended by for the documents."""

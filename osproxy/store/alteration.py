@@ -1,0 +1,54 @@
+"""
+Has somebody else changed a file since it was put among the entries?
+
+Its time of modification is set to a whole second then, which the kernel, since it counts
+nanoseconds, does not do when a file is written to. What bears another one is read as a whole before
+it is served. File systems that count in seconds tell nothing, and copies that keep no times are
+read once.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+
+_SECOND = 10**9
+_BLOCK = 1 << 20
+
+
+def mark(descriptor: int) -> None:
+    """Have the time of a file say that it is not to be changed any more; blocks."""
+    found = os.fstat(descriptor)
+    os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns // _SECOND * _SECOND))
+
+
+def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
+    """
+    Make sure that a file is what was written; blocks, for long only if there is a reason to doubt.
+
+    :param digest: SHA-256 of the octets between, in hex.
+    :raises OSError: when it is not, or cannot be read.
+    """
+    if os.fstat(descriptor).st_mtime_ns % _SECOND == 0:
+        return
+    if digest_of(descriptor, start, stop) != digest:
+        raise OSError(errno.EIO, "it was altered after it was stored")
+    try:
+        mark(descriptor)
+    except OSError as error:
+        # Then it is read as often as it is opened.
+        if error.errno not in (errno.EROFS, errno.EPERM, errno.EACCES):
+            raise
+
+
+def digest_of(descriptor: int, start: int, stop: int) -> str:
+    """Compute the SHA-256 of a part of a file, in hex; blocks."""
+    digest = hashlib.sha256()
+    while start < stop:
+        data = os.pread(descriptor, min(_BLOCK, stop - start), start)
+        if not data:
+            break
+        digest.update(data)
+        start += len(data)
+    return digest.hexdigest()
