@@ -133,6 +133,11 @@ class Connections:
             self._could_go.pop(one, None)
         return False
 
+    def settle(self, now: float) -> None:
+        """Let go of those who could have made room, once that has not been needed for a while."""
+        if not 0 <= now - self._looked_at < 4 * _LOOK_EVERY:
+            self._could_go.clear()
+
     def remove(self, connection: Connection) -> None:
         """Forget a connection that has ended; one that was refused was never known."""
         client = self._open.pop(connection, None)
@@ -143,6 +148,7 @@ class Connections:
         if not self._of[client]:
             del self._of[client]
         if not self._open:
+            self._could_go.clear()
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 waiter.callback(None)

@@ -65,7 +65,7 @@ class Gate:
             self.shut = False
             for port in self._ports:
                 port.startReading()
-            _log.info("connections are accepted again")
+            _log.debug("connections are accepted again")
 
     def short(self, descriptor: int | None = None) -> bool:
         """

@@ -148,6 +148,7 @@ class ClientSite(Site):
             except Exception:
                 # One connection that cannot be judged must not end the watch over the others.
                 _log.failure("cannot judge a connection")
+        self.connections.settle(now)
 
     def _shut(self) -> None:
         if not self.gate.shut:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,7 +11,7 @@ from osproxy.shedding import Reason
 from osproxy.web.connections import Connections
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=True)
 class FakeConnection:
     """A connection that does nothing, and ends when it is to make room."""
 
@@ -219,6 +221,28 @@ class CrowdTests(SynchronousTestCase):
         (left,) = [it for it in (one, other) if it in set(self.connections)]
         left.waiting_since = None
         self.assertFalse(self.connections.make_room(100))
+
+    def test_let_go(self) -> None:
+        """Those that could have made room are not held on to for long once they have ended."""
+        some = [weakref.ref(one) for one in self.add(9, 50.0)]
+        busy = self.add(1)
+        self.connections.make_room(100)
+        for connection in set(self.connections) - set(busy):
+            self.connections.remove(connection)
+        del connection
+        self.connections.settle(100.9)
+        self.assertTrue(any(ref() for ref in some))
+        self.connections.settle(101)
+        self.assertFalse(any(ref() for ref in some))
+
+    def test_let_go_with_the_last(self) -> None:
+        """When nobody is connected any more, nobody is held on to."""
+        some = [weakref.ref(one) for one in self.add(9, 50.0)]
+        self.connections.make_room(100)
+        for connection in self.connections:
+            self.connections.remove(connection)
+        del connection
+        self.assertFalse(any(ref() for ref in some))
 
     def test_looked_at_now_and_then(self) -> None:
         """All of them are looked at a few times a second, however many come."""
