@@ -15,6 +15,8 @@ import resource
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE})
 
 _EACH = 3
+# What one turn of a listener may take on top, see `osproxy.web.gate`.
+_A_TURN = 48
 # What is not for clients: listeners, catalogue, logs, kept connections, fills that nobody reads.
 _OURS = 64
 # Beyond this a process in one thread has no use for more connections.
@@ -38,14 +40,18 @@ def raise_limit() -> int:
     return wanted
 
 
-def connections_within(descriptors: int) -> int:
-    """Say how many clients can be connected with so many descriptors."""
-    return max(1, min(_CONNECTIONS_AT_MOST, (descriptors - _OURS) // _EACH))
+def connections_within(descriptors: int, wanted: int | None) -> int:
+    """
+    Say how many clients may be connected with so many descriptors.
+
+    :param wanted: how many there may be at most; None for as many as are of use.
+    """
+    return max(1, min(wanted or _CONNECTIONS_AT_MOST, (descriptors - _OURS) // _EACH))
 
 
 def reserve_within(descriptors: int) -> int:
     """Say how many of so many descriptors no new connection may take."""
-    return min(512, descriptors // 8)
+    return min(512, max(descriptors // 8, min(_A_TURN, descriptors // 2)))
 
 
 def lowest_free() -> int | None:

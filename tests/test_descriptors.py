@@ -25,11 +25,15 @@ class NumbersTests(SynchronousTestCase):
     def test_connections(self) -> None:
         """Each client has three descriptors, and something is left; nobody is shut out."""
         for descriptors, connections in ((3, 1), (256, 64), (1024, 320), (65_536, 16_384)):
-            self.assertEqual(connections_within(descriptors), connections, descriptors)
+            self.assertEqual(connections_within(descriptors, None), connections, descriptors)
+        self.assertEqual(connections_within(1024, 100), 100)
+        self.assertEqual(connections_within(1024, 1000), 320)
+        self.assertEqual(connections_within(1 << 20, 100_000), 100_000)
 
     def test_reserve(self) -> None:
-        """An eighth is kept from new connections, and 512 at most."""
-        self.assertEqual([reserve_within(number) for number in (64, 1024, 1 << 20)], [8, 128, 512])
+        """An eighth is kept from new connections, 512 at most, and what one turn could take."""
+        for descriptors, reserve in ((64, 32), (256, 48), (1024, 128), (1 << 20, 512)):
+            self.assertEqual(reserve_within(descriptors), reserve, descriptors)
 
     def test_raised(self) -> None:
         """The soft limit is raised to the hard one."""

@@ -142,7 +142,7 @@ def assemble(
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
     connections = Connections(
-        settings.client_connections, settings.connections or connections_within(descriptors)
+        settings.client_connections, connections_within(descriptors, settings.connections)
     )
     # Whoever is let in may need further ones, and so may those that are served.
     gate = Gate(descriptors - reserve_within(descriptors))
@@ -294,12 +294,12 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
 
 
 def _announcements(settings: Settings, descriptors: int) -> tuple[str, ...]:
-    within = connections_within(descriptors)
-    most = settings.connections or within
-    too_many = f"--{CONNECTIONS.name}: {most} are more than {descriptors} descriptors allow for"
+    wanted = settings.connections or 0
+    most = connections_within(descriptors, wanted)
+    too_many = f"--{CONNECTIONS.name}: {wanted} are more than {descriptors} descriptors allow for"
     return (
         *settings.warnings,
-        *((too_many,) if most > within else ()),
+        *((too_many,) if wanted > most else ()),
         f"{most} clients may be connected",
         *(
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"

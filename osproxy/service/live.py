@@ -50,7 +50,7 @@ class Live:
         self.root.body_size = using.client_body_size
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
-        self.site.connections.most = using.connections or connections_within(self.descriptors)
+        self.site.connections.most = connections_within(self.descriptors, using.connections)
         self.root.limits.total, self.root.limits.each = using.requests, using.client_requests
         self.root.limits.bandwidth.limit(using.bandwidth, using.client_bandwidth)
         self.upstream.turns.each = using.upstream_requests

@@ -17,7 +17,7 @@ from osproxy.descriptors import lowest_free
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
 
-ACCEPTS_A_TURN = 32
+ACCEPTS_A_TURN = 16
 """Connections to accept before others have their turn: a storm must not keep them waiting."""
 
 _log = Logger()

@@ -177,7 +177,7 @@ class CrowdTests(OverloadCase):
             busy = _seconds_of_cpu(server)
             time.sleep(2)
             self.assertLess(_seconds_of_cpu(server) - busy, 1.0)
-            self.assertLess(_descriptors(server), 224)
+            self.assertLess(_descriptors(server), 208)
             crowd.leave()
         self.assertLessEqual(set(visitor.answers) - {"200", "503"}, set(), visitor.answers)
         self.assert_recovers(server, before + 2)

@@ -97,7 +97,7 @@ class RunningTests(WholeTestCase):
             await server.stopService()
             lines = [event["line"] for event in events if "line" in event]
             self.assertEqual(any("descriptors allow for" in line for line in lines), said)
-            self.assertIn(f"{wanted} clients may be connected", lines)
+            self.assertEqual(f"{wanted} clients may be connected" in lines, not said)
 
     async def test_twist(self) -> None:
         """Started without the privileged step, as twist does, it serves as well."""
