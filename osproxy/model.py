@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from osproxy.http.conditions import Validators
 from osproxy.http.fields import first, parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
     from osproxy.http.cachestatus import CacheStatus
     from osproxy.http.fields import Fields
@@ -36,6 +37,8 @@ class Backend:
     :ivar generic: whether it holds no repository, but whatever a web server has: then the responses
         say how they are kept (RFC 9111), and clients' fields travel.
     :ivar guarded: kinds of which a file is kept only when it is asked for a second time.
+    :ivar clients: networks that may ask for its files, None for those that may ask for any.
+    :ivar deny: networks that may not, beside those that may ask for nothing.
     """
 
     prefix: str
@@ -45,6 +48,8 @@ class Backend:
     freshness: Mapping[Kind, float] = field(factory=dict, hash=False)
     generic: bool = False
     guarded: frozenset[Kind] = frozenset()
+    clients: tuple[IPv4Network | IPv6Network, ...] | None = None
+    deny: tuple[IPv4Network | IPv6Network, ...] = ()
 
     def url_of(self, path: str, query: str = "") -> str:
         """Where the authority has the file of this canonical path below the prefix."""
@@ -91,6 +96,7 @@ class Asked:
     :ivar scheme: ``http`` or ``https``, by which it came to us.
     :ivar absolute: whether the target named its host, as to a proxy (RFC 9112 section 3.2.2).
     :ivar via: the Via field that goes upstream (RFC 9110 section 7.6.3).
+    :ivar sender: the address of who has handed it to us: the client, or the last proxy before us.
     """
 
     method: str = "GET"
@@ -102,6 +108,7 @@ class Asked:
     scheme: str = "http"
     absolute: bool = False
     via: str = ""
+    sender: str = Factory(lambda self: self.client, takes_self=True)
 
     @property
     def head(self) -> bool:

@@ -198,6 +198,11 @@ class RepositoryTests(TwoHopsCase):
         """A file that there is not is missing at both."""
         self.assertEqual(self.get("/oss/x86_64/b.rpm").status, 404)
 
+    def test_machine(self) -> None:
+        """What zypper says of its machine, nobody is told."""
+        self.get(RPM, "X-ZYpp-AnonymousId: f00ba2")
+        self.assertNotIn("f00ba2", str(self.site.asked))
+
     def test_ranges(self) -> None:
         """Parts of it are right."""
         got = self.get(RPM, "Range: bytes=1-2,4-5")
@@ -251,3 +256,13 @@ class GenericTests(TwoHopsCase):
         self.assertEqual(way, "1.0 before, 1.1 osproxy-far, 1.1 osproxy-near")
         ((_, whom),) = only(fields, "forwarded")
         self.assertEqual(whom.count("for="), 2)
+
+    def test_machine(self) -> None:
+        """What zypper says of its machine stays here, in any spelling, named for one hop or not."""
+        self.site.files["/x"] = (b"one", ())
+        for name in ("X-ZYpp-AnonymousId", "x-ZYPP-DistributionFlavor", "X_ZYpp_AnonymousId"):
+            self.get("/x", f"{name}: f00ba2", "X-Other: kept")
+            self.get("/x", f"{name}: f00ba2", "X-Other: kept", f"Connection: {name}")
+        self.assertEqual(len(self.site.asked), 6)
+        self.assertNotIn("f00ba2", str(self.site.asked))
+        self.assertEqual(str(self.site.asked).count("kept"), 6)

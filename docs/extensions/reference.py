@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from osproxy.config import backends, options, values
 from osproxy.config.changes import LIVE, attribute_of
-from osproxy.config.clients import networks
+from osproxy.config.clients import networks, peers
 from osproxy.config.kinds import TIMED
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import BUILT_OFTEN, Gone, Policy, policy_of
@@ -37,6 +37,7 @@ _VALUES: dict[Callable[[str], object], str] = {
     values.url: "URL",
     values.bind_address: "ADDRESS:PORT",
     networks: "NETWORKS",
+    peers: "PROXIES",
     options.WONDER_GUARD.parse: "yes|no|KINDS",
     options.LISTEN.parse: "ENDPOINT",
     options.PIN.parse: "PATH",

@@ -70,12 +70,12 @@ class Travelling:
 
     def _travelling(self) -> Fields:
         asked = self.asked
-        given, client = asked.fields, asked.client
+        given, client, sender = asked.fields, asked.client, asked.sender
         if asked.method in methods.READING:
-            chain = forwarded.clients(given, client)
+            chain = forwarded.clients(given, client, sender)
         else:
-            chain = forwarded.add(given, client, first(given, "host"), asked.scheme)
-        fields = without(end_to_end(asked.fields), *_OF_THIS_HOP)
+            chain = forwarded.add(given, client, sender, first(given, "host"), asked.scheme)
+        fields = forwarded.sent_on(without(end_to_end(given), *_OF_THIS_HOP), sender)
         hops = _hops(fields) if asked.method == "OPTIONS" else None
         if hops is not None:
             fields = (*without(fields, "max-forwards"), ("Max-Forwards", str(max(0, hops - 1))))

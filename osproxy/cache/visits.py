@@ -7,7 +7,8 @@ between two of these, the client goes on being shown the one it has begun with. 
 again begins anew, and so does media.1/media on a new connection.
 
 HTTP knows no visits, so they are told apart by the connection, which zypper keeps, and for
-clients that open one for each file, as dnf does, by the address.
+clients that open one for each file, as dnf does, by the address. A proxy in front of us has the
+requests of many share a connection, so that the address counts there, too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ LASTS = 30.0
 LIMIT = 20_000
 _ZYPPER_BEGINS_WITH = "media.1/media"
 
+# A repository, an address, and a connection or any.
+_Key = tuple[str, str, int | None]
+
 
 @define
 class _Visit:
@@ -34,7 +38,7 @@ class Visits:
     """Remembers for a short while what each client was shown of each repository."""
 
     def __init__(self) -> None:
-        self._visits: OrderedDict[tuple[str, str | int], _Visit] = OrderedDict()
+        self._visits: OrderedDict[_Key, _Visit] = OrderedDict()
 
     def show(
         self,
@@ -51,22 +55,22 @@ class Visits:
         :param member: the file it asks for.
         """
         current = snapshots[0]
-        visit = self._find((repository, connection), now)
+        visit = self._find((repository, client, connection), now)
         if visit is None and member != _ZYPPER_BEGINS_WITH:
             # Perhaps somebody else behind the same address: go on from there, but apart.
-            other = self._find((repository, client), now)
+            other = self._find((repository, client, None), now)
             visit = None if other is None else evolve(other, seen=set(other.seen))
         if visit is None or member in visit.seen or visit.snapshot not in snapshots:
             visit = _Visit(current, now)
         visit.seen.add(member)
-        for key in ((repository, connection), (repository, client)):
+        for key in ((repository, client, connection), (repository, client, None)):
             self._visits[key] = visit
             self._visits.move_to_end(key)
         while len(self._visits) > LIMIT:
             self._visits.popitem(last=False)
         return visit.snapshot
 
-    def _find(self, key: tuple[str, str | int], now: float) -> _Visit | None:
+    def _find(self, key: _Key, now: float) -> _Visit | None:
         visit = self._visits.get(key)
         if visit is None or not 0 <= now - visit.since < LASTS:
             return None

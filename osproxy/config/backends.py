@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
+from osproxy.config.clients import networks
 from osproxy.config.given import ConfigError, Given
 from osproxy.config.kinds import TIMED, guarded_kinds
 from osproxy.config.sources import read_all, read_one
@@ -22,6 +23,7 @@ from osproxy.model import Backend
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from osproxy.config.clients import Network
     from osproxy.config.files import Table
     from osproxy.repo.kinds import Kind
 
@@ -36,6 +38,8 @@ KEYS = {
     "wonder-guard": "as --wonder-guard, which is the default, or a list of kinds",
     "freshness": "table: how long files of a kind are fresh",
     "policy": "what is there, repository or generic; the default is repository",
+    "clients": "networks that may ask for its files; the default is what --clients says",
+    "deny": "networks that may not, besides those of --deny",
 }
 """The keys of a ``[backend."/prefix"]`` table, each with its help."""
 KEYS_ELSEWHERE = {
@@ -78,6 +82,8 @@ def own_backends(
                 _freshness(table.table("freshness")) if "freshness" in keys else {},
                 _generic(table, keys),
                 _guarded(table, keys, guarded),
+                _clients(table, keys),
+                _networks(table, keys, "deny"),
             ),
             f"{table.name} ({table.file})",
         )
@@ -184,6 +190,22 @@ def _generic(table: Table, keys: dict[str, str]) -> bool:
                 " where the responses say what is kept; give one of them"
             )
     return generic
+
+
+def _clients(table: Table, keys: dict[str, str]) -> tuple[Network, ...] | None:
+    if "clients" not in keys:
+        return None
+    found = _networks(table, keys, "clients")
+    if not found:
+        raise table.given(keys["clients"]).wrong(
+            "lets nobody ask; give networks such as 192.168.0.0/16, or all"
+        )
+    return found
+
+
+def _networks(table: Table, keys: dict[str, str], name: str) -> tuple[Network, ...]:
+    given = read_all(networks, table.given(keys[name])) if name in keys else ()
+    return tuple(network for some in given for network in some)
 
 
 def _guarded(table: Table, keys: dict[str, str], default: frozenset[Kind]) -> frozenset[Kind]:

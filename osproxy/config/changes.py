@@ -19,6 +19,9 @@ LIVE = frozenset(
         "acme_challenge_dir",
         "backends",
         "clients",
+        "deny",
+        "trusted_proxies",
+        "proxy_protocol",
         "connections",
         "client_connections",
         "requests",
@@ -118,7 +121,7 @@ def _differences(old: Settings, new: Settings) -> list[tuple[str, object, object
 
 def _text(value: object) -> str:
     match value:
-        case None:
+        case None | ():
             return "none"
         case tuple():
             return ", ".join(map(_text, value))

@@ -1,8 +1,8 @@
 """
-Who may connect: networks as the operator writes them, and whether an address is in one.
+Who is meant: networks as the operator writes them, and whether an address is in one.
 
-It takes addresses as text and is asked once for each connection; connections without an IP
-address (Unix sockets) are not its business.
+It takes addresses as text. Peers on Unix sockets have none: they go by one name, and are meant
+where that is written.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 from osproxy.config.values import BadValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 Network = IPv4Network | IPv6Network
+Peer = Network | str
+"""A network, or `UNIX`."""
+
+UNIX = "unix"
+"""The name of all peers on Unix sockets: who may use one, its file's permissions say."""
 
 NEAR = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fe80::/10,fc00::/7"
 _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -23,34 +28,48 @@ _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 def networks(text: str) -> tuple[Network, ...]:
     """Read networks and addresses with commas between them; ``all`` is every network."""
-    names = [name for piece in text.split(",") if (name := piece.strip())]
-    return tuple(found for name in names for found in _named(name))
+    return tuple(found for name in _names(text) for found in _named(name))
 
 
-def allows(allowed: Iterable[Network], address: str) -> bool:
+def peers(text: str) -> tuple[Peer, ...]:
+    """Read networks and addresses as `networks` does; ``unix`` is whoever is on a Unix socket."""
+    return tuple(
+        found
+        for name in _names(text)
+        for found in ((UNIX,) if name.lower() == UNIX else _named(name, "unix, or all"))
+    )
+
+
+def allows(allowed: Collection[Peer], address: str) -> bool:
     """
     Say whether an address is in one of the networks.
 
     An IPv4 address may be written as its IPv6 mapping, as sockets for both do; a zone after ``%``
-    does not matter. What is no address is in no network.
+    does not matter. What is no address is in no network; `UNIX` is meant by its name alone.
     """
+    if address == UNIX:
+        return UNIX in allowed
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
-    return any(found in network for network in allowed)
+    return any(found in network for network in allowed if not isinstance(network, str))
 
 
-def _named(name: str) -> tuple[Network, ...]:
+def _names(text: str) -> list[str]:
+    return [name for piece in text.split(",") if (name := piece.strip())]
+
+
+def _named(name: str, words: str = "or all") -> tuple[Network, ...]:
     if name.lower() == "all":
         return _ALL
     try:
         network = ip_network(name, strict=False)
     except ValueError:
         raise BadValue(
-            f"has {name!r}, which is no network; give some such as 192.168.0.0/16,::1, or all"
+            f"has {name!r}, which is no network; give some such as 192.168.0.0/16,::1, {words}"
         ) from None
     if "/" in name and ip_address(name.partition("/")[0]) != network.network_address:
         raise BadValue(f"has {name!r}, which begins within its network; give {network}?")

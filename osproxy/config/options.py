@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from osproxy.config.clients import NEAR, Network, networks
+from osproxy.config.clients import NEAR, Network, Peer, networks, peers
 from osproxy.config.kinds import guarded_kinds
 from osproxy.config.values import (
     BadValue,
@@ -94,6 +94,8 @@ def _endpoint(text: str) -> str:
             "would bring TLS of its own; give --tls-listen tcp:... with --tls-pem-key and"
             " --tls-pem-chain"
         )
+    if kind == "haproxy":
+        raise BadValue("would have everybody say who he is; give --listen and --proxy-protocol")
     return description
 
 
@@ -222,8 +224,23 @@ UPSTREAM_CA = Option(
 CLIENTS: Option[tuple[Network, ...]] = Option(
     "clients",
     networks,
-    "networks that may connect, with commas between; or all",
+    "networks that may ask, with commas between; or all",
     NEAR,
+    repeatable=True,
+)
+DENY: Option[tuple[Network, ...]] = Option(
+    "deny", networks, "networks of these that may not, with commas between", repeatable=True
+)
+TRUSTED_PROXIES: Option[tuple[Peer, ...]] = Option(
+    "trusted-proxies",
+    peers,
+    "networks, or unix, of proxies that are believed who asks them",
+    repeatable=True,
+)
+PROXY_PROTOCOL: Option[tuple[Peer, ...]] = Option(
+    "proxy-protocol",
+    peers,
+    "networks, or unix, of proxies that begin with a PROXY header",
     repeatable=True,
 )
 CONNECTIONS = Option(
@@ -308,6 +325,9 @@ OPTIONS: tuple[Option[Any], ...] = (
     MIRROR_CHAIN,
     UPSTREAM_CA,
     CLIENTS,
+    DENY,
+    TRUSTED_PROXIES,
+    PROXY_PROTOCOL,
     CONNECTIONS,
     CLIENT_CONNECTIONS,
     REQUESTS,

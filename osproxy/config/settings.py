@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
     from osproxy.config.backends import Declared
     from osproxy.config.certificates import Pair
-    from osproxy.config.clients import Network
+    from osproxy.config.clients import Network, Peer
     from osproxy.config.directory import Place
     from osproxy.config.files import Table
     from osproxy.config.listeners import Listener, Passed
+    from osproxy.config.options import Option
     from osproxy.config.values import Rate, Share
     from osproxy.model import Backend
+
+_T = TypeVar("_T")
 
 
 @frozen
@@ -54,7 +57,10 @@ class Settings:
     :ivar eviction: the name of a policy.
     :ivar pins: paths that are never evicted, with a slash at the end for all below.
     :ivar backends: the longest prefix first; the last is that of ``/``.
-    :ivar clients: networks that may connect.
+    :ivar clients: networks that may ask.
+    :ivar deny: networks that may not, though they are among those.
+    :ivar trusted_proxies: those who are believed when they say for whom they ask.
+    :ivar proxy_protocol: those whose connections begin with a PROXY header.
     :ivar connections: how many all clients may have; None for as many as there is room for.
     :ivar client_connections: how many one client may have.
     :ivar requests: how often all clients may ask, ``client_requests`` how often one may.
@@ -83,6 +89,9 @@ class Settings:
     pins: tuple[str, ...]
     backends: tuple[Backend, ...]
     clients: tuple[Network, ...]
+    deny: tuple[Network, ...]
+    trusted_proxies: tuple[Peer, ...]
+    proxy_protocol: tuple[Peer, ...]
     connections: int | None
     client_connections: int
     requests: Rate | None
@@ -137,6 +146,9 @@ def load(
         pins=tuple(sources.values(options.PIN)),
         backends=_backends(sources, file, elsewhere),
         clients=_clients(sources),
+        deny=_joined(sources, options.DENY),
+        trusted_proxies=_joined(sources, options.TRUSTED_PROXIES),
+        proxy_protocol=_joined(sources, options.PROXY_PROTOCOL),
         connections=sources.optional(options.CONNECTIONS),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
         requests=sources.value(options.REQUESTS),
@@ -190,11 +202,15 @@ def _backends(sources: Sources, file: Table | None, elsewhere: Table | None) -> 
 
 
 def _clients(sources: Sources) -> tuple[Network, ...]:
-    found = tuple(network for some in sources.values(options.CLIENTS) for network in some)
+    found = _joined(sources, options.CLIENTS)
     given = sources.given(options.CLIENTS)
     if given is not None and not found:
         raise given.wrong("lets nobody connect; give networks such as 192.168.0.0/16, or all")
     return found
+
+
+def _joined(sources: Sources, option: Option[tuple[_T, ...]]) -> tuple[_T, ...]:
+    return tuple(one for some in sources.values(option) for one in some)
 
 
 def _access_log(sources: Sources) -> str:

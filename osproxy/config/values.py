@@ -99,9 +99,9 @@ def timeout(text: str) -> float:
 
 def count(text: str) -> int:
     """Read a whole number from 1 on."""
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or not int(text):
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or not int(text.strip()):
         raise BadValue("is not a number from 1 to 999999999; give one")
-    return int(text)
+    return int(text.strip())
 
 
 @frozen

@@ -43,7 +43,7 @@ _OBEYED = frozenset(
     )
 )  # fmt: skip
 # What each proxy says anew: the next request has another, whatever its client sends.
-_SAID_ANEW = frozenset(("forwarded", "via"))
+_SAID_ANEW = frozenset(("forwarded", "via", "x-forwarded-for"))
 
 
 def selecting(request: Fields, response: Fields) -> Selecting | None:

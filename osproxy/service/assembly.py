@@ -44,6 +44,7 @@ from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.upstream.turns import Turns
 from osproxy.waiting import detached
+from osproxy.web.access import Access
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
@@ -53,6 +54,7 @@ from osproxy.web.limits import Limits
 from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
+from osproxy.web.proxied import Proxies
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
@@ -142,7 +144,9 @@ def assemble(
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
     connections = Connections(
-        settings.client_connections, connections_within(descriptors, settings.connections)
+        settings.client_connections,
+        connections_within(descriptors, settings.connections),
+        settings.trusted_proxies,
     )
     # Whoever is let in may need further ones, and so may those that are served.
     gate = Gate(descriptors - reserve_within(descriptors))
@@ -165,7 +169,7 @@ def assemble(
     root = Root(
         cache,
         Routes(settings.backends),
-        settings.clients,
+        Access(settings.clients, settings.deny, settings.trusted_proxies),
         pages,
         Challenges(settings.acme_challenge_dir, in_thread),
         Limits(
@@ -198,14 +202,17 @@ def assemble(
         Gate(descriptors),
         shedding,
     )
+    proxies = Proxies(settings.proxy_protocol, reactor)
     listeners = Listeners(
         [
-            *(_listening(reactor, place, site, served) for place in settings.listeners),
+            *(_listening(reactor, place, site, served, proxies) for place in settings.listeners),
             *_controlling(reactor, settings, control),
         ]
     )
 
-    live = Live(settings, root, site, agent, upstream, limit(settings.log_level), descriptors)
+    live = Live(
+        settings, root, site, proxies, agent, upstream, limit(settings.log_level), descriptors
+    )
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -271,7 +278,7 @@ def assemble(
 
 
 def _listening(
-    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None
+    reactor: Any, place: Listener, site: ClientSite, served: Renewable | None, proxies: Proxies
 ) -> Listening:
     factory: IProtocolFactory = site
     if place.tls:
@@ -282,7 +289,8 @@ def _listening(
         if place.passed is None
         else PassedEndpoint(reactor, place.passed)
     )
-    return Listening(endpoint, factory, f"{place.source}: {place.value}", site.gate)
+    description = f"{place.source}: {place.value}"
+    return Listening(endpoint, proxies.wrap(factory), description, site.gate)
 
 
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
@@ -305,6 +313,15 @@ def _announcements(settings: Settings, descriptors: int) -> tuple[str, ...]:
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
             for place in settings.listeners
         ),
-        "these may connect: " + ", ".join(map(str, settings.clients)),
+        "these may ask: " + ", ".join(map(str, settings.clients)),
+        *(
+            f"{what}: " + ", ".join(map(str, those))
+            for what, those in (
+                ("these may not", settings.deny),
+                ("these are believed for whom they ask", settings.trusted_proxies),
+                ("these begin with a PROXY header", settings.proxy_protocol),
+            )
+            if those
+        ),
         *(f"{backend.prefix} comes from {backend.authority}" for backend in settings.backends),
     )

@@ -10,6 +10,7 @@ from attrs import define
 
 from osproxy.config.changes import adopt
 from osproxy.descriptors import connections_within
+from osproxy.web.access import Access
 from osproxy.web.routing import Routes
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from osproxy.config.settings import Settings
     from osproxy.upstream.agent import ExactAgent
     from osproxy.upstream.origin import Upstream
+    from osproxy.web.proxied import Proxies
     from osproxy.web.resource import Root
     from osproxy.web.site import ClientSite
 
@@ -37,6 +39,7 @@ class Live:
     settings: Settings
     root: Root
     site: ClientSite
+    proxies: Proxies
     agent: ExactAgent
     upstream: Upstream
     set_log_level: Callable[[str], None]
@@ -46,10 +49,12 @@ class Live:
         """Go on with those of these settings that can change, from the next request on."""
         self.settings = using = adopt(self.settings, settings)
         self.root.routes = Routes(using.backends)
-        self.root.clients = using.clients
+        self.root.access = Access(using.clients, using.deny, using.trusted_proxies)
+        self.proxies.named = using.proxy_protocol
         self.root.body_size = using.client_body_size
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
+        self.site.connections.unlimited = using.trusted_proxies
         self.site.connections.most = connections_within(self.descriptors, using.connections)
         self.root.limits.total, self.root.limits.each = using.requests, using.client_requests
         self.root.limits.bandwidth.limit(using.bandwidth, using.client_bandwidth)

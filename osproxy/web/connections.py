@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
+from osproxy.config.clients import allows
 from osproxy.shedding import Reason
 from osproxy.web.buckets import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from osproxy.config.clients import Peer
 
 # Seconds in which a connection may be at nothing before it has to make room: a handshake of TLS and
 # a head take less, as a rule.
@@ -66,10 +69,12 @@ class Connections:
 
     :ivar limit: connections that one client may have; the last quarter it may not have in any case.
     :ivar most: connections that are served.
+    :ivar unlimited: whose connections carry many clients, so that they have no limit of their own.
     """
 
     limit: int
     most: int
+    unlimited: tuple[Peer, ...] = ()
     _open: dict[Connection, str] = field(factory=dict, init=False)
     _of: Counter[str] = field(factory=Counter, init=False)
     _surplus: set[Connection] = field(factory=set, init=False)
@@ -96,7 +101,8 @@ class Connections:
         """Register a connection, or say why not; where it has no place, have another make room."""
         client = client_of(connection.origin)
         at_most = min(self.limit, max(1, self.most * 3 // 4))
-        if self._of[client] >= at_most and not self.make_room(now, client):
+        crowded = self._of[client] >= at_most and not allows(self.unlimited, connection.origin)
+        if crowded and not self.make_room(now, client):
             return Reason.CLIENT_CONNECTIONS
         if self.full:
             return Reason.CONNECTIONS

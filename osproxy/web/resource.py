@@ -19,28 +19,29 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from osproxy.config.clients import allows
 from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
 from osproxy.model import Answer, Asked, BodyBroken, Notice
+from osproxy.repo.identity import anonymous
 from osproxy.web.accesslog import Record
 from osproxy.web.body import ClientGone
 from osproxy.web.content import BadContent
+from osproxy.web.pages.own import is_own
 from osproxy.web.routing import Refused, permit, place_of
-from osproxy.web.sockets import UNIX, address_text
+from osproxy.web.sockets import address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from ipaddress import IPv4Network, IPv6Network
+    from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.cache.cache import Cache
     from osproxy.http.fields import Fields
     from osproxy.metrics import Metrics
-    from osproxy.model import Backend
+    from osproxy.model import Backend, Target
     from osproxy.repo.kinds import Kind
+    from osproxy.web.access import Access
     from osproxy.web.accesslog import AccessLog
     from osproxy.web.challenges import Challenges
     from osproxy.web.limits import Limits
@@ -60,6 +61,9 @@ class Exchange:
 
     Times are seconds since the epoch.
 
+    :ivar client: the address of who asks, or what stands for it; not known where two were named.
+    :ivar sender: that of the other end of the connection, which may be a proxy.
+    :ivar known: whether it is known who asks; where it is not, the sender counts as the client.
     :ivar ended: what it came to, where that is not the status that the client was told.
     :ivar cut: whether it failed after the client was told a status.
     """
@@ -67,6 +71,8 @@ class Exchange:
     request: ClientRequest
     fields: Fields
     client: str
+    sender: str
+    known: bool
     began: float
     first_octet: float | None = None
     octets: int = 0
@@ -81,7 +87,7 @@ class Root(Resource):
     """
     The resource of every path. What it was made with may be changed between two requests.
 
-    :ivar clients: networks that may ask.
+    :ivar access: who may ask.
     :ivar limits: how often, and how fast they are answered.
     :ivar body_size: octets that one request to a generic backend may bring.
     """
@@ -93,7 +99,7 @@ class Root(Resource):
         self,
         cache: Cache,
         routes: Routes,
-        clients: Sequence[IPv4Network | IPv6Network],
+        access: Access,
         pages: OwnPages,
         challenges: Challenges,
         limits: Limits,
@@ -113,7 +119,7 @@ class Root(Resource):
         super().__init__()
         self._cache = cache
         self.routes = routes
-        self.clients = clients
+        self.access = access
         self.challenges = challenges
         self.limits = limits
         self._pages = pages
@@ -126,10 +132,14 @@ class Root(Resource):
 
     def render(self, request: ClientRequest) -> int:
         """Answer, sooner or later; a client that leaves cancels what is done for it alone."""
+        fields, sender = request.head.fields, request.channel.peer
+        asker = self.access.asker(fields, sender)
         exchange = Exchange(
             request,
-            request.head.fields,
-            request.channel.peer,
+            fields,
+            sender if asker is None else asker,
+            sender,
+            asker is not None,
             self._clock.seconds(),
         )
         running = Deferred.fromCoroutine(self._exchange(exchange))
@@ -189,22 +199,18 @@ class Root(Resource):
             challenge = await self._challenge(request)
             if challenge is not None:
                 return _own(challenge)
-            self._admit(exchange)
-            if request.head.method == "OPTIONS" and request.head.target == b"*":
-                # About the proxy as a whole (RFC 9110 section 9.3.7).
-                return _own(Notice(204, allow=methods.allow(reading=False)))
-            if request.head.method == "CONNECT":
-                permit("CONNECT", None)
-            place = place_of(request.head.target)
-            if _is_ourselves(request, place.host):
-                place = evolve(place, host=None)
-            page = None if place.host is not None else self._pages.own_page(place.path)
-            if page is not None:
-                permit(request.head.method, None)
-                return _own(Notice(page.status, page.body, page.content_type))
+            try:
+                meant = self._meant(exchange)
+            except Refused:
+                # Who may not ask is not told what else is wrong.
+                self.access.admit(exchange.client, None)
+                raise
+            if isinstance(meant, Notice):
+                return _own(meant)
+            place, backend, target = meant
+            self.access.admit(exchange.client, backend)
             # Who watches over the server is answered whatever there is of others.
             self.limits.judge(exchange.client, request.channel)
-            backend, target = self.routes.find(place)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:
@@ -218,6 +224,30 @@ class Root(Resource):
             )
         return await self._cache.obtain(backend, target, asked)
 
+    def _meant(self, exchange: Exchange) -> Notice | tuple[Place, Backend, Target]:
+        """
+        Find what is asked for: something of our own, for whom that is, or a backend's file.
+
+        :raises Refused: when it is neither, and for what no request may have.
+        """
+        request = exchange.request
+        self._check(exchange)
+        if request.head.method == "OPTIONS" and request.head.target == b"*":
+            # About the proxy as a whole (RFC 9110 section 9.3.7).
+            self.access.admit(exchange.client, None)
+            return Notice(204, allow=methods.allow(reading=False))
+        if request.head.method == "CONNECT":
+            permit("CONNECT", None)
+        place = place_of(request.head.target)
+        if _is_ourselves(request, place.host):
+            place = evolve(place, host=None)
+        if place.host is None and is_own(place.path):
+            self.access.admit(exchange.client, None)
+            permit(request.head.method, None)
+            page = self._pages.own_page(place.path)
+            return Notice(page.status, page.body, page.content_type)
+        return place, *self.routes.find(place)
+
     async def _challenge(self, request: ClientRequest) -> Notice | None:
         """Answer who wants to know whose name we have: a certification authority, from anywhere."""
         if request.refusal is not None or not self.challenges.are_at(request.head.target):
@@ -225,12 +255,12 @@ class Root(Resource):
         permit(request.head.method, None)
         return await self.challenges.answer(request.head.target)
 
-    def _admit(self, exchange: Exchange) -> None:
-        if exchange.client != UNIX and not allows(self.clients, exchange.client):
-            raise Refused(403, f"{exchange.client} may not use this proxy.")
+    def _check(self, exchange: Exchange) -> None:
         request = exchange.request
         if request.refusal is not None:
             raise Refused(request.refusal.status, f"{request.refusal}.")
+        if not exchange.known:
+            raise Refused(400, "Forwarded and X-Forwarded-For name different clients.")
         if request.head.expectations - {"100-continue"}:
             # RFC 9110 section 10.1.1.
             raise Refused(417, "No expectation but 100-continue is met.")
@@ -249,8 +279,9 @@ class Root(Resource):
         return Asked(
             method=head.method,
             query=place.query,
-            fields=exchange.fields,
+            fields=anonymous(exchange.fields),
             client=exchange.client,
+            sender=exchange.sender,
             connection=exchange.request.channel.number,
             body=content,
             scheme="https" if exchange.request.isSecure() else "http",

@@ -18,6 +18,8 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import ISystemHandle
 from twisted.protocols.policies import ProtocolWrapper
 
+from osproxy.config.clients import UNIX
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, ITransport
 
@@ -28,10 +30,6 @@ _INT = struct.Struct("=i")
 
 _BYTES_ACKED = struct.Struct("=120xQ")
 """The beginning of ``struct tcp_info`` up to ``tcpi_bytes_acked`` (linux/tcp.h, since 4.1)."""
-
-
-UNIX = "unix"
-"""The name of all clients on Unix sockets: who may use one, its file's permissions say."""
 
 
 def address_text(address: IAddress) -> str:

@@ -74,6 +74,27 @@ class TravellingTests(SynchronousTestCase):
             self.question(asked, as_asked=False), ("GET", url, {"X-A", "Range", "Via", "Forwarded"})
         )
 
+    def test_whom(self) -> None:
+        """The origin is told who asks, by which proxy, and in the older field what it was told."""
+        older = ("X-Forwarded-For", "10.0.0.9, 192.0.2.1")
+        for method, fields, expected in (
+            ("GET", (), ("for=192.0.2.1, for=10.0.0.1", None)),
+            ("GET", (older,), ("for=192.0.2.1, for=10.0.0.1", f"{older[1]}, 10.0.0.1")),
+            ("GET", (("Forwarded", "for=192.0.2.1"),), ("for=192.0.2.1, for=10.0.0.1", None)),
+            ("POST", (), ("for=192.0.2.1, for=10.0.0.1;proto=http", None)),
+            ("GET", (older, ("Connection", older[0])), ("for=192.0.2.1, for=10.0.0.1", None)),
+        ):
+            with self.subTest(method=method, fields=fields):
+                asked = Asked(method, fields=fields, client="192.0.2.1", sender="10.0.0.1")
+                origin = Origin()
+                source = Travelling(cast("Upstream", origin), PLACE, Target("/api", "/x"), asked)
+                asking = Deferred.fromCoroutine(source.as_asked())
+                question = origin.next()
+                question.answer(Told())
+                self.successResultOf(asking)
+                said = tuple(first(question.fields, name) for name in ("forwarded", older[0]))
+                self.assertEqual(said, expected)
+
     def test_method(self) -> None:
         """The client's method is its own affair: when we fetch for ourselves it is GET."""
         for method in ("HEAD", "POST"):

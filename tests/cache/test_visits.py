@@ -44,6 +44,15 @@ class VisitsTests(SynchronousTestCase):
         }
         self.assertEqual(len(shown), 1)
 
+    def test_shared_connections(self) -> None:
+        """Who shares connections with others, behind a proxy, is shown one snapshot, too."""
+        for number, member in enumerate(ZYPPER):
+            for client in ("a", "b"):
+                snapshots = ("old",) if client == "a" or number < 2 else ("new", "old")
+                shown = self.show(member, snapshots, client=client, connection=number % 2)
+                self.assertEqual(shown, "old", (client, member))
+        self.assertEqual(self.show("repomd.xml", ("new", "old"), client="c", connection=1), "new")
+
     def test_look_before(self) -> None:
         """A lone look at repomd.xml does not divide the visits of the next client."""
         self.show("repomd.xml", ("old",), connection=1)

@@ -13,6 +13,7 @@ from osproxy.config.backends import (
     own_backends,
     warnings_of_keys,
 )
+from osproxy.config.clients import networks
 from osproxy.config.files import Table
 from osproxy.config.given import ConfigError, Given
 from osproxy.config.kinds import guarded_kinds
@@ -104,6 +105,18 @@ class BackendsTests(SynchronousTestCase):
             'backend."/a".policy', self.complaint(text.replace('"generic"', '"transparent"'))
         )
 
+    def test_access(self) -> None:
+        """Who may ask for files of a backend is a list of its own, where there is one."""
+        for keys, clients, deny in (
+            ("", None, ()),
+            ('clients = "10.0.0.0/8,::1"', networks("10.0.0.0/8,::1"), ()),
+            ('clients = ["10.0.0.0/8", "::1"]', networks("10.0.0.0/8,::1"), ()),
+            ('clients = "all"\ndeny = ["192.0.2.1"]', networks("all"), networks("192.0.2.1")),
+            ("deny = []", None, ()),
+        ):
+            backend = backends(f'[backend."/x"]\nauthority = "http://h"\n{keys}')[0]
+            self.assertEqual((backend.clients, backend.deny), (clients, deny), keys)
+
     def test_order(self) -> None:
         """The longest prefix is looked at first."""
         text = "".join(
@@ -152,6 +165,9 @@ class BackendsTests(SynchronousTestCase):
             (good + "freshness.rpm = 60", 'backend."/a".freshness.rpm (x.toml): there is no such'),
             (good + "freshness.addressed = 60", "there is no such key"),
             (good + 'freshness.index = "soon"', ".index (x.toml): 'soon' is not a time"),
+            (good + "clients = []", 'backend."/a".clients (x.toml): lets nobody ask; give'),
+            (good + 'clients = "lan"', "backend.\"/a\".clients (x.toml): 'lan' has 'lan', which"),
+            (good + 'deny = "10.1.2.3/8"', 'backend."/a".deny (x.toml): '),
             ("[backend.a]", "backend.a (x.toml): 'a' does not begin with a slash; write \"/a\""),
             ('[backend."/../a"]', "'/../a' is no path"),
             ('[backend."/-/x"]', "pages of osproxy itself"),

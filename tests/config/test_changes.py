@@ -68,13 +68,20 @@ class ChangesTests(SynchronousTestCase):
 
     def test_live(self) -> None:
         """What can change is told with what it is and was."""
-        new = self.load(client_timeout="5", clients="10.0.0.0/8,::1", acme_challenge_dir="/x")
-        old = evolve(self.settings, clients=networks("::1"))
+        new = self.load(
+            client_timeout="5",
+            clients="10.0.0.0/8,::1",
+            acme_challenge_dir="/x",
+            trusted_proxies="unix,::1",
+        )
+        old = evolve(self.settings, clients=networks("::1"), deny=networks("::2"))
         self.assertEqual(
             self.said(new, old),
             [
                 "--acme-challenge-dir: /x from now on, no longer none",
                 "--clients: 10.0.0.0/8, ::1/128 from now on, no longer ::1/128",
+                "--deny: none from now on, no longer ::2/128",
+                "--trusted-proxies: unix, ::1/128 from now on, no longer none",
                 "--client-timeout: 5.0 from now on, no longer 120.0",
             ],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.clients import NEAR, allows, networks
+from osproxy.config.clients import NEAR, UNIX, allows, networks, peers
 from osproxy.config.values import BadValue
 
 
@@ -30,6 +30,20 @@ class NetworksTests(SynchronousTestCase):
         self.assertIn("10.0.0.0/8", str(error))
 
 
+class PeersTests(SynchronousTestCase):
+    """Proxies are named by networks, or by the kind of their socket."""
+
+    def test_list(self) -> None:
+        """A word stands for Unix sockets, in any case."""
+        self.assertEqual(peers(" Unix,10.0.0.0/8,"), (UNIX, *networks("10.0.0.0/8")))
+        self.assertEqual(peers("all"), networks("all"))
+
+    def test_refused(self) -> None:
+        """Whatever else is no network is refused, and both words are proposed."""
+        error = self.assertRaises(BadValue, peers, "unix:/run/x")
+        self.assertIn("unix, or all", str(error))
+
+
 class AllowsTests(SynchronousTestCase):
     """Who may connect is told from the address alone."""
 
@@ -48,6 +62,14 @@ class AllowsTests(SynchronousTestCase):
         """Where all may connect, any address may."""
         for address in ("192.0.2.1", "2001:db8::1"):
             self.assertTrue(allows(networks("all"), address))
+
+    def test_unix(self) -> None:
+        """Those on Unix sockets are in no network, and meant by their name."""
+        self.assertFalse(allows(networks("all"), UNIX))
+        self.assertFalse(allows(peers("all"), UNIX))
+        self.assertTrue(allows(peers("::1,unix"), UNIX))
+        self.assertTrue(allows(peers("unix,::1"), "::1"))
+        self.assertFalse(allows(peers("unix"), "::1"))
 
     def test_no_address(self) -> None:
         """What is no address is in no network."""

@@ -41,13 +41,15 @@ class OptionsTests(SynchronousTestCase):
         )
 
     def test_endpoints(self) -> None:
-        """Endpoints are taken as they are, but those that would bring their own TLS."""
+        """Endpoints are taken as they are, but those that would bring what is ours."""
         self.assertEqual(
             LISTEN.parse("unix:/run/osproxy/http:mode=660"), "unix:/run/osproxy/http:mode=660"
         )
         for text in ("", "8080", "tcp:"):
             self.assertIn("give", str(self.assertRaises(BadValue, LISTEN.parse, text)))
         self.assertIn("--tls-listen", str(self.assertRaises(BadValue, LISTEN.parse, "ssl:8443")))
+        proxied = str(self.assertRaises(BadValue, LISTEN.parse, "haproxy:tcp:8080"))
+        self.assertIn("--proxy-protocol", proxied)
         passed = "systemd:domain=INET:name=http"
         self.assertIn("is not needed", str(self.assertRaises(BadValue, LISTEN.parse, passed)))
 

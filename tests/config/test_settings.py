@@ -161,6 +161,9 @@ class LoadTests(SynchronousTestCase):
             "mirror-chain": "ftp://h",
             "upstream-ca": "/proc/missing",
             "clients": "lan",
+            "deny": "lan",
+            "trusted-proxies": "unix:/x",
+            "proxy-protocol": "lan",
             "connections": "0",
             "client-connections": "0",
             "requests": "many",
@@ -220,6 +223,23 @@ class LoadTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """A list of networks without any would let nobody connect, and is an error."""
         self.assertIn("lets nobody connect", self.complaint({"clients": ","}))
+
+    def test_access(self) -> None:
+        """Who may not ask, and who is believed, is nobody unless it is said, in as many lists."""
+        settings = self.load()
+        none = (settings.deny, settings.trusted_proxies, settings.proxy_protocol)
+        self.assertEqual(none, ((), (), ()))
+        settings = self.load(
+            {"deny": ["192.0.2.1", "::1"]},
+            OSPROXY_TRUSTED_PROXIES="10.0.0.1,unix",
+            OSPROXY_PROXY_PROTOCOL="10.0.0.2 10.0.0.3",
+        )
+        for found, expected in (
+            (settings.deny, ["192.0.2.1/32", "::1/128"]),
+            (settings.trusted_proxies, ["10.0.0.1/32", "unix"]),
+            (settings.proxy_protocol, ["10.0.0.2/32", "10.0.0.3/32"]),
+        ):
+            self.assertEqual([str(one) for one in found], expected)
 
     def test_clients_in_variable(self) -> None:
         """Networks in a variable may have commas, blanks or both between them."""

@@ -96,8 +96,8 @@ class ParserTests(SynchronousTestCase):
 
     def test_counts(self) -> None:
         """A count is a whole number from 1 on."""
-        self.reads(count, {"1": 1, "512": 512})
-        self.refuses(count, "0", "-1", "1.5", "", "many", "9" * 10)
+        self.reads(count, {"1": 1, "512": 512, "1\x1f": 1})
+        self.refuses(count, "0", "-1", "1.5", "", "many", "9" * 10, "0\x1f")
 
     def test_rates(self) -> None:
         """A rate is a number a second, with what may come at once; 0 is no limit."""

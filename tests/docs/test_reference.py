@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from docs.extensions import reference
 from docs.extensions.reference import TABLES, change_of, option_text, value_of
 from osproxy.config import backends, options, values
-from osproxy.config.clients import networks
+from osproxy.config.clients import networks, peers
 from osproxy.config.kinds import TIMED, guarded_kinds
 from osproxy.config.options import OPTIONS, Option
 from osproxy.repo.kinds import Kind
@@ -30,6 +30,7 @@ PARSERS = {
     "URL": values.url,
     "ADDRESS:PORT": values.bind_address,
     "NETWORKS": networks,
+    "PROXIES": peers,
     "KINDS": guarded_kinds,
     "ENDPOINT": options.LISTEN.parse,
 }

@@ -164,7 +164,7 @@ class SelectingTests(SynchronousTestCase):
 
     def test_said_anew(self) -> None:
         """What every proxy says anew cannot be asked for a second time."""
-        for name in ("Via", "Accept, FORWARDED"):
+        for name in ("Via", "Accept, FORWARDED", "X-Forwarded-For"):
             self.assertIsNone(selecting((), (("Vary", name),)))
 
 

@@ -12,6 +12,7 @@ from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
 from osproxy.upstream.turns import Turns
+from osproxy.web.proxied import Proxies
 from tests.web.doubles import Front
 
 if TYPE_CHECKING:
@@ -39,5 +40,12 @@ class Parts:
         upstream = Upstream(agent, self.reactor, 1, self.front.metrics, turns)
         self.levels: list[str] = []
         self.live = Live(
-            settings, self.front.root, self.front.site, agent, upstream, self.levels.append, 1024
+            settings,
+            self.front.root,
+            self.front.site,
+            Proxies((), self.reactor),
+            agent,
+            upstream,
+            self.levels.append,
+            1024,
         )

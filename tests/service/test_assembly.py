@@ -123,6 +123,24 @@ class RunningTests(WholeTestCase):
         self.assertEqual((plain.body, secure.body), (content, content))
         await server.stopService()
 
+    async def test_proxies(self) -> None:
+        """Who is a proxy is one to all listeners, and what they say of clients counts."""
+        server = self.start(
+            "--listen=tcp:0:interface=127.0.0.1",
+            "--proxy-protocol=127.0.0.1",
+            "--trusted-proxies=10.0.0.1",
+            "--clients=10.0.0.0/8",
+            "--deny=10.0.0.9",
+        )
+        for place in (0, 1):
+            for field, status in (("X: y", 200), ("X-Forwarded-For: 10.0.0.9", 403)):
+                client = await self.connected(server, place)
+                client.send(b"PROXY TCP4 10.0.0.1 10.0.0.2 4000 80\r\n")
+                self.assertEqual((await self.get(client, "/-/healthy", field)).status, status)
+        await server.stopService()
+        clients = [line.split()[0] for line in self.log.read_text().splitlines()]
+        self.assertEqual(clients, ["10.0.0.1", "10.0.0.9"] * 2)
+
     async def test_hop_by_hop(self) -> None:
         """What an upstream says to the next hop goes no further, kept or passed on."""
         server = self.start()

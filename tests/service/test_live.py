@@ -24,6 +24,9 @@ class LiveTests(SynchronousTestCase):
             acme_challenge_dir="/challenges",
             mirror_chain="http://parent",
             clients="10.0.0.0/8",
+            deny="10.1.0.0/16",
+            trusted_proxies="192.0.2.1,unix",
+            proxy_protocol="192.0.2.2",
             connections="12",
             client_connections="3",
             requests="13",
@@ -46,7 +49,10 @@ class LiveTests(SynchronousTestCase):
         reached: dict[str, object] = {
             "acme_challenge_dir": live.root.challenges.directory,
             "backends": live.root.routes.backends,
-            "clients": live.root.clients,
+            "clients": live.root.access.clients,
+            "deny": live.root.access.deny,
+            "trusted_proxies": live.root.access.trusted_proxies,
+            "proxy_protocol": live.proxies.named,
             "client_connections": parts.front.connections.limit,
             "connections": parts.front.connections.most,
             "requests": live.root.limits.total,
@@ -68,6 +74,7 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(set(reached), LIVE - {"tls"})
         for name, value in reached.items():
             self.assertEqual(value, getattr(new, name), name)
+        self.assertEqual(live.site.connections.unlimited, new.trusted_proxies)
         self.assertEqual(live.settings.cache_size, 16 << 30)
 
     def test_next_request(self) -> None:
@@ -77,5 +84,5 @@ class LiveTests(SynchronousTestCase):
         parts = Parts(settings_with(directory, clients="192.0.2.0/24"))
         self.assertEqual(parts.front.ask("/-/healthy").status, 200)
         parts.live.take(settings_with(directory, clients="10.0.0.0/8"))
-        self.assertEqual(parts.front.root.clients, networks("10.0.0.0/8"))
+        self.assertEqual(parts.front.root.access.clients, networks("10.0.0.0/8"))
         self.assertEqual(parts.front.ask("/-/healthy").status, 403)

@@ -15,12 +15,13 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from osproxy.config.clients import networks
+from osproxy.config.clients import networks, peers
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
 from osproxy.shedding import Shedding
+from osproxy.web.access import Access
 from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
@@ -241,6 +242,8 @@ class Front:
         clock: IReactorTime,
         *,
         clients: str = "all",
+        deny: str = "",
+        trusted: str = "",
         backends: Sequence[Backend] = BACKENDS,
         in_thread: InThread = at_once,
         cache: Cache | None = None,
@@ -260,7 +263,7 @@ class Front:
         self.root = Root(
             cache or cast("Cache", self.cache),
             Routes(backends),
-            networks(clients),
+            Access(networks(clients), networks(deny), peers(trusted)),
             OwnPages(lambda: True, lambda: status, self.metrics),
             self.challenges,
             Limits(clock, self.shedding, Bandwidth(clock, 0, 0)),

@@ -7,6 +7,7 @@ import weakref
 from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.config.clients import peers
 from osproxy.shedding import Reason
 from osproxy.web.connections import Connections
 
@@ -64,6 +65,19 @@ class ConnectionsTests(SynchronousTestCase):
         connections.add(FakeConnection("2001:db8::1"), 0)
         refused = connections.add(FakeConnection("2001:db8::2"), 0)
         self.assertEqual(refused, Reason.CLIENT_CONNECTIONS)
+
+    def test_unlimited(self) -> None:
+        """Who carries many clients may have any number, and still gives its places up."""
+        connections = Connections(1, 9, peers("192.0.2.1,unix"))
+        refused = Reason.CLIENT_CONNECTIONS
+        for origin, second in (("192.0.2.1", None), ("unix", None), ("192.0.2.2", refused)):
+            first = FakeConnection(origin)
+            self.assertIsNone(connections.add(first, 0))
+            self.assertEqual(connections.add(FakeConnection(origin), 0), second, origin)
+            connections.remove(first)
+        self.assertEqual(len(connections), 2)
+        connections.unlimited = ()
+        self.assertEqual(connections.add(FakeConnection(), 0), refused)
 
     def test_place_is_given_up(self) -> None:
         """When a connection ends, its address may have another."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
@@ -11,9 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.clients import networks
 from osproxy.model import Backend, Target
-from osproxy.web.routing import Routes
 from tests.web.doubles import BACKENDS, NOW, Front, notice
 from tests.web.reading import request, responses
 
@@ -261,74 +257,3 @@ class GenericTests(RootTestCase):
         (got,) = responses(wire.value())
         self.assertEqual((got.status, got["Connection"]), (413, "close"))
         self.assertEqual(b"".join(taken), bytes(100))
-
-
-class ClientsTests(RootTestCase):
-    """Who may ask."""
-
-    def setUp(self) -> None:
-        """Make a front for one network."""
-        super().setUp()
-        self.front = Front(self.clock, clients="192.0.2.0/24")
-        self.front.cache.put("/a", notice)
-
-    def test_allowed(self) -> None:
-        """A client of the network is served."""
-        self.assertEqual(self.front.ask("/a").status, 200)
-
-    def test_mapped(self) -> None:
-        """So is one that comes to an IPv6 socket."""
-        peer = IPv6Address("TCP", "::ffff:192.0.2.1", 1)
-        self.assertEqual(self.front.ask("/a", peer=peer).status, 200)
-
-    def test_others(self) -> None:
-        """Others are told that they may not, whatever they ask for."""
-        peer = IPv4Address("TCP", "198.51.100.1", 1)
-        for target, method in (("/a", "GET"), ("/-/metrics", "GET"), ("/%", "PUT")):
-            got = self.front.ask(target, method=method, peer=peer)
-            self.assertEqual(
-                (got.status, got.body), (403, b"198.51.100.1 may not use this proxy.\n")
-            )
-        self.assertEqual(self.front.cache.asked, [])
-
-    def test_challenges(self) -> None:
-        """
-        An answer to a challenge of ACME is for everybody, under whatever name; it is all there is.
-        """
-        directory = Path(self.mktemp())
-        directory.mkdir()
-        (directory / "token").write_bytes(b"token.key")
-        path, peer = "/.well-known/acme-challenge/", IPv4Address("TCP", "198.51.100.1", 1)
-        self.assertEqual(self.front.ask(f"{path}token", peer=peer).status, 403)
-        self.front.challenges.directory = directory
-        got = self.front.ask(f"{path}token", peer=peer)
-        self.assertEqual((got.status, got.body), (200, b"token.key"))
-        self.assertEqual(got["Cache-Control"], "no-store")
-        self.assertEqual(got["Content-Type"], "application/octet-stream")
-        for target, method, status in (
-            (f"{path}token", "HEAD", 200), (f"{path}token", "POST", 405), (f"{path}x", "GET", 404),
-            (path, "GET", 404), (f"{path}../../-/metrics", "GET", 404), (f"/{path}x", "GET", 403),
-            ("/-/metrics", "GET", 403), (f"http://cdn.example{path}token", "GET", 403),
-        ):  # fmt: skip
-            got = self.front.ask(target, method=method, peer=peer)
-            self.assertEqual((got.status, b"key" in got.body), (status, False), (target, method))
-        self.assertEqual(self.front.cache.asked, [])
-        self.assertEqual(len(self.front.records), 10)
-
-    def test_no_challenge_in_what_is_no_request(self) -> None:
-        """What could not be read is refused as ever, whatever it seems to ask for."""
-        self.front.challenges.directory = Path()
-        got = self.front.ask("/.well-known/acme-challenge/x", "Host: y")
-        self.assertEqual(got.status, 400)
-
-    def test_changed(self) -> None:
-        """Who may ask, and where for, can change between two requests."""
-        self.front.root.clients = networks("10.0.0.0/8")
-        self.assertEqual(self.front.ask("/a").status, 403)
-        self.front.root.clients = networks("all")
-        self.front.root.routes = Routes((Backend("/other", "http://other.example"),))
-        self.assertEqual(self.front.ask("/a").status, 404)
-
-    def test_unix_socket(self) -> None:
-        """Who may use a Unix socket is up to its file, so that whoever connects is served."""
-        self.assertEqual(self.front.ask("/a", peer=UNIXAddress(None)).status, 200)

@@ -80,8 +80,6 @@ class Control(Resource):
         if place.path == "/-/scrub":
             return self._begin_scrub(request, place.query)
         page = self._pages.own_page(place.path)
-        if page is None:
-            raise Refused(404, "No such page.")
         request.setResponseCode(page.status)
         request.setHeader("Content-Type", page.content_type)
         return page.body

@@ -84,8 +84,8 @@ class OwnPages:
     status: Callable[[], Status]
     metrics: Metrics
 
-    def own_page(self, path: str) -> Page | None:
-        """Give the page of this canonical path, None if the path is not ours."""
+    def own_page(self, path: str) -> Page:
+        """Give the page of a canonical path that is ours, see `is_own`."""
         match path:
             case "/-/healthy":
                 return _text(200, "ok\n")
@@ -97,9 +97,12 @@ class OwnPages:
                 return Page(200, _EXPOSITION, self.metrics.exposition())
             case "/robots.txt":
                 return _text(200, "User-agent: *\nDisallow: /\n")
-        if path == "/-" or path.startswith("/-/"):
-            return _text(404, "osproxy has no such page\n")
-        return None
+        return _text(404, "osproxy has no such page\n")
+
+
+def is_own(path: str) -> bool:
+    """Say whether a canonical path is ours, be there a page or not."""
+    return path in ("/-", "/_status", "/robots.txt") or path.startswith("/-/")
 
 
 def _text(status: int, text: str) -> Page:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.metrics import Metrics
-from osproxy.web.pages.own import OwnPages, Page, Status
+from osproxy.web.pages.own import OwnPages, Page, Status, is_own
 
 STATUS = Status(
     version="0.1.0",
@@ -30,9 +30,7 @@ class OwnPagesTests(SynchronousTestCase):
 
     def page(self, path: str) -> Page:
         """Get a page that exists."""
-        page = self.pages.own_page(path)
-        assert page is not None
-        return page
+        return self.pages.own_page(path)
 
     def test_healthy(self) -> None:
         """A process that answers is healthy."""
@@ -85,4 +83,6 @@ class OwnPagesTests(SynchronousTestCase):
     def test_not_ours(self) -> None:
         """All other paths belong to repositories."""
         for path in ("/", "/-x", "/repositories/-/ready", "/x/robots.txt"):
-            self.assertIsNone(self.pages.own_page(path))
+            self.assertFalse(is_own(path), path)
+        for path in ("/-/metrics", "/-/x", "/-", "/_status", "/robots.txt"):
+            self.assertTrue(is_own(path), path)
