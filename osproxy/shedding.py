@@ -14,8 +14,9 @@ from attrs import define, field
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter
     from twisted.internet.interfaces import IReactorTime
+
+    from osproxy.tallies import Tally
 
 RETRY_AFTER = 5
 """Seconds after which who is refused may as well come again, where nothing better is known."""
@@ -56,13 +57,13 @@ class Shedding:
     _log = Logger()
 
     _clock: IReactorTime
-    _counter: Counter
+    _counter: Tally
     _said: dict[Reason, float] = field(init=False, factory=dict)
     _unsaid: dict[Reason, int] = field(init=False, factory=dict)
 
     def shed(self, reason: Reason, subject: str) -> None:
         """Count a refusal, and say it unless the same was said within the last minute."""
-        self._counter.labels(reason.value).inc()
+        self._counter.add((reason.value,))
         now, said = self._clock.seconds(), self._said.get(reason)
         # A clock that was set back must not keep it silent.
         if said is not None and 0 <= now - said < _SILENCE:

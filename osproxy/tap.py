@@ -8,9 +8,11 @@ line on standard error and exit status 1, before anything is started.
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from twisted.logger import textFileLogObserver
 from twisted.python import usage
 
 from osproxy.config.given import ConfigError
@@ -24,7 +26,7 @@ from osproxy.web.listeners import probe
 from osproxy.web.tls import Renewable, Unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from osproxy.config.listeners import Listener
     from osproxy.config.options import Option
@@ -105,7 +107,13 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
         passed = passed_sockets(first_environment(), os.getpid())
         for name in VARIABLES:
             os.environ.pop(name, None)
-        reading = partial(load, options.given, os.environ, passed=passed)
+        reading = partial(
+            load,
+            options.given,
+            os.environ,
+            passed=passed,
+            error_log="-" if _on_standard_output(options.parent) else None,
+        )
         settings = reading()
         for listener in settings.listeners:
             _probe(listener)
@@ -114,6 +122,21 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
     except (ConfigError, Unusable) as error:
         raise SystemExit(f"osproxy: {error}") from error
     return assemble(reactor, settings, directory, checkpoint or (lambda _: None), reading, served)
+
+
+def _on_standard_output(runner: Mapping[str, object] | None) -> bool:
+    """
+    Whether what runs us would have our log on standard output, for want of an option.
+
+    The access log is there. Who has asked twistd or twist for a place or a form has that.
+    """
+    if runner is None:
+        return False
+    if "logFile" in runner:
+        text = runner.get("fileLogObserverFactory") is textFileLogObserver
+        return text and runner["logFile"] is sys.stdout
+    asked = any(map(runner.get, ("logfile", "syslog", "logger")))
+    return bool(runner.get("nodaemon")) and not asked
 
 
 def _probe(listener: Listener) -> None:

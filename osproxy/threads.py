@@ -40,10 +40,13 @@ class Threads:
     A bounded pool: at most ``size`` functions run at once, the rest wait in order.
 
     With ``size`` 1 it is a thread of one's own, in which calls keep their order (SQLite).
+
+    :ivar calls: how many run or wait, and are waited for.
     """
 
     def __init__(self, reactor: IReactorFromThreads, size: int, name: str) -> None:
         self._reactor = reactor
+        self.calls = 0
         self._pool = ThreadPool(0, size, name)
 
     def start(self) -> None:
@@ -59,4 +62,10 @@ class Threads:
         self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         """See `InThread`."""
-        return deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        self.calls += 1
+        running = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        return running.addBoth(self._over)
+
+    def _over(self, result: _T) -> _T:
+        self.calls -= 1
+        return result

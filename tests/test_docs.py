@@ -36,6 +36,9 @@ TOLD = [
     *sorted((ROOT / "etc").iterdir()),
 ]
 
+# Fields of the journal, which `tests/test_operations.py` knows.
+JOURNAL = ("CLIENT", "KIND", "STATUS", "TARGET")
+
 # Options of twistd and twist themselves, of systemctl, container engines and ACME clients, of what
 # builds and installs packages, of curl and firewalld; and the variable of `.ci/run`.
 NOT_OURS = {
@@ -43,8 +46,9 @@ NOT_OURS = {
     *("format", "read-only", "stop-timeout", "user", "name", "force", "signal"),
     *("query", "buildrequires", "define", "non-interactive", "allow-unsigned-rpm", "sdist"),
     *("cacert", "permanent", "add-port", "reload"),
+    *("logfile", "syslog", "logger", "log-file", "since", "output-fields"),
 }
-NOT_AN_OPTION = {"OSPROXY_CI"}
+NOT_AN_OPTION = {"OSPROXY_CI", *(f"OSPROXY_{it}" for it in JOURNAL)}
 
 # Full of the options of other programs; `tests/test_packaging.py` has what they say of osproxy.
 RECIPES = {"Containerfile", "osproxy.spec"}

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "http": 0,
     "repo": 1,
+    "journal": 2,
     "model": 2,
+    "tallies": 2,
     "config": 3,
     "metrics": 3,
     "descriptors": 3,

@@ -24,8 +24,8 @@ class MetricsTests(SynchronousTestCase):
     def test_exposition(self) -> None:
         """What was counted, under any labels, is in the text for Prometheus."""
         metrics = Metrics(CollectorRegistry())
-        metrics.requests.labels("hit", "index").inc()
-        metrics.requests.labels("uri-miss", "package").inc(2)
+        metrics.requests.add(("hit", "index"))
+        metrics.requests.add(("uri-miss", "package"), 2)
         metrics.stored.set(4096)
         said = told(metrics)
         self.assertEqual(said["osproxy_requests_total"], 3)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from twisted.application.twist._options import TwistOptions
 from twisted.python.usage import UsageError
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.options import OPTIONS
 from osproxy.config.settings import load
+from osproxy.tap import _on_standard_output
 from tests.config.pems import make_weak_key, pem_of_certificate, pem_of_key
 from tests.service.running import WholeTestCase, parsed
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def _closed(file: TextIO) -> None:
+    if file is not sys.stdout:
+        file.close()
 
 
 class OptionsTests(SynchronousTestCase):
@@ -64,6 +77,28 @@ class OptionsTests(SynchronousTestCase):
                 "pin": ["/a/", "/b"],
             },
         )
+
+    def test_error_log(self) -> None:
+        """Errors keep apart from the access log, unless the runner was told where they go."""
+        twistd, twist = ServerOptions, TwistOptions
+        for kind, arguments, apart in (
+            (twistd, ["-n"], True),
+            (twistd, [], False),
+            (twistd, ["-n", "--logfile=-"], False),
+            (twistd, ["-n", "--logfile=log"], False),
+            (twistd, ["-n", "--syslog"], False),
+            (twistd, ["-n", "--logger=twisted.logger.textFileLogObserver"], False),
+            (twist, ["--log-format=text"], True),
+            (twist, ["--log-format=json"], False),
+            (twist, ["--log-format=text", "--log-file=/dev/null"], False),
+            (twist, ["--log-format=text", "--log-file=-"], True),
+        ):
+            runner = kind()
+            runner.parseOptions([*arguments, "osproxy"])
+            if kind is twist:
+                self.addCleanup(_closed, runner["logFile"])
+            self.assertIs(_on_standard_output(runner.subOptions.parent), apart, arguments)
+        self.assertFalse(_on_standard_output(None))
 
     def test_settings(self) -> None:
         """The settings are made of what was given."""

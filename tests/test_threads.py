@@ -53,6 +53,19 @@ class ThreadsTests(TestCase):
         names = await gatherResults([threads(meet) for _ in range(4)])
         self.assertEqual(len(set(names)), 2)
 
+    async def test_counted(self) -> None:
+        """It is known how many calls run or wait, whatever comes of them."""
+        threads, go = self.pool(1), threading.Event()
+        waiting, failing = threads(go.wait, 10), threads(divmod, 1, 0)
+        given_up = threads(int, "7").addErrback(lambda _: None)
+        self.assertEqual(threads.calls, 3)
+        given_up.cancel()
+        self.assertEqual(threads.calls, 2)
+        go.set()
+        await waiting
+        await failing.addErrback(lambda _: None)
+        self.assertEqual(threads.calls, 0)
+
     async def test_not_started(self) -> None:
         """Calls made before the start wait for it."""
         threads = Threads(reactor, 1, "test")  # type: ignore[arg-type]

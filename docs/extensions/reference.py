@@ -42,7 +42,8 @@ _VALUES: dict[Callable[[str], object], str] = {
     options.LISTEN.parse: "ENDPOINT",
     options.PIN.parse: "PATH",
     options.CONTROL_SOCKET.parse: "PATH|off",
-    options.ACCESS_LOG.parse: "PATH|-|off",
+    options.ACCESS_LOG.parse: "PATH|-|journald|off",
+    options.ERROR_LOG.parse: "PATH|-|journald",
 }
 _SOME_VALUE = "VALUE"
 

@@ -56,7 +56,7 @@ def insists(asked: Asked, checked_at: float, policy: Policy, now: float) -> bool
 
 def stale(why: str) -> CacheStatus:
     """Say that a file is served although it could not be revalidated."""
-    return CacheStatus(fwd="stale", detail=f"stale: {why}")
+    return CacheStatus(fwd="stale", detail=f"stale: {why}", stale=True)
 
 
 def missing_file(status: int, kind: Kind, cache_status: CacheStatus) -> Answer:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.cache.source import Source
+    from osproxy.metrics import Metrics
     from osproxy.model import Asked, Target
     from osproxy.repo.policies import Policy
     from osproxy.store.drafts import Draft
@@ -61,12 +62,16 @@ class Generations:
 
     _log = Logger()
 
-    def __init__(self, store: Store, in_thread: InThread, clock: IReactorTime) -> None:
+    def __init__(
+        self, store: Store, in_thread: InThread, clock: IReactorTime, metrics: Metrics
+    ) -> None:
         self._store = store
         self._in_thread = in_thread
         self._clock = clock
+        self._metrics = metrics
         self._repositories: dict[Target, Repository] = {}
         self._visits = Visits()
+        metrics.repositories.set_function(lambda: len(self._repositories))
 
     async def member(
         self,
@@ -255,9 +260,11 @@ class Generations:
                 now = self._clock.seconds()
                 documents = await fetch_first(repository.source_of, repository.names, now)
                 await self._take_over(repository, documents)
+                change = Change.NEW
             else:
-                await self._next(repository, repository.current)
+                change = await self._next(repository, repository.current)
             repository.failure = None
+            self._refreshed(change.name)
         except CancelledError:
             repository.failure = Unreachable("", "abandoned", "osproxy is stopping")
             # Those who waited must not begin another.
@@ -265,6 +272,7 @@ class Generations:
         except UpstreamError as error:
             repository.failure = error
             repository.rest(self._clock.seconds(), REST)
+            self._refreshed("failed")
             if not isinstance(error, Overloaded):
                 # Of that it is said that it is so, not for each of thousands.
                 text = "{root} could not be refreshed: {error}"
@@ -272,9 +280,13 @@ class Generations:
         except Exception:
             repository.failure = Unreachable("", "bug", "an error of ours")
             repository.rest(self._clock.seconds(), REST)
+            self._refreshed("failed")
             raise
 
-    async def _next(self, repository: Repository, current: Snapshot) -> None:
+    def _refreshed(self, result: str) -> None:
+        self._metrics.refreshes.labels(result.lower()).inc()
+
+    async def _next(self, repository: Repository, current: Snapshot) -> Change:
         source_of = repository.source_of
         looked = await fetch_all(source_of, repository.names, self._clock.seconds())
         now = self._clock.seconds()
@@ -290,6 +302,7 @@ class Generations:
             repository.rest(now, REST)
         elif self._gone(repository, now):
             await self._take_over(repository, looked)
+        return change
 
     def _gone(self, repository: Repository, now: float) -> bool:
         """

@@ -36,6 +36,8 @@ LIVE = frozenset(
         "client_timeout",
         "drain_timeout",
         "access_log",
+        "access_log_format",
+        "error_log",
         "log_level",
     }
 )

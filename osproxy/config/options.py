@@ -109,8 +109,14 @@ def _pin(text: str) -> str:
     return pinned
 
 
-def _log_file(text: str) -> str:
-    return text if text in ("-", "off") else str(path(text))
+def _access_log(text: str) -> str:
+    return text if text in ("-", "journald", "off") else str(path(text))
+
+
+def _error_log(text: str) -> str:
+    if text == "off":
+        raise BadValue("would lose what goes wrong; give a file, -, or a higher --log-level")
+    return text if text in ("-", "journald") else str(path(text))
 
 
 def _socket(text: str) -> Path | None:
@@ -289,7 +295,22 @@ DRAIN_TIMEOUT = Option(
     "drain-timeout", duration, "how long a stop waits for answers under way", "30s"
 )
 ACCESS_LOG = Option(
-    "access-log", _log_file, "file for a line a request; - is standard output, off is none", "-"
+    "access-log",
+    _access_log,
+    "file for a line a request, - (standard output), journald, or off",
+    "-",
+)
+ACCESS_LOG_FORMAT = Option(
+    "access-log-format",
+    one_of("combined", "json"),
+    "how a line of the access log is written",
+    "combined",
+)
+ERROR_LOG = Option(
+    "error-log",
+    _error_log,
+    "file for what osproxy says of itself, - (standard error), or journald",
+    otherwise="- in the foreground, else as twistd's options say",
 )
 LOG_LEVEL = Option(
     "log-level",
@@ -343,6 +364,8 @@ OPTIONS: tuple[Option[Any], ...] = (
     CLIENT_TIMEOUT,
     DRAIN_TIMEOUT,
     ACCESS_LOG,
+    ACCESS_LOG_FORMAT,
+    ERROR_LOG,
     LOG_LEVEL,
     VERBOSE,
 )

@@ -24,6 +24,8 @@ from osproxy.config.given import Given
 from osproxy.config.listeners import has_ipv6, listeners
 from osproxy.config.sources import Sources, read_one, warnings_of_variables
 from osproxy.config.values import path
+from osproxy.journal import SOCKET as JOURNAL
+from osproxy.journal import listens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +74,10 @@ class Settings:
     :ivar control_socket: where osproxy is told to do something, None for nowhere.
     :ivar scrub_rate: octets a second to verify at most; 0 for none.
     :ivar scrub_interval: seconds until what is kept is verified again.
-    :ivar access_log: an absolute path, ``-`` for standard output, or ``off``.
+    :ivar access_log: an absolute path, ``-`` for standard output, ``journald``, or ``off``.
+    :ivar access_log_format: ``combined`` or ``json``.
+    :ivar error_log: an absolute path, ``-`` for standard error, ``journald``, or None for where
+        twistd has its log.
     :ivar log_level: a name of Twisted's.
     :ivar warnings: what the operator ought to know, a line each.
     """
@@ -110,6 +115,8 @@ class Settings:
     client_timeout: float
     drain_timeout: float
     access_log: str
+    access_log_format: str
+    error_log: str | None
     log_level: str
     warnings: tuple[str, ...]
     cache: Place
@@ -122,17 +129,23 @@ def load(
     home: Callable[[], str | None] = home_of_user,
     ipv6: Callable[[], bool] = has_ipv6,
     passed: Sequence[Passed] = (),
+    journal: Path = JOURNAL,
+    error_log: str | None = None,
 ) -> Settings:
     """
     Read and check all settings, and make the cache directory if it is due.
 
     :param arguments: what the command line has, by the names of options; a flag's is ``yes``.
     :param passed: sockets that listen already.
+    :param journal: where journald listens.
+    :param error_log: where what osproxy says of itself goes unless a setting says so.
     :raises ConfigError: when something is wrong; its text names the option and its source.
     """
     file, elsewhere = _files(Sources(arguments, environ, {}), environ)
     sources = Sources(arguments, environ, {} if file is None else options_in(file))
     places = listeners(sources, ipv6=ipv6(), passed=passed)
+    for log in (options.ACCESS_LOG, options.ERROR_LOG):
+        _check_log(sources, log, journal)
     return Settings(
         listeners=places,
         tls=tls_pair(sources, places),
@@ -166,7 +179,9 @@ def load(
         stall_timeout=sources.value(options.STALL_TIMEOUT),
         client_timeout=sources.value(options.CLIENT_TIMEOUT),
         drain_timeout=sources.value(options.DRAIN_TIMEOUT),
-        access_log=_access_log(sources),
+        access_log=sources.value(options.ACCESS_LOG),
+        access_log_format=sources.value(options.ACCESS_LOG_FORMAT),
+        error_log=sources.optional(options.ERROR_LOG) or error_log,
         log_level=_log_level(sources),
         warnings=(
             *warnings_of_variables(environ),
@@ -213,19 +228,19 @@ def _joined(sources: Sources, option: Option[tuple[_T, ...]]) -> tuple[_T, ...]:
     return tuple(one for some in sources.values(option) for one in some)
 
 
-def _access_log(sources: Sources) -> str:
-    found = sources.found(options.ACCESS_LOG)
+def _check_log(sources: Sources, option: Option[str], journal: Path) -> None:
+    found = sources.found(option)
     if found is None:
-        return sources.value(options.ACCESS_LOG)
+        return
     name, given = found
-    if name not in ("-", "off"):
-        try:
+    try:
+        if name == "journald":
+            listens(journal)
+        elif name not in ("-", "off"):
             try_file(Path(name))
-        except OSError as error:
-            raise given.wrong(
-                f"{name} cannot be written to ({error.strerror}); give a file, - or off"
-            ) from None
-    return name
+    except OSError as error:
+        trouble = "cannot be written to" if name != "journald" else f"does not listen at {journal}"
+        raise given.wrong(f"{name} {trouble} ({error.strerror}); give a file or -") from None
 
 
 def _warnings_of_challenges(sources: Sources) -> Iterator[str]:

@@ -48,6 +48,8 @@ class CacheStatus:
     :ivar stored: the response was stored.
     :ivar collapsed: the request was answered along with others.
     :ivar ttl: seconds left fresh, negative when stale.
+    :ivar stale: what is stored was used though it should have been confirmed; ``detail`` says why
+        it was not.
     :ivar detail: anything more, for instance the host that the body came from.
     """
 
@@ -58,6 +60,7 @@ class CacheStatus:
     collapsed: bool = False
     ttl: int | None = None
     detail: str | None = None
+    stale: bool = False
 
     @property
     def outcome(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ from osproxy.config.options import CONNECTIONS, CONTROL_SOCKET
 from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
-from osproxy.service.live import Live
+from osproxy.service.errorlog import ErrorLog, open_errors, take_over
+from osproxy.service.lag import Lag
+from osproxy.service.live import Live, authorities
 from osproxy.service.loglevel import limit
+from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
@@ -98,11 +102,15 @@ def assemble(
     :param served: the certificate of listeners with TLS.
     """
     metrics = Metrics(CollectorRegistry())
+    metrics.info.info({"version": version("osproxy")})
     descriptors = raise_limit()
     shedding = Shedding(reactor, metrics.refused)
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     in_scrub = Threads(reactor, 1, "osproxy-scrub")
+    pools = {"disk": in_thread, "catalogue": in_catalogue, "scrub": in_scrub}
+    for name, pool in pools.items():
+        metrics.thread_calls.labels(name).set_function(partial(getattr, pool, "calls"))
     durable = settings.durability == "full"
     ledger = Ledger(
         settings.cache_size,
@@ -132,10 +140,12 @@ def assemble(
         connect_timeout=settings.connect_timeout,
         head_timeout=settings.head_timeout,
     )
+    metrics.upstream_connections.set_function(lambda: agent.connections)
     turns = Turns(reactor, shedding, settings.upstream_requests)
     upstream = Upstream(agent, reactor, settings.stall_timeout, metrics, turns)
+    upstream.authorities = authorities(settings.backends)
     fills = Fills(store, in_thread, reactor, metrics)
-    generations = Generations(store, in_thread, reactor)
+    generations = Generations(store, in_thread, reactor, metrics)
     cache = Cache(store, upstream, fills, generations, reactor, metrics)
     # Of no other process, be it on the same host: two of us may well be in a row.
     pseudonym = f"osproxy-{secrets.token_hex(4)}"
@@ -165,7 +175,11 @@ def assemble(
         )
 
     pages = OwnPages(lambda: cache.ready, status, metrics)
-    access_log = AccessLog(open_log(settings.access_log), reactor)
+    lost = metrics.log_lost.labels
+    access_log = AccessLog(
+        open_log(settings.access_log, settings.access_log_format), reactor, lost("access").inc
+    )
+    errors = ErrorLog(open_errors(settings.error_log), lost("error").inc)
     root = Root(
         cache,
         Routes(settings.backends),
@@ -213,6 +227,7 @@ def assemble(
     live = Live(
         settings, root, site, proxies, agent, upstream, limit(settings.log_level), descriptors
     )
+    take_over(errors)
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -222,6 +237,8 @@ def assemble(
     renewal = None
     if settings.tls is not None and served is not None:
         renewal = Renewal(settings.tls, served, in_thread, reactor)
+        metrics.certificate_end.set_function(lambda: served.certificate.ends_at)
+    lag = Lag(reactor, lambda seconds: metrics.lag.add((), seconds))
 
     async def open_store() -> None:
         await cache.start()
@@ -248,21 +265,33 @@ def assemble(
         # Cancelling the close itself would cancel that of each connection, with an error each.
         return detached(agent.close(), store.log)
 
-    threads = (in_thread, in_catalogue, in_scrub)
-
     def end_threads() -> None:
-        for some in threads:
-            some.stop()
+        for pool in pools.values():
+            pool.stop()
 
     return Server(
         reactor,
         listeners,
         manager,
-        begin=(*(some.start for some in threads), *([] if renewal is None else [renewal.start])),
+        begin=(
+            *(pool.start for pool in pools.values()),
+            lag.start,
+            *([] if renewal is None else [renewal.start]),
+        ),
         open_store=open_store,
-        reload=Reload(reading, live, renewal, access_log, manager, in_thread),
+        reload=Reload(
+            reading,
+            live,
+            renewal,
+            Logs(access_log, errors, in_thread),
+            manager,
+            in_thread,
+            metrics,
+            reactor,
+        ),
         announcements=_announcements(settings, descriptors),
         steps=(
+            Step("look for no lateness", lag.stop),
             *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
             Step("take no further connection", listeners.stopService),
             Step("end the scrub", scrub.stop, _END_WITHIN),
@@ -271,7 +300,7 @@ def assemble(
             Step("end fills", end_fills, _END_WITHIN),
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
-            Step("write the access log", access_log.flush),
+            Step("write the access log", access_log.end),
             Step("end the threads", end_threads),
         ),
     )

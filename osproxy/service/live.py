@@ -10,13 +10,15 @@ from attrs import define
 
 from osproxy.config.changes import adopt
 from osproxy.descriptors import connections_within
+from osproxy.upstream.origin import host_of
 from osproxy.web.access import Access
 from osproxy.web.routing import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from osproxy.config.settings import Settings
+    from osproxy.model import Backend
     from osproxy.upstream.agent import ExactAgent
     from osproxy.upstream.origin import Upstream
     from osproxy.web.proxied import Proxies
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
     from osproxy.web.site import ClientSite
 
 
+def authorities(backends: Iterable[Backend]) -> frozenset[str]:
+    """Name the hosts that an operator has set, of which there are few."""
+    return frozenset(host_of(backend.authority) for backend in backends)
+
+
 @define(eq=False)
 class Live:
     """
     The parts of a server that settings go to while it runs.
 
-    Certificates and the access log are not among them, since they have to be opened first.
+    Certificates and the logs are not among them, since they have to be opened first.
 
     :ivar settings: those in use.
     :ivar set_log_level: has the log leave out what is below a level.
@@ -63,4 +70,5 @@ class Live:
         self.agent.connect_timeout = using.connect_timeout
         self.agent.head_timeout = using.head_timeout
         self.upstream.stall_timeout = using.stall_timeout
+        self.upstream.authorities = authorities(using.backends)
         self.set_log_level(using.log_level)

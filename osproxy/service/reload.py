@@ -12,19 +12,20 @@ from twisted.logger import Logger
 from osproxy.config.changes import changes
 from osproxy.config.given import ConfigError
 from osproxy.service.renewal import read
-from osproxy.web.accesslog import open_log
 from osproxy.web.tls import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
+
+    from twisted.internet.interfaces import IReactorTime
 
     from osproxy.config.settings import Settings
+    from osproxy.metrics import Metrics
     from osproxy.service.live import Live
+    from osproxy.service.logs import Logs
     from osproxy.service.renewal import Renewal
     from osproxy.service.systemd import ServiceManager
     from osproxy.threads import InThread
-    from osproxy.web.accesslog import AccessLog
     from osproxy.web.tls import Certificate
 
 _log = Logger()
@@ -56,9 +57,11 @@ class Reload:
     _load: Callable[[], Settings]
     _live: Live
     _renewal: Renewal | None
-    _access_log: AccessLog
+    _logs: Logs
     _manager: ServiceManager
     _in_thread: InThread
+    _metrics: Metrics
+    _clock: IReactorTime
     _asked: bool = field(default=False, init=False)
     _running: bool = field(default=False, init=False)
 
@@ -80,9 +83,12 @@ class Reload:
         try:
             try:
                 self._take(await self._in_thread(self._find))
+                self._metrics.reloads.labels("taken").inc()
+                self._metrics.reloaded.set(self._clock.seconds())
             except (ConfigError, Unusable) as error:
+                self._metrics.reloads.labels("refused").inc()
                 _log.error("not reloaded: {error}", error=error)
-            await self._reopen()
+            await self._logs.reopen(self._live.settings)
         finally:
             self._manager.ready()
 
@@ -106,12 +112,3 @@ class Reload:
             self._renewal.take(found.settings.tls, found.certificate)
         if not differences:
             _log.info("reloaded: no setting has changed")
-
-    async def _reopen(self) -> None:
-        log: TextIO | None
-        try:
-            log = await self._in_thread(open_log, self._live.settings.access_log)
-        except OSError as error:
-            _log.error("the access log cannot be opened again: {error}", error=error)
-            return
-        self._access_log.change(log)

@@ -45,6 +45,7 @@ class Room:
     What may be taken, and the queue of those who want some.
 
     :ivar closed: whether nobody gets any more.
+    :ivar free: octets that the disk had free when it was looked at last.
     :ivar unknown: octets of files that lie on the disk and are not in the ledger yet.
     """
 
@@ -59,6 +60,7 @@ class Room:
     _cache_size: int
     _free_space: Callable[[int], int]
     closed: bool = field(init=False, default=False)
+    free: int = field(init=False, default=0)
     unknown: int = field(init=False, default=0)
     _queue: DeferredLock = field(init=False, factory=DeferredLock)
 
@@ -107,11 +109,11 @@ class Room:
         :param unwritten: says how many octets are reserved and not on the disk yet.
         """
         disk = await self._in_thread(os.statvfs, path)
-        free = disk.f_bavail * disk.f_frsize
+        self.free = disk.f_bavail * disk.f_frsize
         floor = self._free_space(disk.f_blocks * disk.f_frsize)
         self._weigh_catalogue()
         ahead = self._ledger.overhead - self.unknown - self._catalogue.octets
-        allowed = self._ledger.used - ahead - unwritten() + free - floor
+        allowed = self._ledger.used - ahead - unwritten() + self.free - floor
         self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
         self._come_down()
         # What is not listed yet may be what goes.

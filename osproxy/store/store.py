@@ -191,9 +191,21 @@ class Store:
             clock,
             lambda: self._drafting.unwritten,
         )
-        metrics.stored.set_function(lambda: ledger.used)
-        metrics.entries.set_function(lambda: len(self._inventory))
-        metrics.kept.set_function(lambda: len(self._kept))
+        for gauge, figure in (
+            (metrics.stored, lambda: ledger.used),
+            (metrics.capacity, lambda: ledger.capacity),
+            (metrics.reserved, lambda: ledger.reserved),
+            (metrics.awaiting, lambda: ledger.awaiting),
+            (metrics.catalogue, lambda: catalogue.octets),
+            (metrics.pinned, lambda: ledger.pinned),
+            (metrics.images, lambda: ledger.images),
+            (metrics.image_capacity, lambda: ledger.image_capacity),
+            (metrics.disk_free, lambda: self._room.free),
+            (metrics.entries, lambda: len(self._inventory)),
+            (metrics.drafts, lambda: len(self._drafting)),
+            (metrics.kept, lambda: len(self._kept)),
+        ):
+            gauge.set_function(figure)
 
     async def start(self) -> None:
         """

@@ -66,6 +66,11 @@ class Trouble:
     _said: dict[tuple[Work, str], float] = field(init=False, factory=dict)
     _unsaid: dict[tuple[Work, str], int] = field(init=False, factory=dict)
 
+    def __attrs_post_init__(self) -> None:
+        """Count from nothing: an alert sees what increases, not what appears."""
+        for work in Work:
+            self._counter.labels(work.value)
+
     def met(self, work: Work, error: Exception, subject: object) -> None:
         """Count, and say unless the same was said a short while ago."""
         self._counter.labels(work.value).inc()

@@ -27,6 +27,8 @@ from osproxy.upstream.request import Request
 from osproxy.upstream.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IProtocol
     from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
@@ -53,6 +55,7 @@ class ExactAgent:
     :ivar connect_timeout: seconds until there is a connection.
     :ivar head_timeout: seconds from then, or from the end of the request's body, until the head
         of the response.
+    :ivar connections: how many there are, those that are kept included.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ExactAgent:
         self._policy = policy
         self.connect_timeout = connect_timeout
         self.head_timeout = head_timeout
+        self.connections = 0
         self._kept = HTTPConnectionPool(reactor)
         self._kept.maxPersistentPerHost = 16
         self._kept.cachedConnectionTimeout = 60
@@ -110,7 +114,10 @@ class ExactAgent:
         if place.scheme == b"https":
             creator = self._policy.creatorForNetloc(place.host, place.port)
             endpoint = wrapClientTLS(creator, endpoint)
-        return _Endpoint(endpoint, watch)
+        return _Endpoint(endpoint, watch, self._count)
+
+    def _count(self, change: int) -> None:
+        self.connections += change
 
 
 def _exact(response: IResponse, request: Request) -> IResponse:
@@ -125,8 +132,9 @@ class _Endpoint:
 
     inner: IStreamClientEndpoint
     watch: Watch
+    count: Callable[[int], None]
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:  # noqa: N803
         self.watch.connecting()
-        connecting: Deferred[Any] = self.inner.connect(LineFactory(protocolFactory))
+        connecting: Deferred[Any] = self.inner.connect(LineFactory(protocolFactory, self.count))
         return connecting.addCallback(lambda line: line.wrappedProtocol)

@@ -16,6 +16,8 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from osproxy.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.python.failure import Failure
 
 #: Octets that are read from a socket at once; with Twisted's 64 KiB a fill takes twice the CPU.
@@ -36,6 +38,7 @@ class Line(ProtocolWrapper):
             self._bottom = self._bottom.transport
         if hasattr(self._bottom, "bufferSize"):
             self._bottom.bufferSize = READ_AT_ONCE
+        self.factory.count(1)
         super().makeConnection(transport)
 
     def begin(self, method: str, head: bytes) -> Exchange:
@@ -73,6 +76,7 @@ class Line(ProtocolWrapper):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See `twisted.internet.interfaces.IProtocol`."""
+        self.factory.count(-1)
         if self._exchange is not None:
             self._exchange.end(cleanly=bool(reason.check(ConnectionDone)))
         super().connectionLost(reason)
@@ -106,12 +110,17 @@ class Line(ProtocolWrapper):
 
 
 class LineFactory(WrappingFactory):
-    """Makes connections lines."""
+    """
+    Makes connections lines.
+
+    :ivar count: is told of one more, or of one less.
+    """
 
     protocol = Line
     # A line in the log at each connection would drown the others.
     noisy = False
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, count: Callable[[int], None]) -> None:
         inner.noisy = False
+        self.count = count
         super().__init__(inner)

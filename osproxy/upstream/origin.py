@@ -69,6 +69,8 @@ class Upstream:
     Asks upstreams for files.
 
     :ivar stall_timeout: seconds for which a body may pause.
+    :ivar authorities: hosts that are counted by their names, all others being as one: where
+        redirects lead, nobody can foresee.
     :ivar turns: when a question may be asked.
     """
 
@@ -80,6 +82,7 @@ class Upstream:
         metrics: Metrics,
         turns: Turns,
     ) -> None:
+        self.authorities: frozenset[str] = frozenset()
         self._agent = agent
         self._client = HTTPClient(_Identity(agent))
         self._reactor = reactor
@@ -181,11 +184,13 @@ class Upstream:
         *,
         verbatim: bool,
     ) -> Reply:
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = host_of(url)
         await self.turns.take(host)
         requested_at = self._reactor.seconds()
+        status = "failed"
         try:
             response: Any = await ask()
+            status = f"{response.code // 100}xx"
         except TookTooLong as error:
             raise TimedOut(host, error.reason, f"{host} {error}") from error
         except (CancelledError, BodyBroken):
@@ -194,6 +199,7 @@ class Upstream:
             raise _named(host, error) from error
         finally:
             self.turns.give(host)
+            self._count(host, status, self._reactor.seconds() - requested_at)
         reply = Reply(
             response,
             url=url,
@@ -210,6 +216,17 @@ class Upstream:
             text = f"{host} answers {reply.status}, which was not asked for"
             raise Unreachable(host, "protocol", text)
         return reply
+
+    def _count(self, host: str, status: str, seconds: float) -> None:
+        name = host if host in self.authorities else "other"
+        self._metrics.upstream_requests.add((name, status))
+        if status != "failed":
+            self._metrics.upstream_head.add((name,), seconds)
+
+
+def host_of(url: str) -> str:
+    """Name the host of a URL, with its port if it has one."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 @implementer(IAgent)

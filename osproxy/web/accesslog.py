@@ -1,164 +1,216 @@
 """
-One line a request, in the combined format and four fields more.
+An entry a request, in a file, on the standard output, or in the journal.
 
-Client, time, request line, status, octets of body, referer and user agent stand as in that format;
-then come how the cache answered, the host that the body once came from, the seconds to the first
-octet of the response, and those to its last. What is not known is ``-``.
-
-The status is the one that was sent, or 499 where the client left first. Where the rest of a body
-could not be had, so that we broke the connection, ``; cut`` stands behind how the cache answered.
-Of what was no HTTP/1 request nothing is known but the client, the time and the status.
+What is written, and in which form, is in `osproxy.web.record`.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-import time
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from osproxy.journal import SOCKET, Journal
+from osproxy.web.logfile import STDOUT, open_file
+from osproxy.web.record import as_json, combined, entry
+
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+    from osproxy.web.logfile import LogFile
+    from osproxy.web.record import Record
 
 _log = Logger()
 
 FLUSH_EVERY = 1.0
+#: Seconds until what was not taken at once is offered again.
+OFFER_AGAIN = 0.02
+#: Entries that wait at most. Beyond that, later ones are lost.
+MOST_WAITING = 10_000
+# Entries of the journal are written one by one, and no reactor turn is to take long.
+_IN_A_TURN = 256
+# How often that is offered again which is left at the end.
+_LAST_OFFERS = 100
+_TOO_SLOW = "it is not taken fast enough"
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+_FORMS = {"combined": combined, "json": as_json}
 
 
-@frozen
-class Record:
+class Output(Protocol):
+    """Where entries go."""
+
+    def form(self, record: Record) -> bytes:
+        """Make an entry of a record."""
+
+    def write(self, entries: Sequence[bytes]) -> int:
+        """
+        Write what can be written without waiting, from the first on, and say how many that are.
+
+        :raises OSError: when they cannot be written, now or later.
+        """
+
+    def close(self) -> None:
+        """
+        Write no more.
+
+        :raises OSError: when what was written is lost after all.
+        """
+
+
+@frozen(eq=False)
+class InFile:
+    """Entries are lines of a file or of the standard output."""
+
+    _file: LogFile
+    _form: Callable[[Record], str]
+
+    def form(self, record: Record) -> bytes:
+        """See `Output`."""
+        return f"{self._form(record)}\n".encode("ascii")
+
+    def write(self, entries: Sequence[bytes]) -> int:
+        """See `Output`."""
+        self._file.write(b"".join(entries))
+        return len(entries)
+
+    def close(self) -> None:
+        """See `Output`."""
+        self._file.close()
+
+
+@frozen(eq=False)
+class InJournal:
+    """Entries are those of the journal, which may be too busy to take them."""
+
+    _journal: Journal
+
+    def form(self, record: Record) -> bytes:
+        """See `Output`."""
+        return entry(record)
+
+    def write(self, entries: Sequence[bytes]) -> int:
+        """See `Output`."""
+        for number, one in enumerate(entries[:_IN_A_TURN]):
+            if not self._journal.send(one):
+                return number
+        return min(len(entries), _IN_A_TURN)
+
+    def close(self) -> None:
+        """See `Output`."""
+        self._journal.close()
+
+
+def open_log(where: str, form: str, journal: Path = SOCKET) -> Output | None:
     """
-    What is said of a request. Texts are as the client or a source sent them, and may be hostile.
+    Open what ``--access-log`` names: a file to append to, ``-``, ``journald`` or ``off``.
 
-    :ivar at: when the request came, seconds since the epoch.
-    :ivar sent: octets of the body that were handed to the client.
-    :ivar source: host that the body came from, None if it is our own.
-    :ivar first: seconds to the first octet of the response, None if none was sent.
-    :ivar total: seconds to its end.
-    :ivar cut: whether the response was broken off by us.
-    """
-
-    client: str
-    at: float
-    method: str
-    target: str
-    protocol: str
-    status: int
-    sent: int
-    referrer: str | None
-    agent: str | None
-    cache_status: str | None
-    source: str | None
-    first: float | None
-    total: float
-    cut: bool = False
-
-
-def line(record: Record) -> str:
-    """Write a record as a line, which nothing in it can break or forge."""
-    first = "-" if record.first is None else f"{record.first:.3f}"
-    cut = "; cut" if record.cut else ""
-    return (
-        f"{_safe(record.client)} - - [{_moment(int(record.at))}]"
-        f' "{_safe(record.method)} {_safe(record.target)} {_safe(record.protocol)}"'
-        f" {record.status} {record.sent}"
-        f' "{_safe(record.referrer)}" "{_safe(record.agent)}" "{_safe(record.cache_status)}{cut}"'
-        f" {_safe(record.source)} {first} {record.total:.3f}\n"
-    )
-
-
-def _safe(text: str | None) -> str:
-    return _UNSAFE.sub(_escape, text) if text else "-"
-
-
-def _escape(found: re.Match[str]) -> str:
-    char = found.group()
-    octets = char.encode("latin-1" if char < "\u0100" else "utf-8", "surrogatepass")
-    return "".join(f"\\x{octet:02x}" for octet in octets)
-
-
-@lru_cache(maxsize=4)
-def _moment(at: int) -> str:
-    # Not strftime: its month names follow the locale.
-    utc = time.gmtime(at)
-    return (
-        f"{utc.tm_mday:02}/{_MONTHS[utc.tm_mon - 1]}/{utc.tm_year}"
-        f":{utc.tm_hour:02}:{utc.tm_min:02}:{utc.tm_sec:02} +0000"
-    )
-
-
-def open_log(where: str) -> TextIO | None:
-    """
-    Open what ``--access-log`` names: a file to append to, ``-``, or ``off``.
-
+    :param form: ``combined`` or ``json``; the journal has its own.
     :raises OSError: when the file cannot be had.
     """
     if where == "off":
         return None
-    if where == "-":
-        # Not sys.stdout, which twistd turns into its own log.
-        return sys.__stdout__
-    return open(where, "a", encoding="ascii")
+    if where == "journald":
+        return InJournal(Journal(journal))
+    return InFile(open_file(where, STDOUT), _FORMS[form])
 
 
 @define(eq=False)
 class AccessLog:
     """
-    Gathers lines for a second at most and writes them in one go.
+    Gathers entries for a second at most and writes them in one go.
 
-    What cannot be written is lost, and said once until it can be written again.
+    What cannot be written is lost: each entry is counted, and the first is said until there are
+    entries that can be written.
+
+    :param lost: is told how many were.
     """
 
-    _log: TextIO | None
+    _output: Output | None
     _clock: IReactorTime
-    _lines: list[str] = field(factory=list, init=False)
+    _lost: Callable[[int], None]
+    _entries: list[bytes] = field(factory=list, init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
     _failing: bool = field(default=False, init=False)
 
     def add(self, record: Record) -> None:
         """Have a request logged."""
+        if self._output is None:
+            return
+        if len(self._entries) >= MOST_WAITING:
+            self._lose(1, _TOO_SLOW)
+            return
+        self._entries.append(self._output.form(record))
         if self._due is None:
-            self._due = self._clock.callLater(FLUSH_EVERY, self.flush)
-        self._lines.append(line(record))
+            self._due = self._clock.callLater(FLUSH_EVERY, self._in_turn)
 
     def flush(self) -> None:
-        """Write what is there; also to be called at the end."""
-        due, self._due = self._due, None
-        if due is not None and due.active():
-            due.cancel()
-        lines, self._lines = self._lines, []
-        if not lines or self._log is None:
-            return
-        try:
-            self._log.write("".join(lines))
-            self._log.flush()
-        except OSError as error:
-            self._failed(error)
-        else:
-            self._failing = False
+        """Write what can be written now; the rest is offered again."""
+        while self._entries and self._write():
+            pass
+        self._wait()
 
-    def change(self, log: TextIO | None) -> None:
-        """Write the lines of later requests to another file, and close the one before."""
+    async def end(self) -> None:
+        """Write what is left, and close. What is not taken in a while is lost."""
         self.flush()
-        old, self._log = self._log, log
-        if old is None or old is log or old is sys.__stdout__:
-            return
-        try:
-            old.close()
-        except OSError as error:
-            self._failed(error)
+        for _ in range(_LAST_OFFERS):
+            if self._due is None:
+                break
+            await deferLater(self._clock, OFFER_AGAIN, self.flush)
+        self.change(None)
 
-    def _failed(self, error: OSError) -> None:
+    def change(self, output: Output | None) -> None:
+        """
+        Write the entries of later requests to another place, and close the one before.
+
+        What that one does not take now is lost, unless the other is of the same kind.
+        """
+        self.flush()
+        old, self._output = self._output, output
+        if type(old) is not type(output):
+            self._give_up()
+        if old is not None:
+            try:
+                old.close()
+            except OSError as error:
+                self._lose(0, error)
+
+    def _in_turn(self) -> None:
+        self._write()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+        again = bool(self._entries)
+        self._due = self._clock.callLater(OFFER_AGAIN, self._in_turn) if again else None
+
+    def _give_up(self) -> None:
+        if self._entries:
+            self._lose(len(self._entries), _TOO_SLOW)
+            self._entries = []
+            self._wait()
+
+    def _write(self) -> bool:
+        """Write what can be written now, and say whether that is anything."""
+        assert self._output is not None, "there are entries"
+        try:
+            written = self._output.write(self._entries)
+        except OSError as error:
+            self._lose(len(self._entries), error)
+            self._entries = []
+            return False
+        del self._entries[:written]
+        # Who takes a part of it only has not recovered.
+        self._failing = self._failing and bool(self._entries)
+        return bool(written)
+
+    def _lose(self, entries: int, error: object) -> None:
+        self._lost(entries)
         if not self._failing:
             _log.error("cannot write the access log: {error}", error=error)
         self._failing = True

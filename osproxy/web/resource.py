@@ -22,12 +22,13 @@ from twisted.web.server import NOT_DONE_YET
 from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
+from osproxy.metrics import status_label
 from osproxy.model import Answer, Asked, BodyBroken, Notice
 from osproxy.repo.identity import anonymous
-from osproxy.web.accesslog import Record
 from osproxy.web.body import ClientGone
 from osproxy.web.content import BadContent
 from osproxy.web.pages.own import is_own
+from osproxy.web.record import Record
 from osproxy.web.routing import Refused, permit, place_of
 from osproxy.web.sockets import address_text
 
@@ -322,10 +323,10 @@ class Root(Resource):
     def _account(self, exchange: Exchange) -> None:
         now = self._clock.seconds()
         outcome = exchange.cache_status.outcome
-        kind = "own" if exchange.kind is None else exchange.kind.value
-        self._metrics.requests.labels(outcome, kind).inc()
-        self._metrics.sent.labels(outcome, kind).inc(exchange.octets)
         request = exchange.request
+        status = exchange.ended or request.code
+        first_octet = exchange.first_octet and exchange.first_octet - exchange.began
+        self._count(exchange, status, first_octet, now - exchange.began)
         head = request.head
         self._access_log.add(
             Record(
@@ -334,17 +335,36 @@ class Root(Resource):
                 method=head.method,
                 target=head.target.decode("latin-1"),
                 protocol="HTTP/{}.{}".format(*head.version),
-                status=exchange.ended or request.code,
+                status=status,
                 sent=exchange.octets,
                 referrer=first(exchange.fields, "referer"),
                 agent=first(exchange.fields, "user-agent"),
                 cache_status=outcome,
                 source=exchange.source or None,
-                first=exchange.first_octet and exchange.first_octet - exchange.began,
+                first=first_octet,
                 total=now - exchange.began,
                 cut=exchange.cut,
+                kind=exchange.kind and exchange.kind.value,
             )
         )
+
+    def _count(
+        self, exchange: Exchange, status: int, first_octet: float | None, total: float
+    ) -> None:
+        metrics, answered = self._metrics, exchange.cache_status
+        outcome, kind = answered.outcome, _kind(exchange)
+        metrics.requests.add((outcome, kind))
+        metrics.sent.add((outcome, kind), exchange.octets)
+        metrics.responses.add((status_label(status),))
+        metrics.request.add((outcome,), total)
+        if first_octet is not None:
+            metrics.first_byte.add((outcome,), first_octet)
+        if answered.stale:
+            metrics.stale.add(("trouble",))
+        elif answered.ttl is not None and answered.ttl < 0:
+            metrics.stale.add(("refreshing",))
+        if exchange.cut:
+            metrics.cut.inc()
 
 
 def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None:
@@ -353,6 +373,10 @@ def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None
         return error
     trouble = None if request.content is None else request.content.trouble
     return trouble if isinstance(error, BodyBroken) and isinstance(trouble, BadContent) else None
+
+
+def _kind(exchange: Exchange) -> str:
+    return "own" if exchange.kind is None else exchange.kind.value
 
 
 def _own(notice: Notice) -> Answer:

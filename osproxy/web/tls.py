@@ -7,6 +7,8 @@ Whether a key fits its certificate is checked where it is read (`osproxy.config.
 
 from __future__ import annotations
 
+from calendar import timegm
+from time import strptime
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
@@ -59,6 +61,14 @@ class Certificate:
     pems: Pems
     context: Context
     until: str
+
+    @property
+    def ends_at(self) -> float:
+        """When it ends, in seconds since the epoch; 0 where that cannot be read."""
+        try:
+            return float(timegm(strptime(self.until, "%Y%m%d%H%M%SZ")))
+        except ValueError:
+            return 0.0
 
 
 @implementer(IOpenSSLContextFactory)

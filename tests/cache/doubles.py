@@ -251,7 +251,7 @@ class Bench:
         self.store = self.place.store()
         metrics = self.place.metrics
         self.fills = Fills(self.store, in_thread, clock, metrics)
-        self.generations = Generations(self.store, in_thread, clock)
+        self.generations = Generations(self.store, in_thread, clock, metrics)
         self.upstream = self.instead or cast("Upstream", self.origin)
         self.cache = Cache(self.store, self.upstream, self.fills, self.generations, clock, metrics)
 

@@ -122,6 +122,25 @@ class GenerationsTests(GenerationsTestCase):
         for path in ZYPPER:
             self.assertEqual(self.stored(path), self.content(path, 2))
 
+    def test_counted(self) -> None:
+        """Each look is counted by what came of it."""
+        value = self.bench.place.metrics.registry.get_sample_value
+        self.poll()
+        self.assertEqual(value("osproxy_repositories"), 1)
+        self.bench.advance(LIFETIME)
+        self.poll()
+        self.publish(2)
+        self.bench.advance(LIFETIME)
+        self.poll()
+        self.origin.down = True
+        self.bench.advance(LIFETIME)
+        octets(self.successResultOf(self.bench.get(REPOMD)))
+        counted = {
+            result: value("osproxy_index_refreshes_total", {"result": result})
+            for result in ("new", "none", "failed")
+        }
+        self.assertEqual(counted, {"new": 2, "none": 1, "failed": 1})
+
     def test_in_one_turn(self) -> None:
         """Until the last file of the new snapshot is here, all of the old one is served."""
         self.poll()

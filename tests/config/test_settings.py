@@ -18,6 +18,7 @@ from osproxy.config.options import OPTIONS
 from osproxy.config.settings import Settings, load
 from osproxy.config.values import Share
 from tests.config.pems import make_key, pem_of_certificate, pem_of_key
+from tests.journals import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +180,8 @@ class LoadTests(SynchronousTestCase):
             "client-timeout": "1y",
             "drain-timeout": "inf",
             "access-log": "/proc/missing/log",
+            "access-log-format": "xml",
+            "error-log": "off",
             "log-level": "loud",
             "verbose": "very",
         }
@@ -272,6 +275,25 @@ class LoadTests(SynchronousTestCase):
         )
         self.assertTrue(str(error).startswith("socket https: cannot be without a certificate"))
 
+    def test_journal(self) -> None:
+        """Logs go to the journal where there is one."""
+        listening = Listening(self)
+        for option in ("access-log", "error-log"):
+            settings = load({option: "journald"}, {"HOME": str(self.home)}, journal=listening.path)
+            self.assertEqual(getattr(settings, option.replace("-", "_")), "journald")
+            error = self.assertRaises(
+                ConfigError,
+                load,
+                {option: "journald"},
+                {"HOME": str(self.home)},
+                journal=self.home / "missing",
+            )
+            self.assertEqual(
+                str(error),
+                f"--{option} (command line): journald does not listen at {self.home}/missing"
+                " (No such file or directory); give a file or -",
+            )
+
     def test_access_log(self) -> None:
         """The access log is a file in a directory that is there, and is not made by loading."""
         log = self.home / "access.log"
@@ -294,7 +316,7 @@ class LoadTests(SynchronousTestCase):
         for log in (str(self.home), f"{file}/log", f"{self.home}/a/log", "/sys/kernel/log"):
             complaint = self.complaint({"access-log": log})
             self.assertIn(f"{log} cannot be written to (", complaint)
-            self.assertIn("give a file, - or off", complaint)
+            self.assertIn("give a file or -", complaint)
 
     def test_nothing_is_made_for_wrong_settings(self) -> None:
         """The cache directory is made when everything else is right."""
@@ -356,6 +378,7 @@ class ExampleTests(SynchronousTestCase):
                 "connect_timeout",
             ),
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
+            *("access_log_format",),
             *("log_level", "image_space", "eviction", "client_body_size"),
             *("scrub_rate", "scrub_interval", "requests", "client_requests"),
             *("bandwidth", "client_bandwidth", "upstream_requests"),

@@ -82,7 +82,7 @@ class OptionsTests(SynchronousTestCase):
         for name, signature in (
             ("cache-size", "--cache-size SIZE"),
             ("eviction", "--eviction clock|gdsf|lru"),
-            ("access-log", "--access-log PATH|-|off"),
+            ("access-log", "--access-log PATH|-|journald|off"),
             ("verbose", "--verbose"),
         ):
             self.assertEqual("--" + entries()[name].partition("\n")[0], signature)
@@ -127,7 +127,7 @@ class ValuesTests(SynchronousTestCase):
             for option in OPTIONS
             if not isinstance(option.parse, values.OneOf)
             for word in value_of(option).replace("yes|no", "yes/no").split("|")
-            if word not in ("off", "-", "VALUE")
+            if word not in ("off", "-", "journald", "VALUE")
         }
         self.assertEqual(kinds, {it.replace("|", "/") for it in self.told if it in PARSERS})
 

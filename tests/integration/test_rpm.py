@@ -125,6 +125,8 @@ class RpmTests(IntegrationCase):
         self.assertEqual(
             [line for line in listed if line not in code],
             [
+                "drwxr-xr-x root root /etc/logrotate.d",
+                "-rw-r--r-- root root /etc/logrotate.d/osproxy",
                 "drwxr-x--- root osproxy /etc/osproxy",
                 "-rw-r----- root osproxy /etc/osproxy/osproxy.toml",
                 "-rw-r--r-- root root /usr/lib/systemd/system/osproxy-tls.socket",
@@ -139,6 +141,9 @@ class RpmTests(IntegrationCase):
                 "-rw-r--r-- root root /usr/share/doc/packages/osproxy/README.rst",
                 "drwxr-xr-x root root /usr/share/licenses/osproxy",
                 "-rw-r--r-- root root /usr/share/licenses/osproxy/LICENSE",
+                "drwxr-xr-x root root /usr/share/osproxy",
+                "-rw-r--r-- root root /usr/share/osproxy/grafana.json",
+                "-rw-r--r-- root root /usr/share/osproxy/osproxy.rules.yml",
                 "drwxr-x--- osproxy osproxy /var/cache/osproxy",
             ],
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import stat
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 
 from osproxy.service import assembly
 from osproxy.upstream.agent import ExactAgent
+from osproxy.upstream.origin import host_of
 from tests.origins import HOP_BY_HOP
 from tests.service.running import WholeTestCase
 from tests.web.certificates import certificate_files
@@ -98,6 +101,42 @@ class RunningTests(WholeTestCase):
             lines = [event["line"] for event in events if "line" in event]
             self.assertEqual(any("descriptors allow for" in line for line in lines), said)
             self.assertEqual(f"{wanted} clients may be connected" in lines, not said)
+
+    async def test_figures(self) -> None:
+        """What parts of it know of themselves is told, each by its own name."""
+        files = certificate_files(str(self.folder / "certificates"))
+        server = self.start(
+            "--tls-listen=tcp:0:interface=127.0.0.1",
+            f"--tls-pem-key={files.key}",
+            f"--tls-pem-chain={files.chain}",
+            "--cache-size=1GiB",
+            "--image-space=25%",
+        )
+        self.origin.files[PACKAGE] = content = os.urandom(300_000)
+        await self.get_until_kept(server, content)
+        metrics = await self.get(await self.connected(server), "/-/metrics")
+        await server.stopService()
+        figures = {
+            name.removeprefix("osproxy_"): float(value)
+            for name, value in re.findall(r"(?m)^(\S+) (\S+)$", metrics.body.decode())
+        }
+        for name, least, most in (
+            ("capacity_bytes", 1 << 30, 1 << 30),
+            ("image_capacity_bytes", 1 << 28, 1 << 28),
+            ("stored_bytes", 300_000, 1 << 20),
+            ("catalogue_bytes", 1, 1 << 20),
+            ("disk_free_bytes", 1, 1 << 60),
+            ("entries", 1, 1),
+            ("connections", 1, 2),
+            ("upstream_connections", 1, 1),
+            ("certificate_end_timestamp_seconds", 1_700_000_000, 1 << 40),
+            ('thread_calls{pool="disk"}', 0, 2),
+            ('thread_calls{pool="scrub"}', 0, 1),
+            (f'upstream_requests_total{{host="{host_of(self.origin.url)}",status="2xx"}}', 1, 1),
+            (f'info{{version="{version("osproxy")}"}}', 1, 1),
+            ('log_lost_total{log="access"}', 0, 0),
+        ):
+            self.assertTrue(least <= figures[name] <= most, (name, figures[name]))
 
     async def test_twist(self) -> None:
         """Started without the privileged step, as twist does, it serves as well."""

@@ -41,6 +41,8 @@ class LiveTests(SynchronousTestCase):
             client_timeout="8",
             drain_timeout="9",
             access_log="off",
+            access_log_format="json",
+            error_log="-",
             log_level="warn",
             cache_size="1GiB",
         )
@@ -69,6 +71,8 @@ class LiveTests(SynchronousTestCase):
             # These are asked for when they are needed.
             "drain_timeout": live.settings.drain_timeout,
             "access_log": live.settings.access_log,
+            "access_log_format": live.settings.access_log_format,
+            "error_log": live.settings.error_log,
         }
         # The certificate is `osproxy.service.renewal`'s.
         self.assertEqual(set(reached), LIVE - {"tls"})
@@ -76,6 +80,7 @@ class LiveTests(SynchronousTestCase):
             self.assertEqual(value, getattr(new, name), name)
         self.assertEqual(live.site.connections.unlimited, new.trusted_proxies)
         self.assertEqual(live.settings.cache_size, 16 << 30)
+        self.assertEqual(live.upstream.authorities, {"parent"})
 
     def test_next_request(self) -> None:
         """The next request on a connection that is there is judged anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.certificates import Pair
 from osproxy.config.given import ConfigError, Given
+from osproxy.service.errorlog import ErrorLog
+from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal, read
 from osproxy.service.systemd import ServiceManager
@@ -21,7 +24,7 @@ from tests.service.managers import Manager
 from tests.store.doubles import Failing, WhenTold
 from tests.web.certificates import certificate_files
 from tests.web.support import logged
-from tests.web.test_accesslog import RECORD
+from tests.web.test_record import RECORD
 
 if TYPE_CHECKING:
     from osproxy.config.settings import Settings
@@ -40,7 +43,11 @@ class ReloadTestCase(SynchronousTestCase):
         self.new = self.settings = self.with_options()
         self.parts = Parts(self.settings)
         self.loads: list[Settings] = []
-        self.access_log = AccessLog(open_log(str(self.log)), self.parts.reactor)
+        self.lost: list[int] = []
+        self.access_log = AccessLog(
+            open_log(str(self.log), "combined"), self.parts.reactor, self.lost.append
+        )
+        self.metrics = self.parts.front.metrics
         self.addCleanup(self.access_log.change, None)
         self.listening = Manager(self)
         self.manager = ServiceManager(
@@ -69,9 +76,15 @@ class ReloadTestCase(SynchronousTestCase):
             self.load,
             self.parts.live,
             renewal,
-            self.access_log,
+            Logs(
+                self.access_log,
+                ErrorLog(None, self.lost.append),
+                in_thread or self.in_thread,
+            ),
             self.manager,
             in_thread or self.in_thread,
+            self.metrics,
+            self.parts.reactor,
         )
 
     def done(self, reload: Reload) -> None:
@@ -84,8 +97,13 @@ class ReloadTestCase(SynchronousTestCase):
             f"{event['log_level'].name}: "
             + event["log_format"].format(**{k: v for k, v in event.items() if k != "log_format"})
             for event in self.events
-            if event["log_namespace"] == "osproxy.service.reload"
+            if event["log_namespace"].startswith(("osproxy.service.reload", "osproxy.service.logs"))
         ]
+
+    def counted(self, result: str) -> float | None:
+        """Tell how many reloads ended so."""
+        value = self.metrics.registry.get_sample_value
+        return value("osproxy_reloads_total", {"result": result})
 
     def write(self) -> None:
         """Have a request logged."""
@@ -108,6 +126,19 @@ class ReloadTests(ReloadTestCase):
                 "info: reloaded: --client-timeout: 5.0 from now on, no longer 120.0",
             ],
         )
+
+    def test_counted(self) -> None:
+        """It is counted, and the moment kept of the last one that was taken."""
+        moment = partial(
+            self.metrics.registry.get_sample_value, "osproxy_reloaded_timestamp_seconds"
+        )
+        self.parts.reactor.advance(5)
+        self.done(self.reload())
+        self.assertEqual((self.counted("taken"), self.counted("refused"), moment()), (1, 0, 5))
+        self.parts.reactor.advance(5)
+        self.in_thread.trouble["_find"] = ConfigError("broken")
+        self.done(self.reload())
+        self.assertEqual((self.counted("taken"), self.counted("refused"), moment()), (1, 1, 5))
 
     def test_again(self) -> None:
         """What has been taken up is no change the next time; what was not still is one."""

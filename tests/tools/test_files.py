@@ -55,6 +55,15 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(self.keys(*names), ["/a.rpm", "/b.rpm"] * 3)
         self.assertEqual(self.terminal.getvalue(), "")
 
+    def test_json(self) -> None:
+        """A log in JSON is a log."""
+        line = (
+            '{"time":"2026-09-21T14:13:20.900Z","client":"::1","method":"GET","target":"/a.rpm",'
+            '"protocol":"HTTP/1.1","status":200,"bytes":5,"user_agent":"a b c","cut":false}\n'
+        )
+        names = self.file("a", line), self.file("b", LOG)
+        self.assertEqual(self.keys(*names), ["/a.rpm", "/a.rpm", "/b.rpm"])
+
     def test_compressed(self) -> None:
         """Logs that were rotated may be compressed."""
         names = (

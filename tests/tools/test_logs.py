@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.repo.kinds import Kind
 from osproxy.tools.logs import parse
 from osproxy.tools.trace import BadTrace, Event
-from osproxy.web.accesslog import Record, line
+from osproxy.web.record import Record, as_json, combined
 
 RECORD = Record(
     client="192.0.2.1",
@@ -31,7 +31,7 @@ EVENT = Event(1790000000.0, "/repositories/home:/x/a.rpm", 1234, Kind.PACKAGE)
 
 
 class OwnLogTests(SynchronousTestCase):
-    """Lines as `osproxy.web.accesslog` writes them."""
+    """Lines as `osproxy.web.record` writes them."""
 
     def test_sent(self) -> None:
         """A file that was sent is one that was asked for, whole or in part."""
@@ -44,7 +44,7 @@ class OwnLogTests(SynchronousTestCase):
             ({"cut": True, "cache_status": None}, EVENT._replace(whole=False)),
             ({"target": "/a.iso"}, EVENT._replace(key="/a.iso", kind=Kind.IMAGE)),
         ):
-            self.assertEqual(parse(line(evolve(RECORD, **changes))), event, changes)
+            self.assertEqual(parse(combined(evolve(RECORD, **changes))), event, changes)
 
     def test_not_sent(self) -> None:
         """What sent no file is no request for one."""
@@ -59,7 +59,7 @@ class OwnLogTests(SynchronousTestCase):
             {"target": "/../a"},
             {"target": "*"},
         ):
-            self.assertIsNone(parse(line(evolve(RECORD, **changes))), changes)
+            self.assertIsNone(parse(combined(evolve(RECORD, **changes))), changes)
 
     def test_one_name(self) -> None:
         """All spellings of a path are one file; another host or query is another."""
@@ -68,7 +68,7 @@ class OwnLogTests(SynchronousTestCase):
             ("http://Mirror.example:80/a.rpm", "//mirror.example/a.rpm"),
             ("/a.rpm?b=c", "/a.rpm?b=c"),
         ):
-            event = parse(line(evolve(RECORD, target=target)))
+            event = parse(combined(evolve(RECORD, target=target)))
             assert event is not None
             self.assertEqual(event.key, key)
 
@@ -84,11 +84,49 @@ class OwnLogTests(SynchronousTestCase):
             cut=cut,
             at=float(sent % 10**10),
         )
-        event = parse(line(record))
+        event = parse(combined(record))
+        other = parse(as_json(record))
+        if event is not None and target.isascii():
+            self.assertEqual(other, event)
         if event is not None:
             self.assertEqual((event.octets, event.at), (sent, record.at))
             self.assertIn(status, (200, 206, 499))
             self.assertEqual(event.whole, status == 200 and not cut)
+
+
+class JsonTests(SynchronousTestCase):
+    """Lines in JSON."""
+
+    def test_as_combined(self) -> None:
+        """They say the same as combined ones, the time more exactly."""
+        self.assertEqual(parse(as_json(RECORD) + "\n"), EVENT._replace(at=1790000000.9))
+        self.assertIsNone(parse(as_json(evolve(RECORD, status=304))))
+        cut = parse(as_json(evolve(RECORD, cut=True)))
+        self.assertEqual(cut, EVENT._replace(at=1790000000.9, whole=False))
+
+    def test_refused(self) -> None:
+        """Other objects are refused, whatever they are meant to do."""
+        good = as_json(RECORD)
+        for old, new in (
+            (good, "{}"),
+            (good, "{"),
+            (good, '{"a":' * 100_000),
+            (good, good[:-1]),
+            ('"GET"', "null"),
+            ('"status":200', '"status":"200"'),
+            ('"bytes":1234', '"bytes":1.5'),
+            ('"bytes":1234', '"bytes":' + "9" * 10_000),
+            ('"2026-09-21T14:13:20.900Z"', '"yesterday"'),
+            ('"2026-09-21T14:13:20.900Z"', "NaN"),
+            ('"cut":false', '"cut":0'),
+        ):
+            self.assertIn(old, good)
+            self.assertRaises(BadTrace, parse, good.replace(old, new))
+
+    def test_immense(self) -> None:
+        """Files that are larger than any are none."""
+        line = as_json(RECORD).replace('"bytes":1234', f'"bytes":{2**63}')
+        self.assertIsNone(parse(line))
 
 
 class OtherLogTests(SynchronousTestCase):
@@ -105,7 +143,7 @@ class OtherLogTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """Other lines are refused."""
-        good = line(RECORD)
+        good = combined(RECORD)
         for text in (
             "",
             "2026-09-21T14:13:20+0000 [twisted] Log opened.",

@@ -71,7 +71,7 @@ class Wire(StringTransport):
 
 def lined() -> tuple[Line, Wire, Client]:
     """Make a line, with what is at its ends."""
-    line: Any = LineFactory(Clients()).buildProtocol(None)
+    line: Any = LineFactory(Clients(), lambda _: None).buildProtocol(None)
     wire = Wire()
     line.makeConnection(wire)
     return line, wire, line.wrappedProtocol

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from osproxy.cache.cache import Cache
     from osproxy.model import Asked, FileBody, PassingBody, Relayed, Target
     from osproxy.threads import InThread
-    from osproxy.web.accesslog import AccessLog, Record
+    from osproxy.web.accesslog import AccessLog
+    from osproxy.web.record import Record
 
 NOW = 36_000.0
 MODIFIED = ("Last-Modified", "Thu, 01 Jan 1970 01:00:00 GMT")

@@ -2,123 +2,96 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from io import StringIO
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.web.accesslog import AccessLog, Record, line, open_log
+from osproxy.journal import SOCKET
+from osproxy.web.accesslog import MOST_WAITING, OFFER_AGAIN, AccessLog, InFile, open_log
+from osproxy.web.record import combined
+from tests.journals import Listening
 from tests.web.support import logged
+from tests.web.test_record import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RECORD = Record(
-    client="192.0.2.1",
-    at=1790000000.9,
-    method="GET",
-    target="/repositories/home:/x/repomd.xml?y",
-    protocol="HTTP/1.1",
-    status=200,
-    sent=1234,
-    referrer=None,
-    agent="ZYpp 17.31",
-    cache_status="osproxy; hit; ttl=30",
-    source="mirror.example:8080",
-    first=0.0004,
-    total=1.5,
-)
+    from osproxy.web.accesslog import Output
+    from osproxy.web.record import Record
 
-LINE = re.compile(
-    r'[!-~]+ - - \[[^\]]+\] "[ -~]*" \d{3} \d+ "[^"]*" "[^"]*" "[^"]*" \S+ \S+ \S+\n', re.ASCII
-)
+LINE = combined(RECORD).encode() + b"\n"
 
 
-class LineTests(SynchronousTestCase):
-    """Tests of `line`."""
-
-    def test_all_fields(self) -> None:
-        """A line is in the combined format, with cache status, source and times behind."""
-        self.assertEqual(
-            line(RECORD),
-            "192.0.2.1 - - [21/Sep/2026:14:13:20 +0000]"
-            ' "GET /repositories/home:/x/repomd.xml?y HTTP/1.1" 200 1234'
-            ' "-" "ZYpp 17.31" "osproxy; hit; ttl=30" mirror.example:8080 0.000 1.500\n',
-        )
-
-    def test_nothing_known(self) -> None:
-        """What is not known is a dash."""
-        bare = evolve(RECORD, agent=None, cache_status=None, source=None, first=None)
-        self.assertTrue(line(bare).endswith(' 200 1234 "-" "-" "-" - - 1.500\n'))
-
-    def test_cut(self) -> None:
-        """A response that we broke off says so behind how the cache answered, inside its quotes."""
-        cut = line(evolve(RECORD, cache_status="hit", cut=True))
-        self.assertIn(' 200 1234 "-" "ZYpp 17.31" "hit; cut" ', cut)
-        self.assertRegex(cut, LINE)
-
-    def test_forged(self) -> None:
-        """Quotes, backslashes, control octets and what is not ASCII are written in hexadecimal."""
-        hostile = evolve(RECORD, agent='a"b\\c\nd\x7fe\xe9')
-        self.assertIn('"a\\x22b\\x5cc\\x0ad\\x7fe\\xe9"', line(hostile))
-
-    def test_cache_status_with_detail(self) -> None:
-        """The quoted string in a cache status does not end its field."""
-        with_detail = evolve(RECORD, cache_status='osproxy; detail="x"')
-        self.assertIn(' "osproxy; detail=\\x22x\\x22" ', line(with_detail))
-
-    @given(st.text(), st.text())
-    def test_cannot_be_broken(self, target: str, agent: str) -> None:
-        """Whatever a client sends, its line is one line of printable ASCII with all its fields."""
-        written = line(evolve(RECORD, target=target, agent=agent))
-        self.assertRegex(written, LINE)
-        self.assertEqual(written.count("\n"), 1)
-
-
-class Written(StringIO):
+class Written:
     """
-    A file that is a list.
+    An output that is a list.
 
+    :ivar entries: what was written, each time that anything was.
     :ivar troubles: what comes of each time that it is written to, None for nothing bad.
+    :ivar takes: how many entries at once.
     """
 
-    def __init__(self, texts: list[str], troubles: Sequence[OSError | None] = ()) -> None:
-        super().__init__()
-        self.texts = texts
+    def __init__(self, troubles: Sequence[OSError | None] = (), takes: int = 1 << 30) -> None:
+        self.entries: list[bytes] = []
         self.troubles = list(troubles)
+        self.takes = takes
+        self.closed = False
 
-    def write(self, text: str) -> int:
+    def form(self, record: Record) -> bytes:
+        """Make a line."""
+        return combined(record).encode() + b"\n"
+
+    def write(self, entries: Sequence[bytes]) -> int:
         """Add to the list."""
         trouble = self.troubles.pop(0) if self.troubles else None
         if trouble is not None:
             raise trouble
-        self.texts.append(text)
-        return len(text)
+        self.entries.append(b"".join(entries[: self.takes]))
+        return min(len(entries), self.takes)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
 
 
-class AccessLogTests(SynchronousTestCase):
-    """Tests of `AccessLog`."""
+class AccessLogTestCase(SynchronousTestCase):
+    """A log in memory."""
 
     def setUp(self) -> None:
-        """Make a log that is kept in memory."""
+        """Have one."""
         self.clock = Clock()
-        self.written: list[str] = []
-        self.log = AccessLog(Written(self.written), self.clock)
+        self.written = Written()
+        self.lost = 0
+        self.events = logged(self)
+        self.log = self.logging(self.written)
+
+    def logging(self, output: Output | None) -> AccessLog:
+        """Make a log with this output."""
+
+        def lost(entries: int) -> None:
+            self.lost += entries
+
+        return AccessLog(output, self.clock, lost)
+
+    def errors(self) -> int:
+        """Count how often it was said that it cannot be written."""
+        return len([event for event in self.events if "error" in event])
+
+
+class AccessLogTests(AccessLogTestCase):
+    """Tests of `AccessLog`."""
 
     def test_gathered(self) -> None:
         """The lines of a second are written in one go."""
         self.log.add(RECORD)
         self.log.add(RECORD)
-        self.assertEqual(self.written, [])
+        self.assertEqual(self.written.entries, [])
         self.clock.advance(1)
-        self.assertEqual(self.written, [line(RECORD) * 2])
+        self.assertEqual(self.written.entries, [LINE * 2])
 
     def test_again(self) -> None:
         """Later lines are written a second later."""
@@ -126,88 +99,193 @@ class AccessLogTests(SynchronousTestCase):
         self.clock.advance(1)
         self.log.add(RECORD)
         self.clock.advance(1)
-        self.assertEqual(self.written, [line(RECORD)] * 2)
+        self.assertEqual(self.written.entries, [LINE] * 2)
 
     def test_quiet(self) -> None:
         """Without requests nothing is written, and nothing waits to be."""
         self.log.flush()
-        self.assertEqual((self.written, self.clock.getDelayedCalls()), ([], []))
+        self.assertEqual((self.written.entries, self.clock.getDelayedCalls()), ([], []))
 
     def test_at_the_end(self) -> None:
         """At the end the lines that are left can be written at once."""
         self.log.add(RECORD)
         self.log.flush()
-        self.assertEqual(self.written, [line(RECORD)])
+        self.assertEqual(self.written.entries, [LINE])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_disk_full(self) -> None:
-        """A log that cannot be written is said once, until it can be written again."""
-        events = logged(self)
+        """A log that cannot be written is said once, until it can be; each line is counted."""
         full = OSError(28, "full")
-        log = AccessLog(Written(self.written, (full, full, None, full)), self.clock)
+        log = self.logging(Written((full, full, None, full)))
         for _ in range(4):
             log.add(RECORD)
+            log.add(RECORD)
             self.clock.advance(1)
-        self.assertEqual(len([event for event in events if "error" in event]), 2)
+        self.assertEqual((self.errors(), self.lost), (2, 6))
 
     def test_none(self) -> None:
-        """Without a file no line is kept."""
-        log = AccessLog(None, self.clock)
+        """Without a place no line is kept, and none is lost."""
+        log = self.logging(None)
         log.add(RECORD)
-        self.clock.advance(1)
         log.flush()
+        self.assertEqual((self.clock.getDelayedCalls(), self.lost), ([], 0))
 
     def test_rotated(self) -> None:
         """Up to a change requests are in the old file, which is closed, and then in the new one."""
-        path = Path(self.mktemp())
-        before, after = open_log(str(path)), Written(self.written)
-        assert before is not None
-        log = AccessLog(before, self.clock)
+        before = Written()
+        log = self.logging(before)
         log.add(RECORD)
-        log.change(after)
+        log.change(self.written)
         log.add(RECORD)
         self.clock.advance(1)
-        self.assertEqual((path.read_text(), self.written), (line(RECORD), [line(RECORD)]))
-        self.assertTrue(before.closed)
+        self.assertEqual((before.entries, self.written.entries), ([LINE], [LINE]))
+        self.assertEqual((before.closed, self.written.closed), (True, False))
 
     def test_rotated_on_a_full_disk(self) -> None:
         """A file whose last lines could not be written does not stand in the way of the next."""
-        events = logged(self)
-        before = open_log("/dev/full")
-        log = AccessLog(before, self.clock)
+        log = self.logging(open_log("/dev/full", "combined"))
         log.add(RECORD)
-        log.change(Written(self.written))
+        log.change(self.written)
         log.add(RECORD)
         log.flush()
-        self.assertEqual(len([event for event in events if "error" in event]), 1)
-        self.assertEqual(self.written, [line(RECORD)])
+        self.assertEqual((self.errors(), self.lost), (1, 1))
+        self.assertEqual(self.written.entries, [LINE])
 
-    def test_standard_output_stays(self) -> None:
-        """The standard output is not closed for it, and may be changed for itself."""
-        log = AccessLog(sys.__stdout__, self.clock)
-        log.change(sys.__stdout__)
-        log.change(None)
-        assert sys.__stdout__ is not None
-        self.assertFalse(sys.__stdout__.closed)
+    def test_lost_when_closed(self) -> None:
+        """What a file system refuses as late as that is said."""
+
+        class Late(Written):
+            def close(self) -> None:
+                raise OSError(122, "quota exceeded")
+
+        self.logging(Late()).change(None)
+        self.assertEqual((self.errors(), self.lost), (1, 0))
 
 
-class OpenLogTests(SynchronousTestCase):
+class SlowTests(AccessLogTestCase):
+    """An output that does not keep up."""
+
+    def test_offered_again(self) -> None:
+        """What was not taken is offered again soon, in order, and none is lost."""
+        self.written.takes = 2
+        for _ in range(5):
+            self.log.add(RECORD)
+        self.clock.pump([1, OFFER_AGAIN, OFFER_AGAIN])
+        self.assertEqual(self.written.entries, [LINE * 2, LINE * 2, LINE])
+        self.assertEqual((self.clock.getDelayedCalls(), self.lost), ([], 0))
+
+    def test_at_the_end(self) -> None:
+        """At the end all is written, if need be little by little."""
+        self.written.takes = 2
+        for _ in range(5):
+            self.log.add(RECORD)
+        self.successResultOf(Deferred.fromCoroutine(self.log.end()))
+        self.assertEqual(sum(map(len, self.written.entries)), 5 * len(LINE))
+        self.assertTrue(self.written.closed)
+        self.log.add(RECORD)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (0, []))
+
+    def test_slow_at_the_end(self) -> None:
+        """What is not taken at once is waited for."""
+        self.written.takes = 0
+        for _ in range(2):
+            self.log.add(RECORD)
+        ending = Deferred.fromCoroutine(self.log.end())
+        self.clock.advance(OFFER_AGAIN)
+        self.assertNoResult(ending)
+        self.written.takes = 1
+        self.clock.advance(OFFER_AGAIN)
+        self.successResultOf(ending)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (0, []))
+
+    def test_too_slow_at_the_end(self) -> None:
+        """What is not taken in the end is lost; a stop does not wait for ever."""
+        self.written.takes = 0
+        self.log.add(RECORD)
+        ending = Deferred.fromCoroutine(self.log.end())
+        self.clock.pump([OFFER_AGAIN] * 101)
+        self.successResultOf(ending)
+        self.assertEqual((self.lost, self.errors()), (1, 1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_changed(self) -> None:
+        """What is left at a change goes to the other place if that is of the same kind."""
+        self.written.takes = 0
+        other = Written()
+        self.log.add(RECORD)
+        self.log.change(other)
+        self.clock.advance(OFFER_AGAIN)
+        self.assertEqual((other.entries, self.lost), ([LINE], 0))
+        other.takes = 0
+        self.log.add(RECORD)
+        self.log.change(None)
+        self.assertEqual((self.lost, self.clock.getDelayedCalls()), (1, []))
+
+    def test_bounded(self) -> None:
+        """Only so many wait; later ones are lost, which is said once until all are written."""
+        self.written.takes = 0
+        for _ in range(MOST_WAITING + 3):
+            self.log.add(RECORD)
+        self.clock.advance(1)
+        self.assertEqual((self.lost, self.errors()), (3, 1))
+        self.written.takes = 1
+        self.clock.advance(OFFER_AGAIN)
+        for _ in range(2):
+            self.log.add(RECORD)
+        self.assertEqual((self.lost, self.errors()), (4, 1))
+        self.written.takes = MOST_WAITING
+        self.clock.advance(OFFER_AGAIN)
+        self.written.takes = 0
+        for _ in range(MOST_WAITING + 1):
+            self.log.add(RECORD)
+        self.assertEqual((self.lost, self.errors()), (5, 2))
+
+
+class OpenLogTests(AccessLogTestCase):
     """Tests of `open_log`."""
 
+    def written_to(self, where: str, form: str, journal: Path = SOCKET) -> None:
+        """Open a log, write a record, and close it."""
+        log = self.logging(open_log(where, form, journal))
+        log.add(RECORD)
+        log.change(None)
+
     def test_file(self) -> None:
-        """A file is appended to."""
+        """A file is appended to, in either form."""
         path = Path(self.mktemp())
-        path.write_text("before\n")
-        opened = open_log(str(path))
-        assert opened is not None
-        with opened:
-            opened.write("after\n")
-        self.assertEqual(path.read_text(), "before\nafter\n")
+        self.written_to(str(path), "combined")
+        self.written_to(str(path), "json")
+        line, other = path.read_text().splitlines()
+        self.assertEqual(line, combined(RECORD))
+        self.assertEqual(json.loads(other)["target"], RECORD.target)
+
+    def test_journal(self) -> None:
+        """The journal gets an entry a request, as soon as it has the time."""
+        listening = Listening(self)
+        log = self.logging(open_log("journald", "combined", listening.path))
+        for _ in range(600):
+            log.add(RECORD)
+        self.clock.advance(1)
+        heard = listening.heard()
+        while self.clock.getDelayedCalls():
+            self.clock.advance(OFFER_AGAIN)
+            heard += listening.heard()
+        self.assertEqual((len(heard), self.lost), (600, 0))
+        self.assertEqual(heard[-1]["OSPROXY_STATUS"], b"200")
+        log.change(None)
+
+    def test_no_journal(self) -> None:
+        """Where there is no journal any more, entries are lost, and that is said."""
+        self.written_to("journald", "combined", Path(self.mktemp()))
+        self.assertEqual((self.lost, self.errors()), (1, 1))
 
     def test_standard_output(self) -> None:
-        """A dash is the standard output of the process, whatever has been put in its place."""
-        self.assertIs(open_log("-"), sys.__stdout__)
+        """A dash is a stream of the process, whatever has been put in the place of it."""
+        opened = open_log("-", "json")
+        self.assertIsInstance(opened, InFile)
+        assert opened is not None
+        opened.close()
 
     def test_off(self) -> None:
         """There may be no access log."""
-        self.assertIsNone(open_log("off"))
+        self.assertIsNone(open_log("off", "combined"))

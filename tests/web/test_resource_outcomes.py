@@ -10,9 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Answer, Relayed
-from osproxy.repo.kinds import Kind
 from osproxy.web.content import BadContent
 from tests.web.doubles import NOW, File, Front, Passing, answer_of, broken, notice, relay_of
 from tests.web.reading import request, responses
@@ -273,33 +271,6 @@ class AccountTests(RootTestCase):
         self.assertEqual(self.front.ask("/a", "User-Agent: \xff\xfe", "Referer: \xe9").status, 200)
         (record,) = self.front.records
         self.assertEqual((record.agent, record.referrer), ("\xff\xfe", "\xe9"))
-
-    def test_counted(self) -> None:
-        """Requests and octets are counted by outcome and kind."""
-        self.front.cache.put("/hit", lambda: answer_of(b"0123456789", 10))
-        self.front.cache.put("/miss", notice)
-        missing = Answer(notice(404).content, CacheStatus(hit=True), Kind.PACKAGE)
-        self.front.cache.put("/missing", lambda: missing)
-        self.front.ask("/hit")
-        self.front.ask("/hit", "Range: bytes=0-3")
-        self.front.ask("/hit", 'If-None-Match: "ours"')
-        self.front.ask("/miss")
-        self.front.ask("/missing")
-        self.front.ask("/-/healthy")
-        self.front.ask("/..")
-        self.assertEqual(self.front.count("hit", "package"), (4, 19))
-        self.assertEqual(self.front.count("uri-miss", "unknown"), (1, 5))
-        self.assertEqual(self.front.count("none", "own")[0], 2)
-
-    def test_passage_counted(self) -> None:
-        """What is passed on is counted too."""
-        body = Passing(3)
-        self.front.cache.put("/a", lambda: relay_of(Relayed(200, (), body)))
-        channel, _ = self.front.connect()
-        channel.dataReceived(request("/a"))
-        body.send(b"abc")
-        body.over.callback(None)
-        self.assertEqual(self.front.count("bypass", "image"), (1, 3))
 
     def test_refusals_recorded(self) -> None:
         """What is refused is in the access log as well."""

@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet import reactor  # noqa: TID251
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
@@ -171,6 +171,8 @@ class TlsTests(TestCase):
     async def test_until(self) -> None:
         """It is known when a certificate ends."""
         self.assertRegex(self.renewable.certificate.until, r"^\d{14}Z$")
+        for until, at in (("20260921141320Z", 1790000000.0), ("?", 0.0)):
+            self.assertEqual(evolve(self.renewable.certificate, until=until).ends_at, at)
 
     async def test_renewed(self) -> None:
         """Who connects later gets the new certificate, who is connected goes on with the old."""

@@ -1,0 +1,217 @@
+"""
+Where logs go: files that logrotate moves away, standard streams, and a journald of the test's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+
+from osproxy.tools.logs import parse
+from tests.integration.cases import IntegrationCase
+from tests.integration.server import TWIST, TWISTD, Osproxy
+from tests.integration.tools import find, require, require_root, run, threaded, until
+
+ROOT = Path(__file__).parent.parent.parent
+JOURNALD = "/lib/systemd/systemd-journald"
+PACKAGE = "/x/a-1-1.noarch.rpm"
+
+# A journal in a directory of the test instead of the machine's, and a program that it is for.
+_IN_JOURNAL = f"""
+mount --bind "$0" /run && mount -t tmpfs logs /var/log || exit
+mkdir -p /run/systemd/journal /run/log/journal
+{JOURNALD} & echo $! >/run/pid
+until [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/stdout ]; do sleep 0.05; done
+exec "$@"
+"""
+# As systemd starts a service whose standard error is the journal's.
+_AS_SERVICE = """
+JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) && export JOURNAL_STREAM && exec "$@"
+"""
+
+
+class FileTests(IntegrationCase):
+    """Logs in files."""
+
+    def paths(self, server: Osproxy) -> list[Path]:
+        """Name the access log and the error log."""
+        return [server.access_log, server.directory / "error.log"]
+
+    @threaded
+    def test_logrotate(self) -> None:
+        """However often logrotate comes by, each request has its line in one of the files."""
+        require("logrotate")
+        self.site.write("/tree" + PACKAGE, b"content")
+        server = self.osproxy(f"{self.file_server().url}/tree", start=False)
+        access, errors = paths = self.paths(server)
+        server.options += [f"--error-log={errors}", "--log-level=debug"]
+        server.start()
+        assert server.process is not None
+        recipe = (ROOT / "etc" / "osproxy.logrotate").read_text()
+        for old, new in (
+            ("/var/log/osproxy", str(server.directory)),
+            ("systemctl reload osproxy.service || :", f"kill -HUP {server.process.pid}"),
+        ):
+            self.assertIn(old, recipe)
+            recipe = recipe.replace(old, new)
+        configuration = self.place("logrotate.conf")
+        configuration.write_text(recipe)
+        configuration.chmod(0o644)
+        state = self.place("state")
+        done, asked = threading.Event(), 0
+
+        def ask() -> None:
+            nonlocal asked
+            while not done.is_set():
+                self.assertEqual(server.fetch(f"{PACKAGE}?{asked}").status, 200)
+                asked += 1
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            for _ in range(4):
+                before = asked
+                until(lambda: asked >= before + 50, "there are requests")  # noqa: B023
+                server.reload()
+                until(lambda: all(it.stat().st_size for it in paths), "there are lines")
+                run(["logrotate", "--force", "--state", state, configuration])
+                until(lambda: all(it.exists() for it in paths), "there are new files")
+        finally:
+            done.set()
+            asking.join()
+        self.assertEqual(server.stop(), 0)
+        for path in (access, errors):
+            names = {it.name for it in server.directory.glob(f"{path.name}*")}
+            there = [path.name, f"{path.name}.1", *(f"{path.name}.{it}.gz" for it in (2, 3, 4))]
+            self.assertEqual(names, set(there))
+        lines = run(["zcat", "-f", *server.directory.glob("access.log*")]).out.splitlines()
+        numbers = [int(line.split(f"{PACKAGE}?")[1].split()[0]) for line in lines if "?" in line]
+        self.assertEqual(sorted(numbers), list(range(asked)))
+        told = run(["zcat", "-f", *server.directory.glob("error.log*")]).out
+        self.assertEqual(told.count("reloaded: no setting has changed"), 8)
+        self.assertNotIn("Traceback", told)
+        self.assertEqual(server.said(), "")
+
+    @threaded
+    def test_streams(self) -> None:
+        """In the foreground requests are on standard output, and all else on standard error."""
+        for runner in ([*TWISTD, "-n", f"--pidfile={self.place('pid')}", "osproxy"], TWIST):
+            place = self.place("streams")
+            server = Osproxy(
+                place,
+                "http://127.0.0.1:9",
+                "--access-log=-",
+                "--access-log-format=json",
+                command=("sh", "-c", 'exec "$@" >"$0/out" 2>"$0/err"', str(place), *runner),
+            )
+            self.addCleanup(server.close)
+            server.start()
+            self.assertEqual(server.fetch("/-/healthy").status, 200)
+            self.assertEqual(server.stop(), 0)
+            lines = (place / "out").read_text().splitlines()
+            self.assertEqual(json.loads(lines[-1])["target"], "/-/healthy")
+            self.assertTrue(all("/-/" in json.loads(line)["target"] for line in lines), lines)
+            self.assertIn("ready\n", (place / "err").read_text())
+
+
+class JournalTests(IntegrationCase):
+    """Logs in a real journal."""
+
+    def setUp(self) -> None:
+        """Have a directory for a journal."""
+        super().setUp()
+        require_root("have a journal of its own")
+        require(JOURNALD, "journalctl", "systemd-cat", "unshare")
+        self.journal = self.place("run")
+        self.journal.mkdir()
+
+    def in_journal(self, *options: str, command: tuple[str, ...] = ()) -> Osproxy:
+        """Start a server beside a journald."""
+        self.site.write("/tree" + PACKAGE, b"content")
+        inside = (find("unshare"), "--mount", "sh", "-c", _IN_JOURNAL, str(self.journal))
+        server = Osproxy(
+            self.place("osproxy"),
+            f"{self.file_server().url}/tree",
+            *options,
+            command=(*inside, *command, *TWIST),
+        )
+        self.addCleanup(self.end_journal)
+        self.addCleanup(server.close)
+        server.start()
+        return server
+
+    def end_journal(self) -> None:
+        """End the journald, which has written down by then what it has heard."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self.journal / "pid").read_text()), signal.SIGTERM)
+
+    def entries(self, *matches: str) -> list[dict[str, str]]:
+        """Read what is in the journal."""
+        journal = self.journal / "log" / "journal"
+        found = run(["journalctl", "--directory", journal, "--output=json", *matches]).out
+        return [json.loads(line) for line in found.splitlines()]
+
+    @threaded
+    def test_native(self) -> None:
+        """An entry has a field for each value; its message is a line as a file has it."""
+        who = "SYSLOG_IDENTIFIER=osproxy"
+        server = self.in_journal("--access-log=journald", "--error-log=journald")
+        for number in range(300):
+            server.fetch(f"{PACKAGE}?{number}")
+        server.configuration.write_text("nonsense")
+        server.reload()
+        refused = until(lambda: self.entries("PRIORITY=3", who), "the reload is refused")
+        self.assertEqual(server.stop(), 0)
+        asked = self.entries("OSPROXY_KIND=package")
+        self.assertEqual(len(asked), 300)
+        self.assertEqual(
+            [asked[-1][f"OSPROXY_{name}"] for name in ("CLIENT", "STATUS", "BYTES", "TARGET")],
+            ["127.0.0.1", "200", "7", f"{PACKAGE}?299"],
+        )
+        event = parse(asked[-1]["MESSAGE"])
+        assert event is not None
+        self.assertEqual(event.octets, 7)
+        self.assertEqual(refused[0]["OSPROXY_MODULE"], "osproxy.service.reload")
+        self.assertTrue(refused[0]["MESSAGE"].startswith("not reloaded: "), refused)
+        self.assertEqual(self.entries(who, "MESSAGE=ready")[0]["PRIORITY"], "6")
+
+    @threaded
+    def test_streams(self) -> None:
+        """On streams that are the journal's, each line of the error log has its priority."""
+        who = "SYSLOG_IDENTIFIER=me"
+        as_service = ("systemd-cat", "--identifier=me", "sh", "-c", _AS_SERVICE, "sh")
+        server = self.in_journal("--access-log=-", command=as_service)
+        self.assertEqual(server.fetch(PACKAGE).status, 200)
+        server.configuration.write_text("nonsense")
+        server.reload()
+        refused = until(lambda: self.entries("PRIORITY=3", who), "the reload is refused")
+        self.assertIn("not reloaded: ", refused[0]["MESSAGE"])
+        self.assertFalse(refused[0]["MESSAGE"].startswith("<"))
+        self.assertEqual(server.stop(), 0)
+        (asked,) = (it for it in self.entries("PRIORITY=6", who) if PACKAGE in it["MESSAGE"])
+        self.assertIn('" 200 7 ', asked["MESSAGE"])
+
+    @threaded
+    def test_busy(self) -> None:
+        """A journal that reads nothing stops nobody, and has it all when it reads again."""
+        server = self.in_journal("--access-log=journald", "--error-log=journald")
+        journald = int((self.journal / "pid").read_text())
+        os.kill(journald, signal.SIGSTOP)
+        try:
+            for _ in range(1000):
+                self.assertEqual(server.fetch(PACKAGE).status, 200)
+        finally:
+            os.kill(journald, signal.SIGCONT)
+        until(lambda: len(self.entries("OSPROXY_KIND=package")) == 1000, "it has read all")
+        metrics = server.fetch("/-/metrics").body.decode()
+        self.assertIn('osproxy_log_lost_total{log="access"} 0.0\n', metrics)
+        # That nothing waited for the journal shows in how late the reactor was.
+        late = re.findall(r'osproxy_reactor_lag_seconds_bucket{le="(?:1.0|.Inf)"} (\S+)', metrics)
+        self.assertEqual((len(late), late[0]), (2, late[1]))
+        self.assertGreater(float(late[0]), 0)
+        self.assertEqual(server.stop(), 0)
