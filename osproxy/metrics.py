@@ -50,6 +50,8 @@ class Metrics:
     :ivar first_byte: seconds to the first octet of a body, by outcome.
     :ivar request: seconds to the end of a response, by outcome.
     :ivar connections: clients' connections.
+    :ivar refused: connections and requests refused because of load or a limit, by what is short
+        (`osproxy.shedding.Reason`).
     :ivar fills: fills that ended, by how (``complete``, ``answered``, ``failed``, ``diverted``).
     :ivar fills_running: fills under way.
     :ivar resumed: interrupted bodies whose rest was asked for and came.
@@ -108,6 +110,7 @@ class Metrics:
             "osproxy_request_seconds", "Time to last byte", by_outcome, _REQUEST, registry
         )
         self.connections = Gauge("osproxy_connections", "Client connections", registry=registry)
+        self.refused = Tally("osproxy_refused", "Refused for load or limits", ("reason",), registry)
 
     def _of_fetching(self, registry: CollectorRegistry) -> None:
         self.fills = Counter("osproxy_fills", "Fills ended", ("result",), registry=registry)

@@ -262,6 +262,7 @@ class Notice:
     :ivar location: where to go instead, for a redirect.
     :ivar allow: the methods that are answered, where one is not.
     :ivar passing: whether nobody is to keep it (RFC 9111 section 5.2.2.5).
+    :ivar retry_after: seconds after which to ask again (RFC 9110 section 10.2.3).
     """
 
     status: int
@@ -270,6 +271,7 @@ class Notice:
     location: str | None = None
     allow: str | None = None
     passing: bool = False
+    retry_after: int | None = None
 
 
 @frozen

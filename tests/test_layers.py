@@ -26,6 +26,8 @@ FLOORS = {
     "tallies": 2,
     "config": 3,
     "metrics": 3,
+    "descriptors": 3,
+    "shedding": 3,
     "threads": 3,
     "waiting": 3,
     "store": 4,

@@ -13,7 +13,8 @@ from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.fields import first
 from osproxy.http.methods import READING
 from osproxy.model import Answer, Notice
-from osproxy.upstream.origin import TimedOut
+from osproxy.shedding import RETRY_AFTER
+from osproxy.upstream.origin import Overloaded, TimedOut
 
 if TYPE_CHECKING:
     from osproxy.model import Asked, Target
@@ -84,7 +85,17 @@ def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -
 
 
 def failed(error: UpstreamError, kind: Kind, asked: Asked) -> Answer:
-    """Say that there is no answer from upstream: 502, or 504 where it did not come in time."""
-    code = 504 if isinstance(error, TimedOut) else 502
+    """
+    Say that there is no answer from upstream: 502, or 504 where it did not come in time.
+
+    Where it was not asked, since there is too much to do, it is 503, and when to come again.
+    """
+    match error:
+        case Overloaded():
+            notice = evolve(line(503, f"{error}."), retry_after=RETRY_AFTER)
+        case TimedOut():
+            notice = line(504, f"{error}.")
+        case _:
+            notice = line(502, f"{error}.")
     why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
-    return Answer(line(code, f"{error}."), CacheStatus(fwd=why, detail=str(error)), kind)
+    return Answer(notice, CacheStatus(fwd=why, detail=str(error)), kind)

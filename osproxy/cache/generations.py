@@ -34,7 +34,7 @@ from osproxy.cache.visits import LASTS, Visits
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.repo.kinds import Kind
 from osproxy.repo.layout import CORE, MEMBERS
-from osproxy.upstream.origin import Unreachable, UpstreamError
+from osproxy.upstream.origin import Overloaded, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -273,9 +273,10 @@ class Generations:
             repository.failure = error
             repository.rest(self._clock.seconds(), REST)
             self._refreshed("failed")
-            self._log.warn(
-                "{root} could not be refreshed: {error}", root=repository.root, error=error
-            )
+            if not isinstance(error, Overloaded):
+                # Of that it is said that it is so, not for each of thousands.
+                text = "{root} could not be refreshed: {error}"
+                self._log.warn(text, root=repository.root, error=error)
         except Exception:
             repository.failure = Unreachable("", "bug", "an error of ours")
             repository.rest(self._clock.seconds(), REST)

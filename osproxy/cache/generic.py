@@ -43,7 +43,7 @@ from osproxy.http.storing import may_store
 from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
-from osproxy.upstream.origin import Unreachable
+from osproxy.upstream.origin import Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -312,7 +312,12 @@ class Generic:
 
     async def _look(self, source: Travelling, entry: Entry, why: Fwd) -> Answer:
         """Pass HEAD on, and learn from the answer about what is stored."""
-        reply = await source.as_asked()
+        try:
+            reply = await source.as_asked()
+        except UpstreamError as error:
+            if self._outlives(entry, RequestControl.parse(source.asked.fields), None):
+                return await self._serve(entry, source.asked, stale(str(error)))
+            raise
         if reply.status == 200 and entry.head.status == 200:
             head = looked_at(source.asked.fields, entry.head, entry.length, reply)
             if head is None or not may_store(200, source.asked.fields, head.fields):

@@ -10,6 +10,8 @@ from attrs import evolve
 
 from osproxy.http import freshness
 from osproxy.model import Answer, Representation
+from osproxy.store.entries import NOT_ITS_FAULT
+from osproxy.upstream.origin import Overloaded
 
 if TYPE_CHECKING:
     from osproxy.cache.fill import Fill
@@ -31,6 +33,7 @@ async def from_store(
     Answer with what is stored.
 
     :raises Lost: when it is not there after all.
+    :raises Overloaded: when it is, and cannot be opened for now.
     """
     store.touch(entry)
     body = None
@@ -38,6 +41,9 @@ async def from_store(
         try:
             body = await entry.open()
         except OSError as error:
+            if error.errno in NOT_ITS_FAULT:
+                text = f"what is stored cannot be opened: {error.strerror}"
+                raise Overloaded("", "descriptors", text) from error
             raise Lost(f"{entry.target} is lost: {error}") from error
     return Answer(
         Representation(entry.head, body, entry.length),

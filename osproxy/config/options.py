@@ -23,6 +23,7 @@ from osproxy.config.values import (
     one_of,
     part,
     path,
+    rate,
     share,
     size,
     size_of_at_least,
@@ -34,6 +35,8 @@ from osproxy.http.paths import BadTarget, canonical_path
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from osproxy.config.values import Rate
 
 _T = TypeVar("_T")
 
@@ -246,8 +249,27 @@ PROXY_PROTOCOL: Option[tuple[Peer, ...]] = Option(
     "networks, or unix, of proxies that begin with a PROXY header",
     repeatable=True,
 )
+CONNECTIONS = Option(
+    "connections",
+    count,
+    "connections that all clients may have",
+    otherwise="a third of the file descriptors, 16384 at most",
+)
 CLIENT_CONNECTIONS = Option(
-    "client-connections", count, "connections that one client may have", "512"
+    "client-connections", count, "connections that one client may have", "4096"
+)
+REQUESTS: Option[Rate | None] = Option(
+    "requests", rate, "requests a second of all clients, such as 500 burst=2000; 0 is no limit", "0"
+)
+CLIENT_REQUESTS: Option[Rate | None] = Option(
+    "client-requests", rate, "requests a second of one client; 0 is no limit", "0"
+)
+BANDWIDTH = Option("bandwidth", size, "octets a second of files to all clients; 0 is no limit", "0")
+CLIENT_BANDWIDTH = Option(
+    "client-bandwidth", size, "octets a second of files to one client; 0 is no limit", "0"
+)
+UPSTREAM_REQUESTS = Option(
+    "upstream-requests", count, "requests to one upstream that may wait for an answer", "128"
 )
 CLIENT_BODY_SIZE = Option(
     "client-body-size",
@@ -327,7 +349,13 @@ OPTIONS: tuple[Option[Any], ...] = (
     DENY,
     TRUSTED_PROXIES,
     PROXY_PROTOCOL,
+    CONNECTIONS,
     CLIENT_CONNECTIONS,
+    REQUESTS,
+    CLIENT_REQUESTS,
+    BANDWIDTH,
+    CLIENT_BANDWIDTH,
+    UPSTREAM_REQUESTS,
     CLIENT_BODY_SIZE,
     CONTROL_SOCKET,
     CONNECT_TIMEOUT,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from osproxy.config.files import Table
     from osproxy.config.listeners import Listener, Passed
     from osproxy.config.options import Option
-    from osproxy.config.values import Share
+    from osproxy.config.values import Rate, Share
     from osproxy.model import Backend
 
 _T = TypeVar("_T")
@@ -63,7 +63,11 @@ class Settings:
     :ivar deny: networks that may not, though they are among those.
     :ivar trusted_proxies: those who are believed when they say for whom they ask.
     :ivar proxy_protocol: those whose connections begin with a PROXY header.
+    :ivar connections: how many all clients may have; None for as many as there is room for.
     :ivar client_connections: how many one client may have.
+    :ivar requests: how often all clients may ask, ``client_requests`` how often one may.
+    :ivar bandwidth: octets a second to all clients, ``client_bandwidth`` to one; 0 for no limit.
+    :ivar upstream_requests: questions to one upstream that may wait for an answer.
     :ivar client_body_size: octets that one request to a generic backend may bring.
     :ivar upstream_ca: certificates to trust instead of the system's.
     :ivar connect_timeout: seconds, as the other time-outs.
@@ -93,7 +97,13 @@ class Settings:
     deny: tuple[Network, ...]
     trusted_proxies: tuple[Peer, ...]
     proxy_protocol: tuple[Peer, ...]
+    connections: int | None
     client_connections: int
+    requests: Rate | None
+    client_requests: Rate | None
+    bandwidth: int
+    client_bandwidth: int
+    upstream_requests: int
     client_body_size: int
     control_socket: Path | None
     scrub_rate: int
@@ -152,7 +162,13 @@ def load(
         deny=_joined(sources, options.DENY),
         trusted_proxies=_joined(sources, options.TRUSTED_PROXIES),
         proxy_protocol=_joined(sources, options.PROXY_PROTOCOL),
+        connections=sources.optional(options.CONNECTIONS),
         client_connections=sources.value(options.CLIENT_CONNECTIONS),
+        requests=sources.value(options.REQUESTS),
+        client_requests=sources.value(options.CLIENT_REQUESTS),
+        bandwidth=sources.value(options.BANDWIDTH),
+        client_bandwidth=sources.value(options.CLIENT_BANDWIDTH),
+        upstream_requests=sources.value(options.UPSTREAM_REQUESTS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
         control_socket=checked_socket(sources, environ),
         scrub_rate=sources.value(options.SCRUB_RATE),

@@ -32,6 +32,8 @@ _SIZES = {"": 1, "b": 1} | {
     for tail, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
 _DURATIONS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_RATE = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?: +burst=(?P<burst>[0-9]{1,9}))?")
+_BURST_SECONDS = 10
 # What SQLite and off_t can count.
 _MOST_OCTETS = 2**63 - 1
 _LONGEST = 100 * 366 * 86400
@@ -100,6 +102,34 @@ def count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or not int(text.strip()):
         raise BadValue("is not a number from 1 to 999999999; give one")
     return int(text.strip())
+
+
+@frozen
+class Rate:
+    """
+    So much a second, and so much at once.
+
+    :ivar burst: what may be had at once by who has had nothing for a while; at least 1.
+    """
+
+    per_second: float
+    burst: float
+
+    def __str__(self) -> str:
+        """Write it as it is read."""
+        return f"{self.per_second:g} burst={self.burst:g}"
+
+
+def rate(text: str) -> Rate | None:
+    """Read how many a second, such as 20 or "20 burst=100"; None for 0, which is no limit."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None or not int(match["burst"] or 1):
+        raise BadValue('is not a rate; give a number a second such as 20, or "20 burst=100"')
+    per_second = float(match["number"])
+    if not per_second:
+        return None
+    # As much as in ten seconds: a client that begins asks for many small files in a row.
+    return Rate(per_second, float(match["burst"] or max(1, _BURST_SECONDS * per_second)))
 
 
 @frozen

@@ -18,7 +18,8 @@ from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
-from osproxy.config.options import CONTROL_SOCKET
+from osproxy.config.options import CONNECTIONS, CONTROL_SOCKET
+from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
@@ -31,6 +32,7 @@ from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
 from osproxy.service.shutdown import Step
 from osproxy.service.systemd import ServiceManager
+from osproxy.shedding import Shedding
 from osproxy.store.admission import WonderGuard
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.eviction import POLICIES, Eviction
@@ -44,11 +46,15 @@ from osproxy.threads import Threads
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from osproxy.waiting import detached
 from osproxy.web.access import Access
 from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
+from osproxy.web.gate import Gate
+from osproxy.web.limits import Limits
 from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages, Status
@@ -97,6 +103,8 @@ def assemble(
     """
     metrics = Metrics(CollectorRegistry())
     metrics.info.info({"version": version("osproxy")})
+    descriptors = raise_limit()
+    shedding = Shedding(reactor, metrics.refused)
     in_thread = Threads(reactor, _DISK_THREADS, "osproxy-disk")
     in_catalogue = Threads(reactor, 1, "osproxy-catalogue")
     in_scrub = Threads(reactor, 1, "osproxy-scrub")
@@ -133,7 +141,8 @@ def assemble(
         head_timeout=settings.head_timeout,
     )
     metrics.upstream_connections.set_function(lambda: agent.connections)
-    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics)
+    turns = Turns(reactor, shedding, settings.upstream_requests)
+    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics, turns)
     upstream.authorities = authorities(settings.backends)
     fills = Fills(store, in_thread, reactor, metrics)
     generations = Generations(store, in_thread, reactor, metrics)
@@ -144,7 +153,13 @@ def assemble(
     schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
-    connections = Connections(settings.client_connections, settings.trusted_proxies)
+    connections = Connections(
+        settings.client_connections,
+        connections_within(descriptors, settings.connections),
+        settings.trusted_proxies,
+    )
+    # Whoever is let in may need further ones, and so may those that are served.
+    gate = Gate(descriptors - reserve_within(descriptors))
     metrics.connections.set_function(lambda: len(connections))
     began = reactor.seconds()
 
@@ -171,6 +186,13 @@ def assemble(
         Access(settings.clients, settings.deny, settings.trusted_proxies),
         pages,
         Challenges(settings.acme_challenge_dir, in_thread),
+        Limits(
+            reactor,
+            shedding,
+            Bandwidth(reactor, settings.bandwidth, settings.client_bandwidth),
+            settings.requests,
+            settings.client_requests,
+        ),
         Responder(in_thread, reactor.seconds, pseudonym),
         access_log,
         metrics,
@@ -182,12 +204,17 @@ def assemble(
         root,
         connections,
         reactor,
+        gate,
+        shedding,
         client_timeout=settings.client_timeout,
     )
     control = ClientSite(
         Control(scrub, pages, lambda: cache.ready, reactor),
-        Connections(_CONTROL_CONNECTIONS),
+        Connections(_CONTROL_CONNECTIONS, 2 * _CONTROL_CONNECTIONS),
         reactor,
+        # Not to be shut out by clients.
+        Gate(descriptors),
+        shedding,
     )
     proxies = Proxies(settings.proxy_protocol, reactor)
     listeners = Listeners(
@@ -197,7 +224,9 @@ def assemble(
         ]
     )
 
-    live = Live(settings, root, site, proxies, agent, upstream, limit(settings.log_level))
+    live = Live(
+        settings, root, site, proxies, agent, upstream, limit(settings.log_level), descriptors
+    )
     take_over(errors)
     manager = ServiceManager(
         os.environ,
@@ -260,7 +289,7 @@ def assemble(
             metrics,
             reactor,
         ),
-        announcements=_announcements(settings),
+        announcements=_announcements(settings, descriptors),
         steps=(
             Step("look for no lateness", lag.stop),
             *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
@@ -289,7 +318,8 @@ def _listening(
         if place.passed is None
         else PassedEndpoint(reactor, place.passed)
     )
-    return Listening(endpoint, proxies.wrap(factory), f"{place.source}: {place.value}")
+    description = f"{place.source}: {place.value}"
+    return Listening(endpoint, proxies.wrap(factory), description, site.gate)
 
 
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
@@ -300,9 +330,14 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
         yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
 
 
-def _announcements(settings: Settings) -> tuple[str, ...]:
+def _announcements(settings: Settings, descriptors: int) -> tuple[str, ...]:
+    wanted = settings.connections or 0
+    most = connections_within(descriptors, wanted)
+    too_many = f"--{CONNECTIONS.name}: {wanted} are more than {descriptors} descriptors allow for"
     return (
         *settings.warnings,
+        *((too_many,) if wanted > most else ()),
+        f"{most} clients may be connected",
         *(
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"
             for place in settings.listeners

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from osproxy.config.changes import adopt
+from osproxy.descriptors import connections_within
 from osproxy.upstream.origin import host_of
 from osproxy.web.access import Access
 from osproxy.web.routing import Routes
@@ -39,6 +40,7 @@ class Live:
 
     :ivar settings: those in use.
     :ivar set_log_level: has the log leave out what is below a level.
+    :ivar descriptors: how many file descriptors there may be.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Live:
     agent: ExactAgent
     upstream: Upstream
     set_log_level: Callable[[str], None]
+    descriptors: int
 
     def take(self, settings: Settings) -> None:
         """Go on with those of these settings that can change, from the next request on."""
@@ -59,6 +62,10 @@ class Live:
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
         self.site.connections.unlimited = using.trusted_proxies
+        self.site.connections.most = connections_within(self.descriptors, using.connections)
+        self.root.limits.total, self.root.limits.each = using.requests, using.client_requests
+        self.root.limits.bandwidth.limit(using.bandwidth, using.client_bandwidth)
+        self.upstream.turns.each = using.upstream_requests
         self.site.client_timeout = using.client_timeout
         self.agent.connect_timeout = using.connect_timeout
         self.agent.head_timeout = using.head_timeout

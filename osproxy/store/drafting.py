@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from osproxy.store.blobs import Blob, State, creator_of, opener_of
 from osproxy.store.drafts import Draft
+from osproxy.store.entries import NOT_ITS_FAULT
 from osproxy.store.kept import trusted
 from osproxy.store.ledger import CacheFull
 from osproxy.store.records import draft_header_of, room_for
@@ -102,6 +103,9 @@ class Drafting:
             draft.put_aside()
             return None
         except OSError as error:
+            if error.errno in NOT_ITS_FAULT:
+                draft.put_aside()
+                return None
             self.log.error("the draft of {target} is lost: {error}", target=target, error=error)
             draft.discard()
             return None

@@ -28,12 +28,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
+from osproxy.descriptors import EXHAUSTED, lowest_free
 from osproxy.http.conditions import answers
 from osproxy.http.fields import every, without
 from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
 from osproxy.upstream.redirects import MOST, STATUSES, Redirect, judge
-from osproxy.upstream.reply import Reply, TimedOut, Unreachable, UpstreamError
+from osproxy.upstream.reply import Overloaded, Reply, TimedOut, Unreachable, UpstreamError
 from osproxy.upstream.upload import Upload
 from osproxy.upstream.watch import TookTooLong
 
@@ -47,8 +48,17 @@ if TYPE_CHECKING:
     from osproxy.metrics import Metrics
     from osproxy.model import PassingBody
     from osproxy.upstream.agent import ExactAgent
+    from osproxy.upstream.turns import Turns
 
-__all__ = ["USER_AGENT", "Reply", "TimedOut", "Unreachable", "Upstream", "UpstreamError"]
+__all__ = [
+    "USER_AGENT",
+    "Overloaded",
+    "Reply",
+    "TimedOut",
+    "Unreachable",
+    "Upstream",
+    "UpstreamError",
+]
 
 # Begins like a package manager's: MirrorCache answers those without guessing.
 USER_AGENT = f"ZYpp (osproxy/{version('osproxy')})"
@@ -61,10 +71,16 @@ class Upstream:
     :ivar stall_timeout: seconds for which a body may pause.
     :ivar authorities: hosts that are counted by their names, all others being as one: where
         redirects lead, nobody can foresee.
+    :ivar turns: when a question may be asked.
     """
 
     def __init__(
-        self, agent: ExactAgent, reactor: Any, stall_timeout: float, metrics: Metrics
+        self,
+        agent: ExactAgent,
+        reactor: Any,
+        stall_timeout: float,
+        metrics: Metrics,
+        turns: Turns,
     ) -> None:
         self.authorities: frozenset[str] = frozenset()
         self._agent = agent
@@ -72,6 +88,7 @@ class Upstream:
         self._reactor = reactor
         self.stall_timeout = stall_timeout
         self._metrics = metrics
+        self.turns = turns
 
     async def ask(
         self,
@@ -168,6 +185,7 @@ class Upstream:
         verbatim: bool,
     ) -> Reply:
         host = host_of(url)
+        await self.turns.take(host)
         requested_at = self._reactor.seconds()
         status = "failed"
         try:
@@ -180,6 +198,7 @@ class Upstream:
         except Exception as error:
             raise _named(host, error) from error
         finally:
+            self.turns.give(host)
             self._count(host, status, self._reactor.seconds() - requested_at)
         reply = Reply(
             response,
@@ -257,7 +276,12 @@ def _named(host: str, error: Exception) -> UpstreamError:
         match cause:
             case ConnectionRefusedError():
                 return Unreachable(host, "refused", f"{host} refuses connections")
+            case ConnectError() if cause.osError in EXHAUSTED:
+                return _exhausted()
             case DNSLookupError():
+                # A name is looked up in files and by sockets.
+                if lowest_free() is None:
+                    return _exhausted()
                 return Unreachable(host, "dns", f"{host} has no address")
             case TLSError() | VerificationError():
                 return Unreachable(host, "tls", f"{host} cannot prove who it is")
@@ -269,3 +293,7 @@ def _named(host: str, error: Exception) -> UpstreamError:
                 return Unreachable(host, "protocol", f"{host} sends {cause}")
     last = causes[-1]
     return Unreachable(host, "protocol", f"{host} gave no answer ({type(last).__name__})")
+
+
+def _exhausted() -> UpstreamError:
+    return Overloaded("", "descriptors", "there are too many open files")

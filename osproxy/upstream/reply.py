@@ -56,6 +56,10 @@ class TimedOut(UpstreamError):
     """It takes too long."""
 
 
+class Overloaded(UpstreamError):
+    """It is not asked, since too much is under way; it may be in a moment."""
+
+
 class Reply:
     """
     A response whose body is still to come. It is taken by `deliver` or `read`, or by `abandon`.

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from osproxy.http.multipart import octets_of
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.pagecache import cached
+from osproxy.web.passing import pass_on, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from osproxy.http.multipart import Pieces
-    from osproxy.model import FileBody, PassingBody
+    from osproxy.model import FileBody
     from osproxy.threads import InThread
+    from osproxy.web.bandwidth import Pace
 
 #: Octets a turn by sendfile: more makes connections unfair to each other, less costs CPU.
 TURN = 1 << 20
@@ -49,6 +51,13 @@ class ClientGone(Exception):
 class Mover(Protocol):
     """Moves octets of a file to a client."""
 
+    async def ready(self) -> None:
+        """
+        Return when the client takes octets.
+
+        :raises ClientGone: when nobody does.
+        """
+
     async def move(self, body: FileBody, position: int, stop: int) -> int:
         """
         Move some of the octets between ``position`` and ``stop``, and return how many.
@@ -66,15 +75,17 @@ async def send(
     pieces: Pieces | None,
     in_thread: InThread,
     sent: Callable[[int], None],
+    pace: Pace | None = None,
 ) -> None:
     """
     Send these pieces in order, or all of the body, however much it will be, where they are None.
 
     :param sent: told how many octets were moved, each time.
+    :param pace: what the client may have, None for as much as it takes.
     :raises BodyBroken: when the body ends before its end.
     :raises ClientGone: when the client does.
     """
-    sending = _Sending(request, body, pieces, in_thread, sent)
+    sending = _Sending(request, body, pieces, in_thread, sent, pace)
     try:
         if pieces is None:
             await sending.span(0, None)
@@ -99,12 +110,14 @@ class _Sending:
         pieces: Pieces | None,
         in_thread: InThread,
         sent: Callable[[int], None],
+        pace: Pace | None,
     ) -> None:
         self._request = request
         self._body = body
         self._pieces = pieces
         self._in_thread = in_thread
         self._sent = sent
+        self._pace = pace
         self._held = b""
         self._mover: Mover | None = None
         self._passages = 0
@@ -139,7 +152,7 @@ class _Sending:
             if self._mover is None:
                 self._mover = self._choose()
             try:
-                moved = await self._mover.move(body, position, limit)
+                moved = await self._move(self._mover, position, limit)
             except OSError as error:
                 # Other errors may well be the connection's.
                 if error.errno not in _UNREADABLE:
@@ -151,6 +164,19 @@ class _Sending:
         if stop is not None and position < stop:
             raise BodyBroken("the body is shorter than was said")
 
+    async def _move(self, mover: Mover, position: int, limit: int) -> int:
+        """Move some octets, no more than the client may have by now."""
+        if self._pace is None:
+            return await mover.move(self._body, position, limit)
+        # Not before it takes them: what is granted to one is not there for the others.
+        await mover.ready()
+        granted, moved = await self._pace.take(limit - position), 0
+        try:
+            moved = await mover.move(self._body, position, position + granted)
+        finally:
+            self._pace.give_back(granted - moved)
+        return moved
+
     async def _onward(self, diverted: BodyDiverted, position: int, stop: int | None) -> None:
         self._passages += 1
         if self._passages > _PASSAGES_AT_MOST:
@@ -159,7 +185,7 @@ class _Sending:
         onward = await diverted.onward(position, stop)
         try:
             self.release()
-            await pass_on(self._request, onward, self._sent)
+            await pass_on(self._request, onward, self._sent, self._pace)
         finally:
             onward.close()
 
@@ -181,48 +207,6 @@ class _Sending:
         return _Sendfile(request, self._in_thread)
 
 
-async def pass_on(request: Request, body: PassingBody, sent: Callable[[int], None]) -> None:
-    """
-    Send a body that is not kept; what the client does not take is not read upstream.
-
-    :raises BodyBroken: when the body ends before its end.
-    """
-
-    def write(data: bytes) -> None:
-        request.write(data)
-        sent(len(data))
-
-    try:
-        request.registerProducer(_Paced(body), True)
-        await body.deliver(write)
-    finally:
-        _unregister(request)
-
-
-def _unregister(request: Request) -> None:
-    # A request whose connection was lost has no channel any more.
-    if request.channel is not None:
-        request.unregisterProducer()
-
-
-@implementer(IPushProducer)
-class _Paced:
-    """Hands a connection's wishes on to a passage."""
-
-    def __init__(self, body: PassingBody) -> None:
-        self._body = body
-
-    def pauseProducing(self) -> None:
-        self._body.pause()
-
-    def resumeProducing(self) -> None:
-        self._body.resume()
-
-    def stopProducing(self) -> None:
-        # The request is cancelled in the same reactor turn, and with it the passage.
-        self._body.pause()
-
-
 @implementer(IPushProducer)
 class _Writing:
     """Reads blocks and writes them to the request, as long as the connection takes them."""
@@ -236,12 +220,15 @@ class _Writing:
         self._waiting: Deferred[None] | None = None
         request.registerProducer(self, True)
 
-    async def move(self, body: FileBody, position: int, stop: int) -> int:
+    async def ready(self) -> None:
         if self._paused and not self._gone:
             self._waiting = Deferred()
             await self._waiting
         if self._gone:
             raise ClientGone
+
+    async def move(self, body: FileBody, position: int, stop: int) -> int:
+        await self.ready()
         data = await read(body, position, min(BLOCK, stop - position), self._in_thread)
         self._request.write(data)
         return len(data)
@@ -249,7 +236,7 @@ class _Writing:
     def end(self) -> None:
         if not self._ended:
             self._ended = True
-            _unregister(self._request)
+            release(self._request)
 
     # A flag and not a count: a transport pauses at each write into a full buffer.
 
@@ -296,7 +283,7 @@ class _Sendfile:
 
     async def move(self, body: FileBody, position: int, stop: int) -> int:
         while True:
-            await self._drained()
+            await self.ready()
             count = min(TURN, stop - position)
             offset = body.offset + position
             await self._warm(body.fileno(), offset, count, ahead=stop - position)
@@ -312,8 +299,8 @@ class _Sendfile:
                 raise OSError(errno.EIO, "the file is shorter than it was")
             return moved
 
-    async def _drained(self) -> None:
-        """Return when the transport's buffer is empty and the socket takes octets."""
+    async def ready(self) -> None:
+        # When the transport's buffer is empty, and the socket takes octets.
         self._transport.startWriting()
         self._waiting = Deferred()
         await self._waiting

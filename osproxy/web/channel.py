@@ -76,6 +76,9 @@ class Watch(Protocol):
     def forget(self, channel: Channel) -> None:
         """Give up the place of one that has ended."""
 
+    def serves(self, channel: Channel) -> bool:
+        """Whether its requests are answered, or told that there are too many."""
+
 
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
@@ -120,6 +123,17 @@ class Channel(HTTPChannel):
     def busy(self) -> bool:
         """Whether a response is under way."""
         return self.phase is Phase.ANSWERING
+
+    @property
+    def served(self) -> bool:
+        """Whether requests are answered, or told that there are too many connections."""
+        return self.site.serves(self)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when a request has been waited for, or its end; None while something else is."""
+        waits = self.phase in (Phase.IDLE, Phase.RECEIVING) and not self._queued
+        return self._since if waits else None
 
     @property
     def held(self) -> int:
@@ -327,6 +341,10 @@ class Channel(HTTPChannel):
         elif self.phase is Phase.IDLE or self._incoming.unfinished:
             self.loseConnection()
 
+    def give_way(self) -> None:
+        """Close while nothing is under way, be it within a request."""
+        self._close(lingering=False)
+
     # When to lose patience.
 
     def sweep(self, now: float, measure: bool) -> None:
@@ -338,7 +356,10 @@ class Channel(HTTPChannel):
                 self._close(lingering=False)
         elif self.phase is Phase.IDLE and waited >= self._patience and not self._queued:
             self.loseConnection()
-        elif self.phase is Phase.CLOSING and waited >= LINGER and not self._queued:
+        elif (
+            self.phase is Phase.CLOSING and waited >= LINGER and not (self._queued and self.served)
+        ):
+            # Who was told that there is no room must not take its time to read it.
             self.abort()
         elif (silent := self._silent(now)) >= self.site.client_timeout:
             self._cut("has sent nothing", silent)

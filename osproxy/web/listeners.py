@@ -31,8 +31,12 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from osproxy.config.listeners import Passed
+    from osproxy.web.gate import Gate
 
 _log = Logger()
+
+# Linux takes the lesser of this and net.core.somaxconn; Twisted's own 50 are soon full.
+_BACKLOG = 4096
 
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there; stop it or choose another port",
@@ -55,11 +59,13 @@ class Listening:
     One listener to be.
 
     :ivar description: how the operator would recognise it: the option and its value.
+    :ivar gate: who says when it accepts; None where it always does.
     """
 
     endpoint: IStreamServerEndpoint
     factory: IProtocolFactory
     description: str
+    gate: Gate | None = None
 
 
 class Listeners(Service):
@@ -86,7 +92,7 @@ class Listeners(Service):
         for listening in self._wanted:
             failures: list[Failure] = []
             bound = listening.endpoint.listen(listening.factory)
-            bound.addCallback(self._listens)
+            bound.addCallback(self._listens, listening.gate)
             # None of Twisted's own endpoints takes its time; one of a plug-in might.
             bound.addErrback(failures.append if bound.called else self._failed_late)
             if failures:
@@ -105,14 +111,19 @@ class Listeners(Service):
         self._begun = False
         return Deferred.fromCoroutine(self._close())
 
-    def _listens(self, port: IListeningPort) -> None:
+    def _listens(self, port: IListeningPort, gate: Gate | None) -> None:
         self.ports.append(port)
+        if gate is not None:
+            gate.add(port)
 
     def _failed_late(self, failure: Failure) -> None:
         _log.failure("a listener could not be had", failure)
 
     async def _close(self) -> None:
         ports, self.ports = self.ports, []
+        for listening in self._wanted:
+            if listening.gate is not None:
+                listening.gate.clear()
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
 
 
@@ -148,12 +159,15 @@ class _PassedPort(proxyForInterface(IListeningPort)):  # type: ignore[misc]
 
 def endpoint_of(reactor: object, description: str) -> IStreamServerEndpoint:
     """
-    Make the endpoint that a string describes.
+    Make the endpoint that a string describes, with a queue for as many as the kernel takes.
 
     :raises ValueError: when it describes none.
     """
+    queued = description
+    if description.startswith(("tcp:", "tcp6:")) and ":backlog=" not in description:
+        queued += f":backlog={_BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, queued)
     except Exception as error:
         # What a parser makes of nonsense is up to the parser: a TypeError for a missing port, an
         # AttributeError for an unknown address family.

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from osproxy.web.access import Access
     from osproxy.web.accesslog import AccessLog
     from osproxy.web.challenges import Challenges
+    from osproxy.web.limits import Limits
     from osproxy.web.pages.own import OwnPages
     from osproxy.web.request import ClientRequest
     from osproxy.web.respond import Responder
@@ -88,6 +89,7 @@ class Root(Resource):
     The resource of every path. What it was made with may be changed between two requests.
 
     :ivar access: who may ask.
+    :ivar limits: how often, and how fast they are answered.
     :ivar body_size: octets that one request to a generic backend may bring.
     """
 
@@ -101,6 +103,7 @@ class Root(Resource):
         access: Access,
         pages: OwnPages,
         challenges: Challenges,
+        limits: Limits,
         responder: Responder,
         access_log: AccessLog,
         metrics: Metrics,
@@ -119,6 +122,7 @@ class Root(Resource):
         self.routes = routes
         self.access = access
         self.challenges = challenges
+        self.limits = limits
         self._pages = pages
         self._responder = responder
         self._access_log = access_log
@@ -153,7 +157,13 @@ class Root(Resource):
             answer = await self._answer(exchange)
             exchange.cache_status, exchange.kind = answer.cache_status, answer.kind
             exchange.source = answer.source
-            await self._responder.respond(request, answer, exchange.fields, self._counter(exchange))
+            await self._responder.respond(
+                request,
+                answer,
+                exchange.fields,
+                self._counter(exchange),
+                self.limits.pace(exchange.client),
+            )
             if request.gone:
                 raise ClientGone
             request.finish()
@@ -200,10 +210,19 @@ class Root(Resource):
                 return _own(meant)
             place, backend, target = meant
             self.access.admit(exchange.client, backend)
+            # Who watches over the server is answered whatever there is of others.
+            self.limits.judge(exchange.client, request.channel)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:
-            return _own(Notice(refused.status, f"{refused}\n".encode(), allow=refused.allowed))
+            return _own(
+                Notice(
+                    refused.status,
+                    f"{refused}\n".encode(),
+                    allow=refused.allowed,
+                    retry_after=refused.retry_after,
+                )
+            )
         return await self._cache.obtain(backend, target, asked)
 
     def _meant(self, exchange: Exchange) -> Notice | tuple[Place, Backend, Target]:

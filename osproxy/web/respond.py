@@ -22,7 +22,8 @@ from osproxy.http.ranges import (
     unsatisfied_range,
 )
 from osproxy.model import Notice, Relayed, Representation
-from osproxy.web.body import ClientGone, pass_on, send
+from osproxy.web.body import ClientGone, send
+from osproxy.web.passing import pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from osproxy.http.multipart import Pieces
     from osproxy.model import Answer, Head
     from osproxy.threads import InThread
+    from osproxy.web.bandwidth import Pace
     from osproxy.web.request import ClientRequest
 
 # What a 304 carries of a stored head (RFC 9110 section 15.4.5). Last-Modified is there for caches
@@ -141,13 +143,19 @@ class Responder:
         self._pseudonym = pseudonym
 
     async def respond(
-        self, request: ClientRequest, answer: Answer, asked: Fields, sent: Callable[[int], None]
+        self,
+        request: ClientRequest,
+        answer: Answer,
+        asked: Fields,
+        sent: Callable[[int], None],
+        pace: Pace | None = None,
     ) -> None:
         """
         Send ``answer`` and close its body.
 
         :param asked: the request's fields.
         :param sent: told of octets of the body that went out.
+        :param pace: what the client may have, None for as much as it takes.
         :raises BodyBroken: when the body cannot be finished; the connection must then be broken.
         :raises ClientGone: when the connection was lost.
         """
@@ -158,9 +166,9 @@ class Responder:
             case Notice():
                 self._notice(request, answer, answer.content, sent)
             case Relayed():
-                await self._relayed(request, answer, answer.content, sent)
+                await self._relayed(request, answer, answer.content, sent, pace)
             case Representation():
-                await self._representation(request, answer, answer.content, asked, sent)
+                await self._representation(request, answer, answer.content, asked, sent, pace)
 
     async def _representation(
         self,
@@ -169,6 +177,7 @@ class Responder:
         content: Representation,
         asked: Fields,
         sent: Callable[[int], None],
+        pace: Pace | None,
     ) -> None:
         body = content.body
         try:
@@ -182,15 +191,22 @@ class Responder:
                 return
             if isinstance(body, bytes):
                 octets = _cut(body, response.pieces)
+                if pace is not None:
+                    await pace.all_of(len(octets))
                 request.write(octets)
                 sent(len(octets))
                 return
-            await send(request, body, response.pieces, self._in_thread, sent)
+            await send(request, body, response.pieces, self._in_thread, sent, pace)
         finally:
             _close(answer)
 
     async def _relayed(
-        self, request: ClientRequest, answer: Answer, content: Relayed, sent: Callable[[int], None]
+        self,
+        request: ClientRequest,
+        answer: Answer,
+        content: Relayed,
+        sent: Callable[[int], None],
+        pace: Pace | None,
     ) -> None:
         body, fields = content.body, end_to_end(content.fields)
         try:
@@ -202,7 +218,7 @@ class Responder:
                 fields = (*without(fields, "content-length"), length)
             self._head(request, answer, content.status, fields, None)
             if body is not None:
-                await pass_on(request, body, sent)
+                await pass_on(request, body, sent, pace)
         finally:
             _close(answer)
 
@@ -215,6 +231,8 @@ class Responder:
             fields = (("Location", content.location),)
         if content.allow is not None:
             fields = (*fields, ("Allow", content.allow))
+        if content.retry_after is not None:
+            fields = (*fields, ("Retry-After", str(content.retry_after)))
         if content.passing:
             fields = (*fields, ("Cache-Control", "no-store"))
         if content.status != 204:

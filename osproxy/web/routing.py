@@ -23,12 +23,21 @@ class Refused(Exception):
     A request that is answered without the cache, with a status and a line that says why.
 
     :ivar allowed: the methods that are answered, where this one is not.
+    :ivar retry_after: seconds after which it may be answered, where that is a matter of time.
     """
 
-    def __init__(self, status: int, text: str, allowed: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        allowed: str | None = None,
+        *,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.allowed = allowed
+        self.retry_after = retry_after
 
 
 @frozen

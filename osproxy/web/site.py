@@ -1,5 +1,5 @@
 """
-All connections of clients, of all listeners: who may have one, and the watch over them.
+All connections of clients, of all listeners: who gets in, and the watch over them.
 
 There is no timer per connection or request: each keeps a stamp, and one sweep looks at all of them.
 """
@@ -12,8 +12,10 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web.server import Site
 
+from osproxy.shedding import Reason
 from osproxy.web.channel import CLIENT_TIMEOUT, HEAD_TIMEOUT, IDLE_TIMEOUT, Channel
 from osproxy.web.request import ClientRequest
+from osproxy.web.sockets import socket_beneath
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
     from twisted.web.resource import IResource
 
+    from osproxy.shedding import Shedding
     from osproxy.web.connections import Connections
+    from osproxy.web.gate import Gate
 
 _SWEEP_EVERY = 1.0
+_MAKE_ROOM_EVERY = 0.25
 _MEASURE_EVERY = 5.0
-_COMPLAIN_EVERY = 60.0
 
 _log = Logger()
 
@@ -46,6 +50,8 @@ class ClientSite(Site):
         resource: IResource,
         connections: Connections,
         reactor: IReactorTime,
+        gate: Gate,
+        shedding: Shedding,
         *,
         head_timeout: float = HEAD_TIMEOUT,
         idle_timeout: float = IDLE_TIMEOUT,
@@ -54,30 +60,35 @@ class ClientSite(Site):
         # No timeout of Twisted's: each octet of a head would put it off.
         Site.__init__(self, resource, timeout=None, reactor=reactor)
         self.connections = connections
+        self.gate = gate
+        self._shedding = shedding
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout
         self.client_timeout = client_timeout
         self.draining = False
         self._made = 0
-        self._complain_at = 0.0
         self._measure_at = 0.0
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
+        self._making_room = LoopingCall(self._make_room)
+        self._making_room.clock = reactor
 
     def admit(self, channel: Channel) -> bool:
-        """Register a new connection, or refuse it; say so once a minute at most."""
+        """Register a new connection, or refuse it; accept no further ones while that is so."""
         if self.draining:
             return False
-        if not self.connections.add(channel):
-            now = self.reactor.seconds()
-            if now >= self._complain_at:
-                self._complain_at = now + _COMPLAIN_EVERY
-                _log.warn(
-                    "{origin} has {limit} connections and got no more ({refused} refused so far)",
-                    origin=channel.origin,
-                    limit=self.connections.limit,
-                    refused=self.connections.refused,
-                )
+        self.gate.calm()
+        beneath = socket_beneath(channel.transport)
+        if beneath is not None and self.gate.short(beneath.fileno()):
+            reason: Reason | None = Reason.DESCRIPTORS
+        else:
+            reason = self.connections.add(channel, self.reactor.seconds())
+        if reason is not None:
+            self._shedding.shed(reason, channel.origin)
+        # With nobody connected there would be nobody to wait for.
+        if self.connections.full or (reason is Reason.DESCRIPTORS and len(self.connections)):
+            self._shut()
+        if reason is not None:
             return False
         self._made += 1
         channel.number = self._made
@@ -90,6 +101,11 @@ class ClientSite(Site):
         self.connections.remove(channel)
         if not len(self.connections) and self._sweeping.running:
             self._sweeping.stop()
+            self._open()
+
+    def serves(self, channel: Channel) -> bool:
+        """Whether requests of a connection are answered, or told that there are too many."""
+        return self.connections.serves(channel)
 
     def drain(self) -> None:
         """Close what is idle; let what is under way be the last of its connection."""
@@ -132,3 +148,24 @@ class ClientSite(Site):
             except Exception:
                 # One connection that cannot be judged must not end the watch over the others.
                 _log.failure("cannot judge a connection")
+        self.connections.settle(now)
+
+    def _shut(self) -> None:
+        if not self.gate.shut:
+            self.gate.close()
+            self._making_room.start(_MAKE_ROOM_EVERY, now=False)
+
+    def _open(self) -> None:
+        if self.gate.shut:
+            self.gate.open()
+            self._making_room.stop()
+
+    def _make_room(self) -> None:
+        """Accept again if there is room; else see that there will be, as far as nobody minds."""
+        if self.connections.roomy and not self.gate.short():
+            self._open()
+            return
+        now = self.reactor.seconds()
+        for _ in range(len(self.connections) // 2):
+            if not self.connections.make_room(now):
+                return

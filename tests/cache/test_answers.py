@@ -18,7 +18,7 @@ from osproxy.cache.answers import (
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import Kind
-from osproxy.upstream.origin import TimedOut
+from osproxy.upstream.origin import Overloaded, TimedOut
 from tests.cache.doubles import Told, unreachable
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ class AnswerTests(SynchronousTestCase):
             assert isinstance(answer.content, Notice)
             self.assertEqual(answer.content.status, status)
             self.assertEqual(answer.content.body, f"{error}.\n".encode())
+
+    def test_overloaded(self) -> None:
+        """What was not asked, since too much is, is 503, and may be asked for again soon."""
+        error = Overloaded("", "overloaded", "a.example is asked too much at once")
+        answer = failed(error, Kind.PACKAGE, Asked())
+        assert isinstance(answer.content, Notice)
+        self.assertEqual((answer.content.status, answer.content.retry_after), (503, 5))
 
     def test_unavailable(self) -> None:
         """An upstream's refusal names the upstream and its status."""

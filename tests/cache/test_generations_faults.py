@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from osproxy.cache.generations import REST
 from osproxy.model import Target
+from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import Told, octets, whole
 from tests.cache.repositories import (
     KEY,
@@ -18,6 +19,7 @@ from tests.cache.repositories import (
     GenerationsTestCase,
 )
 from tests.store.doubles import find
+from tests.web.support import logged
 
 if TYPE_CHECKING:
     from osproxy.store.entries import Entry
@@ -49,6 +51,16 @@ class FaultTests(GenerationsTestCase):
         """Stop and start again."""
         self.bench.stop()
         self.bench.start()
+
+    def test_overloaded(self) -> None:
+        """What was not asked, since too much is, is 503, and no line in the log for each."""
+        events = logged(self)
+        for number in range(20):
+            asking = self.bench.get(f"/made-up-{number}/repodata/repomd.xml")
+            while self.origin.asked:
+                self.origin.next().fail(Overloaded("", "overloaded", "asked too much"))
+            self.assertEqual(self.status_of(self.successResultOf(asking)), 503)
+        self.assertEqual([event for event in events if "refreshed" in event["log_format"]], [])
 
     def test_forbidden(self) -> None:
         """An authority that forbids repomd.xml has failed; the set is served stale for ever."""

@@ -728,6 +728,17 @@ class HeadTests(GenericCase):
         self.head(Told(200, (("Date", self.now()), HOUR, ("ETag", '"2"')), 3))
         self.assertEqual(self.bench.store.entries, 0)
 
+    def test_unreachable(self) -> None:
+        """What may be served stale is told of when the upstream cannot be asked, and else not."""
+        for field, status in ((HOUR, 200), (("Cache-Control", "max-age=9, must-revalidate"), 502)):
+            self.kept(field)
+            self.bench.advance(3600)
+            asking = self.ask(method="HEAD")
+            self.origin.next().fail()
+            content = self.successResultOf(asking).content
+            told = content.head.status if isinstance(content, Representation) else content.status
+            self.assertEqual(told, status)
+
 
 class MethodTests(GenericCase):
     """Other methods are passed on, and take away what they may have changed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
@@ -11,8 +13,9 @@ from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.model import Asked, Representation, Target
 from osproxy.repo.kinds import Kind
+from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
-from tests.store.doubles import find
+from tests.store.doubles import Failing, at_once, find
 
 PATH = "/a.rpm"
 
@@ -47,6 +50,19 @@ class FromStoreTests(CacheTestCase):
         serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
         self.failureResultOf(Deferred.fromCoroutine(serving), Lost)
         self.assertIsNone(find(self.bench.store, entry.target))
+
+    def test_too_many_open_files(self) -> None:
+        """A file that cannot be opened for now is not lost: it is there a moment later."""
+        self.store(PATH, b"package")
+        entry = find(self.bench.store, Target("/", PATH))
+        assert entry is not None
+        for number in (errno.EMFILE, errno.ENFILE):
+            self.bench.place.in_thread = Failing({"opened": OSError(number, "too many")})
+            serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
+            self.failureResultOf(Deferred.fromCoroutine(serving), Overloaded)
+        self.bench.place.in_thread = at_once
+        asking = self.bench.get(PATH)
+        self.assertEqual(octets(self.successResultOf(asking)), b"package")
 
 
 class FromFillTests(CacheTestCase):

@@ -74,7 +74,10 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual((settings.eviction, settings.pins), ("clock", ()))
         self.assertEqual([backend.prefix for backend in settings.backends], ["/"])
         self.assertEqual(len(settings.clients), 8)
-        self.assertEqual(settings.client_connections, 512)
+        self.assertEqual((settings.connections, settings.client_connections), (None, 4096))
+        self.assertEqual((settings.requests, settings.client_requests), (None, None))
+        self.assertEqual((settings.bandwidth, settings.client_bandwidth), (0, 0))
+        self.assertEqual(settings.upstream_requests, 128)
         self.assertIsNone(settings.upstream_ca)
         self.assertEqual(
             (settings.connect_timeout, settings.head_timeout, settings.stall_timeout),
@@ -162,7 +165,13 @@ class LoadTests(SynchronousTestCase):
             "deny": "lan",
             "trusted-proxies": "unix:/x",
             "proxy-protocol": "lan",
+            "connections": "0",
             "client-connections": "0",
+            "requests": "many",
+            "client-requests": "20/s",
+            "bandwidth": "-1",
+            "client-bandwidth": "fast",
+            "upstream-requests": "0",
             "client-body-size": "some",
             "control-socket": "/proc/missing/control",
             "connect-timeout": "0",
@@ -371,7 +380,8 @@ class ExampleTests(SynchronousTestCase):
             *("head_timeout", "stall_timeout", "client_timeout", "drain_timeout", "access_log"),
             *("access_log_format",),
             *("log_level", "image_space", "eviction", "client_body_size"),
-            *("scrub_rate", "scrub_interval"),
+            *("scrub_rate", "scrub_interval", "requests", "client_requests"),
+            *("bandwidth", "client_bandwidth", "upstream_requests"),
         ):
             self.assertEqual(getattr(example, name), getattr(default, name), name)
         self.assertEqual(example.backends[-1], default.backends[-1])

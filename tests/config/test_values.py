@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.values import (
     BadValue,
+    Rate,
     Share,
     bind_address,
     boolean,
@@ -20,6 +21,7 @@ from osproxy.config.values import (
     one_of,
     part,
     path,
+    rate,
     share,
     size,
     size_of_at_least,
@@ -96,6 +98,22 @@ class ParserTests(SynchronousTestCase):
         """A count is a whole number from 1 on."""
         self.reads(count, {"1": 1, "512": 512, "1\x1f": 1})
         self.refuses(count, "0", "-1", "1.5", "", "many", "9" * 10, "0\x1f")
+
+    def test_rates(self) -> None:
+        """A rate is a number a second, with what may come at once; 0 is no limit."""
+        self.reads(
+            rate,
+            {
+                "20": Rate(20, 200),
+                "0.5": Rate(0.5, 5),
+                "0.01": Rate(0.01, 1),
+                " 20 burst=5 ": Rate(20, 5),
+                "0": None,
+                "0 burst=5": None,
+            },
+        )
+        self.refuses(rate, "", "-1", "many", "20/s", "20 burst=0", "20 burst=1.5", "20burst=5")
+        self.assertEqual(rate(str(Rate(2.5, 7))), Rate(2.5, 7))
 
     def test_shares(self) -> None:
         """What to leave free is a percentage of the disk, or a size whatever the disk's."""

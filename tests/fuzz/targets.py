@@ -33,10 +33,9 @@ from osproxy.model import BodyBroken
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.incoming import unframed
-from osproxy.web.site import ClientSite
 from tests.fuzz.inputs import CHUNKED, REQUESTS, RESPONSES
 from tests.fuzz.readings import READINGS
-from tests.web.clients import Wire
+from tests.web.clients import Wire, site_of
 
 if TYPE_CHECKING:
     from osproxy.http.messages import RequestHead
@@ -159,7 +158,7 @@ class Takes(Resource):
 def _ours(pieces: Sequence[bytes]) -> list[Seen]:
     """Have our channel read it: what Twisted made of each request is what we read."""
     takes = Takes()
-    site = ClientSite(takes, Connections(1), Clock())
+    site = site_of(takes, Connections(1, 1), Clock())
     channel, wire = Channel(), Wire(peerAddress=IPv4Address("TCP", "192.0.2.1", 4000))
     channel.site, channel.requestFactory = site, site.requestFactory
     channel.makeConnection(wire)

@@ -77,7 +77,7 @@ class PowerTests(TroubleCase):
         self.assertEqual(self.hits(server, files), 3)
         self.assertEqual(self.troubles(server), {"read": 1.0})
         (line,) = self.complaints(server)
-        self.assertIn("power loss", line)
+        self.assertIn("is lost", line)
         self.assertEqual(self.hits(server, files), 4)
         self.assert_ledger_is_right(server)
         self.assertEqual(server.stop(), 0)

@@ -11,6 +11,7 @@ from osproxy.service.live import Live
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from osproxy.web.proxied import Proxies
 from tests.web.doubles import Front
 
@@ -35,7 +36,8 @@ class Parts:
         self.reactor = MemoryReactorClock()
         self.front = Front(self.reactor)
         agent = ExactAgent(self.reactor, policy(None), connect_timeout=1, head_timeout=1)
-        upstream = Upstream(agent, self.reactor, 1, self.front.metrics)
+        turns = Turns(self.reactor, self.front.shedding, 1)
+        upstream = Upstream(agent, self.reactor, 1, self.front.metrics, turns)
         self.levels: list[str] = []
         self.live = Live(
             settings,
@@ -45,4 +47,5 @@ class Parts:
             agent,
             upstream,
             self.levels.append,
+            1024,
         )

@@ -162,7 +162,8 @@ class PassedSocketsTests(SynchronousTestCase):
         reading, writing = os.pipe()
         self.addCleanup(os.close, reading)
         self.addCleanup(os.close, writing)
-        for fileno, reason in ((reading, "Socket operation on non-socket"), (250, "Bad file")):
+        closed = max(map(int, os.listdir("/proc/self/fd"))) + 100
+        for fileno, reason in ((reading, "Socket operation on non-socket"), (closed, "Bad file")):
             error = self.assertRaises(ConfigError, passed_sockets, environ, PID, fileno)
             self.assertIn(
                 f"socket without a name (descriptor {fileno}): cannot be used ({reason}", str(error)

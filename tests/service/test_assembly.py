@@ -24,7 +24,7 @@ from tests.origins import HOP_BY_HOP
 from tests.service.running import WholeTestCase
 from tests.web.certificates import certificate_files
 from tests.web.reading import Client, Got, connect, connect_tls, request, responses, turn, until
-from tests.web.support import port_of
+from tests.web.support import logged, port_of
 
 if TYPE_CHECKING:
     from osproxy.service.server import Server
@@ -91,6 +91,16 @@ class RunningTests(WholeTestCase):
         self.assertIn(
             b'osproxy_requests_total{kind="package",outcome="uri-miss"} 1.0', metrics.body
         )
+
+    async def test_more_connections_than_descriptors(self) -> None:
+        """Where more connections are wanted than there can be, the log says so at the start."""
+        for wanted, said in (("999999999", True), ("1", False)):
+            events = logged(self)
+            server = self.start(f"--connections={wanted}")
+            await server.stopService()
+            lines = [event["line"] for event in events if "line" in event]
+            self.assertEqual(any("descriptors allow for" in line for line in lines), said)
+            self.assertEqual(f"{wanted} clients may be connected" in lines, not said)
 
     async def test_figures(self) -> None:
         """What parts of it know of themselves is told, each by its own name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from osproxy.store.blobs import State
 from osproxy.store.records import Provenance
 from tests.store.doubles import (
     MIB,
+    Failing,
     StoreTestCase,
     WhenTold,
     at_once,
@@ -87,6 +89,16 @@ class ResumeTests(StoreTestCase):
             self.assertIsNone(self.successResultOf(run(store.resume(target("a")))))
             self.assertEqual((store.kept, store.drafts, self.place.files()), (0, 0, {}))
         self.assertEqual(self.place.ledger.used, self.place.ledger.overhead)
+
+    def test_too_many_open_files(self) -> None:
+        """That it cannot be opened for now says nothing about it: it is taken up later."""
+        store = self.started()
+        self.put_aside(store, "a", bytes(MIB), 9 * MIB)
+        self.place.in_thread = Failing({"opened": OSError(errno.EMFILE, "too many")})
+        self.assertIsNone(self.successResultOf(run(store.resume(target("a")))))
+        self.assertEqual((store.kept, store.drafts), (1, 0))
+        self.place.in_thread = at_once
+        self.assertEqual(self.resumed(store, "a").written, MIB)
 
     def test_cancelled(self) -> None:
         """Who leaves while it is opened leaves it as it was."""

@@ -15,9 +15,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
 from osproxy.metrics import Metrics
+from osproxy.shedding import Shedding
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from osproxy.web.tls import Renewable, certificate
 from tests.web.support import listen
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tests.web.certificates import Files
 
 CONNECT_TIMEOUT, HEAD_TIMEOUT, STALL_TIMEOUT = 10.0, 15.0, 30.0
+TURNS = 100
 
 
 class Connection(Protocol):
@@ -139,7 +142,9 @@ class Network:
             connect_timeout=CONNECT_TIMEOUT,
             head_timeout=HEAD_TIMEOUT,
         )
-        self.upstream = Upstream(self.agent, self.reactor, STALL_TIMEOUT, self.metrics)
+        shedding = Shedding(self.clock, self.metrics.refused)
+        turns = Turns(self.clock, shedding, TURNS)
+        self.upstream = Upstream(self.agent, self.reactor, STALL_TIMEOUT, self.metrics, turns)
         case.addCleanup(self._close)
         self._origins: list[Origin] = []
 

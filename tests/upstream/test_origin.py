@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import resource
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import (
+    ConnectError,
     ConnectionRefusedError,
+    DNSLookupError,
     NoRouteError,
     TCPTimedOutError,
     TimeoutError,
@@ -19,9 +23,17 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from osproxy.http.fields import every
 from osproxy.metrics import Metrics
+from osproxy.shedding import Shedding
 from osproxy.upstream.agent import ExactAgent
-from osproxy.upstream.origin import TimedOut, Unreachable, Upstream, UpstreamError
+from osproxy.upstream.origin import (
+    Overloaded,
+    TimedOut,
+    Unreachable,
+    Upstream,
+    UpstreamError,
+)
 from osproxy.upstream.trust import policy
+from osproxy.upstream.turns import Turns
 from tests.upstream.origins import (
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
@@ -244,8 +256,9 @@ class ConnectTests(SynchronousTestCase):
             head_timeout=HEAD_TIMEOUT,
         )
         metrics = Metrics(CollectorRegistry())
-        upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics)
-        return started(upstream.ask(url))
+        turns = Turns(self.reactor, Shedding(self.reactor, metrics.refused), 1)
+        self.upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics, turns)
+        return started(self.upstream.ask(url))
 
     def test_refused(self) -> None:
         """An upstream that does not listen is unreachable, be it called by name or address."""
@@ -265,6 +278,37 @@ class ConnectTests(SynchronousTestCase):
         error = self.failure_of("upstream.example", NoRouteError())
         self.assertIsInstance(error, Unreachable)
         self.assertEqual(error.reason, "connect")
+
+    def test_too_many_open_files(self) -> None:
+        """Where there is no descriptor left it is no fault of the upstream's."""
+        for cause in (ConnectError(errno.EMFILE, "too many"), ConnectError(errno.ENFILE, "no")):
+            error = self.failure_of("upstream.example", cause)
+            self.assertIsInstance(error, Overloaded)
+            self.assertEqual((error.reason, error.host), ("descriptors", ""))
+
+    def test_no_descriptor_for_a_name(self) -> None:
+        """A name that cannot be looked up without one is not taken for one that is not there."""
+        self.assertEqual(self.failure_of("a.example", DNSLookupError()).reason, "dns")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        asking = self.ask("http://a.example/a")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        factory = self.reactor.tcpClients[0][2]
+        factory.clientConnectionFailed(self.reactor.connectors[0], Failure(DNSLookupError()))
+        self.reactor.advance(1)
+        self.failureResultOf(asking, Overloaded)
+
+    def test_turns(self) -> None:
+        """A question waits for its turn, which the one before gives back however it ends."""
+        first = self.ask("http://a.example/a")
+        second = started(self.upstream.ask("http://a.example/b"))
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_others_give_up(self) -> None:
         """If Twisted or the kernel loses patience before we do, it is a timeout all the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -11,13 +12,17 @@ from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from osproxy.metrics import Metrics
+from osproxy.shedding import Shedding
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
+from osproxy.web.gate import Gate
 from osproxy.web.site import ClientSite
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress
+    from twisted.internet.interfaces import IAddress, IReactorTime
     from twisted.web.http import Request
+    from twisted.web.resource import IResource
 
     from osproxy.web.request import ClientRequest
 
@@ -65,14 +70,26 @@ class Wire(StringTransport):
             super().resumeProducing()
 
 
+def site_of(
+    resource: IResource,
+    connections: Connections,
+    clock: IReactorTime,
+    metrics: Metrics | None = None,
+) -> ClientSite:
+    """Make a site whose descriptors last."""
+    shedding = Shedding(clock, (metrics or Metrics(CollectorRegistry())).refused)
+    return ClientSite(resource, connections, clock, Gate(1 << 20), shedding)
+
+
 class Server:
     """A site on a clock, and the clients that connect to it in memory."""
 
-    def __init__(self, limit: int = 10) -> None:
+    def __init__(self, limit: int = 10, most: int = 100) -> None:
         self.clock = Clock()
         self.answers = Answers()
-        self.connections = Connections(limit)
-        self.site = ClientSite(self.answers, self.connections, self.clock)
+        self.connections = Connections(limit, most)
+        self.metrics = Metrics(CollectorRegistry())
+        self.site = site_of(self.answers, self.connections, self.clock, self.metrics)
 
     def connect(self, address: IAddress | None = None) -> tuple[Channel, Wire]:
         """Let a client connect."""

@@ -11,17 +11,23 @@ from prometheus_client import CollectorRegistry
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from osproxy.config.clients import networks, peers
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representation
 from osproxy.repo.kinds import Kind
+from osproxy.shedding import Shedding
 from osproxy.web.access import Access
+from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
+from osproxy.web.gate import Gate
+from osproxy.web.limits import Limits
 from osproxy.web.pages.own import OwnPages, Status
 from osproxy.web.resource import Root
 from osproxy.web.respond import Responder
@@ -251,6 +257,7 @@ class Front:
         """
         self.cache = Played()
         self.metrics = Metrics(CollectorRegistry())
+        self.shedding = Shedding(clock, self.metrics.refused)
         self.records: list[Record] = []
         status = Status("1", 0.0, 0, 0, 0, 0, 0)
         self.challenges = Challenges(None, in_thread)
@@ -260,6 +267,7 @@ class Front:
             Access(networks(clients), networks(deny), peers(trusted)),
             OwnPages(lambda: True, lambda: status, self.metrics),
             self.challenges,
+            Limits(clock, self.shedding, Bandwidth(clock, 0, 0)),
             Responder(in_thread, clock.seconds, pseudonym),
             cast("AccessLog", self),
             self.metrics,
@@ -267,8 +275,8 @@ class Front:
             pseudonym=pseudonym,
             body_size=100,
         )
-        self.connections = Connections(100)
-        self.site = ClientSite(self.root, self.connections, clock)
+        self.connections = Connections(100, 100)
+        self.site = ClientSite(self.root, self.connections, clock, Gate(1 << 20), self.shedding)
 
     def add(self, record: Record) -> None:
         """See `osproxy.web.accesslog.AccessLog.add`."""
@@ -303,6 +311,33 @@ class Front:
             value("osproxy_requests_total", labels) or 0.0,
             value("osproxy_sent_bytes_total", labels) or 0.0,
         )
+
+
+@implementer(IListeningPort)
+@define(eq=False)
+class FakePort:
+    """A listener that accepts nobody, and knows whether it would."""
+
+    reading: bool = True
+    numberAccepts: int = 100  # noqa: N815
+
+    def startListening(self) -> None:  # noqa: N802
+        """Do nothing."""
+
+    def stopListening(self) -> None:  # noqa: N802
+        """Do nothing."""
+
+    def getHost(self) -> IAddress:  # noqa: N802
+        """Give some address."""
+        return IPv4Address("TCP", "192.0.2.9", 8080)
+
+    def stopReading(self) -> None:  # noqa: N802
+        """Accept nobody."""
+        self.reading = False
+
+    def startReading(self) -> None:  # noqa: N802
+        """Accept again."""
+        self.reading = True
 
 
 def notice(status: int = 200, body: bytes = b"here\n") -> Answer:

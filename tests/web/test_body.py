@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.ranges import Span
-from osproxy.model import BodyBroken, BodyDiverted, Relayed
+from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.web.body import BLOCK, ClientGone, read, send
 from tests.store.doubles import Failing, at_once
 from tests.web.clients import Server
-from tests.web.doubles import File, Front, Onward, Passing, answer_of, broken, relay_of, stored
-from tests.web.reading import request, responses
-
-if TYPE_CHECKING:
-    from osproxy.web.channel import Channel
-    from tests.web.clients import Wire
+from tests.web.doubles import File, Onward, Passing, broken, stored
+from tests.web.reading import request
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -242,74 +234,3 @@ class ReadTests(SynchronousTestCase):
         """Where nothing is, the file is shorter than it was."""
         body = stored(self.mktemp(), b"0123456789")
         self.failureResultOf(self.read(body, 10, 1), OSError)
-
-
-class PassOnTests(SynchronousTestCase):
-    """Tests of `pass_on`: bodies that are not kept."""
-
-    def setUp(self) -> None:
-        """Have a client ask for what is not kept."""
-        self.front = Front(Clock())
-        self.body = Passing(10)
-        self.front.cache.put("/a", lambda: relay_of(Relayed(200, (), self.body)))
-        self.channel, self.wire = self.connect()
-
-    def connect(self) -> tuple[Channel, Wire]:
-        """Let a client ask."""
-        channel, wire = self.front.connect()
-        channel.dataReceived(request("/a"))
-        return channel, wire
-
-    def test_back_pressure(self) -> None:
-        """When the client does not read, the source is asked to wait, and then to go on."""
-        self.body.send(b"abc")
-        self.channel.pauseProducing()
-        self.channel.pauseProducing()
-        self.assertTrue(self.body.paused)
-        self.channel.resumeProducing()
-        self.assertFalse(self.body.paused)
-
-    def test_nothing_held(self) -> None:
-        """What comes is handed to the client at once."""
-        self.body.send(b"abc")
-        self.assertTrue(self.wire.value().endswith(b"abc"))
-
-    def test_whole(self) -> None:
-        """After the last octet the source is given up, and the connection serves the next."""
-        self.body.send(b"0123456789")
-        self.body.over.callback(None)
-        self.channel.dataReceived(request("/-/healthy"))
-        first, second = responses(self.wire.value())
-        self.assertEqual((first.body, second.body), (b"0123456789", b"ok\n"))
-        self.assertEqual(self.body.closed, 1)
-
-    def test_gone(self) -> None:
-        """A transport that is lost gives the source up once, with the request."""
-        self.channel.stopProducing()
-        self.channel.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual(self.body.closed, 1)
-        self.assertEqual(self.flushLoggedErrors(), [])
-
-    def test_of_another(self) -> None:
-        """A client that leaves ends its own passage and nobody else's."""
-        other = Passing(10)
-        self.front.cache.put("/a", lambda: relay_of(Relayed(200, (), other)))
-        _, wire = self.connect()
-        self.channel.connectionLost(Failure(ConnectionLost()))
-        other.send(b"0123456789")
-        other.over.callback(None)
-        self.assertEqual([got.whole for got in responses(wire.value())], [True])
-        self.assertEqual((self.body.closed, other.closed), (1, 1))
-
-    def test_file_of_the_same(self) -> None:
-        """A reader of a file leaves the other readers of it alone."""
-        body = File(self.mktemp(), 10, readers=2)
-        self.front.cache.put("/b", lambda: answer_of(body, 10))
-        channels = [self.front.connect() for _ in range(2)]
-        for channel, _ in channels:
-            channel.dataReceived(request("/b"))
-        body.write(b"01234")
-        channels[0][0].connectionLost(Failure(ConnectionLost()))
-        body.write(b"56789")
-        (got,) = responses(channels[1][1].value())
-        self.assertEqual((got.body, got.whole), (b"0123456789", True))

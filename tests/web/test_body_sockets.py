@@ -16,9 +16,9 @@ from osproxy.http.ranges import Span
 from osproxy.model import BodyDiverted, Relayed
 from osproxy.web.body import BLOCK, TURN, send
 from osproxy.web.connections import Connections
-from osproxy.web.site import ClientSite
 from tests.store.doubles import at_once
 from tests.web.cases import LARGE, MB, SocketsTestCase
+from tests.web.clients import site_of
 from tests.web.doubles import File, Onward, Passing, answer_of, broken, relay_of, stored
 from tests.web.reading import connect, digest, request, responses, turn, until
 from tests.web.support import listen
@@ -251,7 +251,7 @@ class TurnsTests(TestCase):
     async def test_by_the_kernel(self) -> None:
         """The kernel is told to send more than we would write, and 1 MiB at most."""
         sending = Sending(stored(self.mktemp(), LARGE))
-        site = ClientSite(sending, Connections(1), real_reactor)
+        site = site_of(sending, Connections(1, 1), real_reactor)
         client = await connect(listen(self, site))
         client.send(request("/a"))
         await client.received(len(LARGE) + 40)

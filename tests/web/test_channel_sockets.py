@@ -120,7 +120,9 @@ class LoopbackTests(TestCase):
     async def test_too_many(self) -> None:
         """The third connection of an address is closed before it can say anything."""
         others = [self.connect(), self.connect()]
-        while not self.server.connections.refused:
+        label = {"reason": "client-connections"}
+        value = self.server.metrics.registry.get_sample_value
+        while not value("osproxy_refused_total", label):
             await self.turn()
         with self.assertRaises(ConnectionResetError):
             others[1].recv(1)

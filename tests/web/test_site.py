@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import ISystemHandle
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from osproxy.web.channel import Channel
-from tests.web.clients import HEAD, Server
+from tests.web.clients import HEAD, Server, Wire
+from tests.web.doubles import FakePort
 from tests.web.support import logged
 
 
@@ -69,8 +74,8 @@ class PlacesTests(SynchronousTestCase):
             for _ in range(5):
                 self.server.connect()
             self.server.clock.advance(60)
-        said = [event for event in events if "refused" in event]
-        self.assertEqual([event["refused"] for event in said], [1, 4])
+        said = [event for event in events if "unsaid" in event]
+        self.assertEqual([event["unsaid"] for event in said], [0, 2])
 
     def test_mapped_address(self) -> None:
         """An IPv4 client is the same whether it comes to an IPv4 or an IPv6 socket."""
@@ -83,6 +88,89 @@ class PlacesTests(SynchronousTestCase):
     def test_numbers(self) -> None:
         """Connections are numbered in the order in which they came."""
         self.assertEqual([self.server.connect()[0].number for _ in range(2)], [1, 2])
+
+
+class CrowdTests(SynchronousTestCase):
+    """What becomes of those who come when there is no room."""
+
+    def setUp(self) -> None:
+        """Make a server for four connections, and a port that it listens on."""
+        self.server = Server(limit=1_000, most=4)
+        self.port = FakePort()
+        self.server.site.gate.add(self.port)
+
+    def fill(self) -> list[Channel]:
+        """Let as many connect as are let in, with a response under way each."""
+        channels = []
+        for number in range(4 + self.server.connections.spare):
+            channel, wire = self.server.connect(IPv4Address("TCP", f"10.0.0.{number}", 1))
+            self.assertFalse(wire.aborted)
+            channel.dataReceived(HEAD)
+            channels.append(channel)
+        return channels
+
+    def test_shut(self) -> None:
+        """Nobody is accepted while there is no room, and those who come all the same are cut."""
+        self.fill()
+        self.assertFalse(self.port.reading)
+        self.assertTrue(self.server.connect()[1].aborted)
+
+    def test_open_again(self) -> None:
+        """Once enough have left, the listeners accept again, within a second."""
+        events = logged(self)
+        channels = self.fill()
+        channels.pop().connectionLost()
+        self.server.pass_time(1)
+        self.assertFalse(self.port.reading)
+        while not self.server.connections.roomy:
+            channels.pop().connectionLost()
+        self.server.pass_time(1)
+        self.assertTrue(self.port.reading)
+        self.assertEqual([e for e in events if "accepted again" in e["log_format"]][1:], [])
+
+    def test_all_gone(self) -> None:
+        """When all have left, the listeners accept again at once: nobody watches any more."""
+        for channel in self.fill():
+            channel.connectionLost()
+        self.assertTrue(self.port.reading)
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+    def test_slow_heads_make_room(self) -> None:
+        """Clients that send their heads slowly go, so that others are accepted."""
+        slow = [
+            self.server.connect(IPv4Address("TCP", f"10.0.0.{number}", 1))
+            for number in range(4 + self.server.connections.spare)
+        ]
+        for channel, _ in slow:
+            channel.dataReceived(b"GET / HT")
+        self.assertFalse(self.port.reading)
+        self.server.pass_time(1)
+        closing = [channel for channel, wire in slow if wire.disconnecting]
+        self.assertGreaterEqual(len(closing), self.server.connections.spare // 2)
+        for channel in closing:
+            channel.connectionLost()
+        self.server.pass_time(1)
+        self.assertTrue(self.port.reading)
+
+    def test_descriptors(self) -> None:
+        """Where descriptors run out nobody is accepted, until there are some again."""
+        self.server.connect()
+        beneath = socket.socket()
+        self.addCleanup(beneath.close)
+        self.server.site.gate.descriptors = 0
+        wire = Wire(peerAddress=IPv4Address("TCP", "192.0.2.1", 1))
+        directlyProvides(wire, ISystemHandle)
+        wire.getHandle = lambda: beneath  # type: ignore[attr-defined]
+        channel = self.server.site.buildProtocol(wire.getPeer())
+        assert channel is not None
+        channel.makeConnection(wire)
+        self.assertTrue(wire.aborted)
+        self.assertFalse(self.port.reading)
+        self.server.pass_time(1)
+        self.assertFalse(self.port.reading)
+        self.server.site.gate.descriptors = 1 << 20
+        self.server.pass_time(1)
+        self.assertTrue(self.port.reading)
 
 
 class EndTests(SynchronousTestCase):

@@ -16,9 +16,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from osproxy.config.certificates import Pems
 from osproxy.web.connections import Connections
-from osproxy.web.site import ClientSite
 from osproxy.web.tls import Renewable, Unusable, certificate, wrap
 from tests.web.certificates import certificate_files
+from tests.web.clients import site_of
 from tests.web.support import listen
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class TlsTests(TestCase):
         """Listen with a certificate of an authority of the test's."""
         self.files = certificate_files(self.mktemp())
         self.clock = Clock()
-        self.connections = Connections(2)
-        self.site = ClientSite(Files(), self.connections, self.clock)
+        self.connections = Connections(2, 9)
+        self.site = site_of(Files(), self.connections, self.clock)
         self.renewable = Renewable(certificate(self.files.pems))
         factory = wrap(self.site, self.renewable, reactor)
         self.address = ("127.0.0.1", listen(self, factory))

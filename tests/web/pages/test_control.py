@@ -15,10 +15,9 @@ from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages
-from osproxy.web.site import ClientSite
 from tests.store.doubles import MIB, run
 from tests.store.scrubs import ScrubTestCase
-from tests.web.clients import Wire
+from tests.web.clients import Wire, site_of
 from tests.web.pages.test_own import STATUS
 from tests.web.reading import Got, request, responses
 
@@ -51,7 +50,7 @@ class ControlTestCase(ScrubTestCase):
         """Listen."""
         clock = self.place.clock
         control = Control(self.scrub(store), self.pages, lambda: self.ready, clock)
-        self.site = ClientSite(control, Connections(9), clock)
+        self.site = site_of(control, Connections(9, 9), clock)
 
     def send(self, target: str, method: str = "POST", *fields: str) -> Wire:
         """Ask something, and give the connection."""

@@ -1,0 +1,107 @@
+"""Tests of `osproxy.web.gate`."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from osproxy.web.gate import ACCEPTS_A_TURN, Gate
+from tests.web.doubles import FakePort
+from tests.web.reading import connect, turn
+from tests.web.support import logged, port_of
+
+
+class Passed:
+    """A listener with another around it."""
+
+    def __init__(self, original: FakePort) -> None:
+        self.original = original
+
+
+class GateTests(SynchronousTestCase):
+    """Tests of `Gate`."""
+
+    def test_all_or_none(self) -> None:
+        """All listeners stop accepting, and go on, together; once is enough, twice no harm."""
+        gate, ports = Gate(100), [FakePort(), FakePort()]
+        gate.add(ports[0])
+        gate.add(Passed(ports[1]))  # type: ignore[arg-type]
+        events = logged(self)
+        for act, reading in ((gate.close, False), (gate.open, True)):
+            for _ in range(2):
+                act()
+                self.assertEqual([port.reading for port in ports], [reading, reading])
+                self.assertEqual(gate.shut, not reading)
+        self.assertEqual(len(events), 1)
+
+    def test_closed_listeners(self) -> None:
+        """Listeners that were closed are not read from again."""
+        gate, port = Gate(100), FakePort()
+        gate.add(port)
+        gate.close()
+        gate.clear()
+        gate.open()
+        self.assertFalse(port.reading)
+
+    def test_accepts_a_few_at_a_time(self) -> None:
+        """A listener that has taken to accepting many at a time is brought back."""
+        gate, port = Gate(100), FakePort()
+        gate.add(port)
+        self.assertEqual(port.numberAccepts, ACCEPTS_A_TURN)
+        port.numberAccepts = 500
+        gate.calm()
+        self.assertEqual(port.numberAccepts, ACCEPTS_A_TURN)
+
+    def test_short(self) -> None:
+        """Descriptors run out when the lowest that is free is one of the reserve."""
+        gate = Gate(100)
+        self.assertEqual([gate.short(number) for number in (5, 99, 100, 400)], [0, 0, 1, 1])
+        free = os.dup(0)
+        os.close(free)
+        gate.descriptors = free
+        self.assertTrue(gate.short())
+        gate.descriptors = free + 10
+        self.assertFalse(gate.short())
+
+    def test_none_left(self) -> None:
+        """Without any descriptor left they run out, too."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        self.assertTrue(Gate(100).short())
+
+
+class PortTests(TestCase):
+    """A listener of the reactor's."""
+
+    timeout = 20
+
+    async def test_kernel_queues(self) -> None:
+        """Who connects while it is shut is accepted once it is open."""
+        accepted: list[Deferred[None]] = [Deferred()]
+
+        class Tells(Protocol):
+            def connectionMade(self) -> None:
+                accepted[0].callback(None)
+                assert self.transport is not None
+                self.transport.loseConnection()
+
+        factory: Any = ServerFactory.forProtocol(Tells)
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        gate = Gate(1 << 20)
+        gate.add(port)
+        gate.close()
+        client = await connect(port_of(port))
+        for _ in range(5):
+            await turn()
+        self.assertFalse(accepted[0].called)
+        gate.open()
+        await accepted[0]
+        client.leave()
