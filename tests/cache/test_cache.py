@@ -40,6 +40,27 @@ class FreshnessTests(CacheTestCase):
         self.assertEqual((answer.age, answer.source), (100, "authority.example"))
         self.assertEqual(self.origin.asked, [])
 
+    def test_equal_to_what_is_stored(self) -> None:
+        """
+        What is equal to what is stored under another name is fetched, checked, and stored once; who
+        has waited for its digest gets it, and is told that it was fetched.
+        """
+        body = b"<metadata/>" * 1000
+        paths = [f"/{it}/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml" for it in "ab"]
+        statuses = []
+        for path in paths:
+            asked = self.bench.get(path)
+            self.origin.next().answer(whole(body))
+            answer = self.successResultOf(asked)
+            self.assertEqual(octets(answer), body)
+            statuses.append(answer.cache_status.serialise())
+        self.assertIn("fwd=uri-miss; fwd-status=200; stored", statuses[0])
+        self.assertEqual(statuses[0], statuses[1])
+        found = [find(self.bench.store, Target("/", path)) for path in paths]
+        self.assertEqual(len({entry.body.id for entry in found if entry is not None}), 1)
+        self.assertEqual([self.served(path)[0] for path in paths], [body, body])
+        self.assertEqual(self.origin.asked, [])
+
     def test_not_modified(self) -> None:
         """A 304 makes what is stored fresh again and changes nothing of it."""
         self.store(RPM, b"package", ("ETag", '"e1"'), MODIFIED)

@@ -15,7 +15,7 @@ from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.pages.control import Control
 from osproxy.web.pages.own import OwnPages
-from tests.store.doubles import MIB, run
+from tests.store.doubles import MIB, body_named, run
 from tests.store.scrubs import ScrubTestCase
 from tests.web.clients import Wire, site_of
 from tests.web.pages.test_own import STATUS
@@ -116,7 +116,7 @@ class ScrubTests(ControlTestCase):
     def test_whole(self) -> None:
         """How far it is, what is damaged, and the end are told, a line each."""
         for name in ("a", "b", "c"):
-            self.put(self.opened, name, bytes(2 * MIB))
+            self.put(self.opened, name, body_named(name, 2 * MIB))
         self.damage(self.opened, "b")
         wire = self.send("/-/scrub?rate=1MiB")
         self.assertEqual(wire.value(), b"")
