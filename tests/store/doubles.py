@@ -299,12 +299,24 @@ def said_by(case: SynchronousTestCase) -> Callable[[], list[str]]:
     return lines
 
 
+def close_left(root: Path) -> None:
+    """Close what stores that were killed, or never stopped, have left open below a directory."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            path = os.readlink(f"/proc/self/fd/{number}")
+            # Databases are closed by those who have opened them.
+            if path.startswith(f"{root}/") and "/catalogue." not in path:
+                os.close(int(number))
+
+
 class StoreTestCase(SynchronousTestCase):
     """A directory, and what is asked of it again and again."""
 
     def setUp(self) -> None:
         """Have a place for a cache."""
         self.place = Place(Path(self.mktemp()) / "cache")
+        # Of this test, and of no other.
+        self.addCleanup(close_left, self.place.path.parent.parent.resolve())
 
     def started(self) -> Store:
         """Start a store."""
