@@ -38,6 +38,7 @@ from osproxy.store.syncing import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from unittest import TestResult
 
     from twisted.logger import LogEvent
 
@@ -315,8 +316,15 @@ class StoreTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Have a place for a cache."""
         self.place = Place(Path(self.mktemp()) / "cache")
-        # Of this test, and of no other.
-        self.addCleanup(close_left, self.place.path.parent.parent.resolve())
+
+    def run(self, result: TestResult | None = None) -> TestResult | None:
+        """Run a test, and close what it has left open when all that it cleans up is cleaned up."""
+        try:
+            done: TestResult | None = super().run(result)
+            return done
+        finally:
+            # Of this test, and of no other.
+            close_left(Path(self.mktemp()).parent.parent.resolve())
 
     def started(self) -> Store:
         """Start a store."""
