@@ -1,5 +1,6 @@
 """
-Who is meant: networks as the operator writes them, and whether an address is in one.
+Who is meant: networks as the operator writes them, whether an address is in one, and as whom it
+counts.
 
 It takes addresses as text. Peers on Unix sockets have none: they go by one name, and are meant
 where that is written.
@@ -24,6 +25,8 @@ UNIX = "unix"
 
 NEAR = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fe80::/10,fc00::/7"
 _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+# Where one network is one house, and not what a provider gives to one customer.
+_LOCAL = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"), IPv6Network("::1/128"))
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -56,6 +59,24 @@ def allows(allowed: Collection[Peer], address: str) -> bool:
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     return any(found in network for network in allowed if not isinstance(network, str))
+
+
+def client_of(address: str) -> str:
+    """
+    Name the client that an address counts as.
+
+    Who has one public IPv6 address has 2**64 of them (RFC 6177, RFC 7934), so that its network
+    counts. Local addresses, IPv4 ones and names that are no addresses stand for themselves.
+    """
+    if ":" not in address:
+        return address
+    try:
+        literal = ip_address(address)
+    except ValueError:
+        return address
+    if literal.version == 4 or any(literal in network for network in _LOCAL):
+        return address
+    return str(IPv6Network((int(literal) >> 64 << 64, 64)))
 
 
 def _names(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 from twisted.internet.defer import Deferred
 
-from osproxy.web.buckets import client_of
+from osproxy.config.clients import client_of
 from osproxy.web.sharing import Shares, rate_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Bandwidth:
     def limit(self, total: int, each: int) -> None:
         """Have other limits from now on, also for those who wait."""
         self.total, self.each = total, each
-        self._shares.total, self._shares.each = rate_of(total), rate_of(each)
+        self._shares.limit(rate_of(total), rate_of(each), self._clock.seconds())
         self._grant()
 
     def pace(self, address: str) -> Pace | None:
@@ -88,10 +88,16 @@ class Bandwidth:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        elif self._timer is None:
-            wait = self._shares.wait(self._clock.seconds())
-            if wait is not None:
-                self._timer = self._clock.callLater(max(wait, _ROUND), self._round)
+            return
+        now = self._clock.seconds()
+        wait = self._shares.wait(now)
+        if wait is None:
+            return
+        wait = max(wait, _ROUND)
+        if self._timer is None:
+            self._timer = self._clock.callLater(wait, self._round)
+        elif self._timer.getTime() > now + wait:
+            self._timer.reset(wait)
 
     def _round(self) -> None:
         self._timer = None

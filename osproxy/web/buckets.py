@@ -9,7 +9,6 @@ an argument, and one that goes back adds nothing and takes nothing.
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -19,27 +18,6 @@ if TYPE_CHECKING:
 
 CLIENTS_AT_MOST = 16_384
 """Clients that are remembered; a flood of addresses costs no more memory than these."""
-
-# Where one network is one house, and not what a provider gives to one customer.
-_LOCAL = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"), IPv6Network("::1/128"))
-
-
-def client_of(address: str) -> str:
-    """
-    Name the client that an address counts as.
-
-    Who has one public IPv6 address has 2**64 of them (RFC 6177, RFC 7934), so that its network
-    counts. Local addresses, IPv4 ones and names that are no addresses stand for themselves.
-    """
-    if ":" not in address:
-        return address
-    try:
-        literal = ip_address(address)
-    except ValueError:
-        return address
-    if literal.version == 4 or any(literal in network for network in _LOCAL):
-        return address
-    return str(IPv6Network((int(literal) >> 64 << 64, 64)))
 
 
 @define
@@ -77,15 +55,25 @@ class Buckets:
     _at_most: int = CLIENTS_AT_MOST
     _known: OrderedDict[str, Bucket] = field(init=False, factory=OrderedDict)
 
-    def take(self, client: str, rate: Rate, now: float) -> float:
-        """Take one out of a client's bucket; or say after how many seconds there will be one."""
+    def take(self, client: str, rate: Rate, now: float, patience: float = 0) -> float:
+        """
+        Take one out of a client's bucket, and say in how many seconds it will be there.
+
+        What would not be there within ``patience`` is not taken.
+        """
         bucket = self._known.pop(client, None) or Bucket(rate.burst, now)
         wait = bucket.wait(rate, 1, now)
-        if not wait:
+        if wait <= patience:
             bucket.level -= 1
         self._known[client] = bucket
         self._forget(rate, now)
         return wait
+
+    def give_back(self, client: str) -> None:
+        """Put one back that was taken and is of no use."""
+        bucket = self._known.get(client)
+        if bucket is not None:
+            bucket.level += 1
 
     def __len__(self) -> int:
         """Count the clients that are remembered."""

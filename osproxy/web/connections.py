@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from osproxy.config.clients import allows
+from osproxy.config.clients import allows, client_of
 from osproxy.shedding import Reason
-from osproxy.web.buckets import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

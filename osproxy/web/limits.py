@@ -1,19 +1,23 @@
 """
 What a client may ask for now, and how fast it may have it.
 
-Who asks for more is told 503 and when to come again. Not 429: zypper gives the whole transaction up
-at that, and waits and asks again at 503.
+Who asks for a little more waits a little: dnf asks again at once, whatever it is told, and soon
+gives up. Who asks for more than that is told 503 and when to come again. Not 429: zypper gives the
+whole transaction up at that, and waits and asks again at 503.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 from typing import TYPE_CHECKING
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
+from osproxy.config.clients import client_of
 from osproxy.shedding import RETRY_AFTER, Reason
-from osproxy.web.buckets import Buckets, client_of
+from osproxy.web.buckets import Buckets
 from osproxy.web.routing import Refused
 
 if TYPE_CHECKING:
@@ -23,6 +27,16 @@ if TYPE_CHECKING:
     from osproxy.shedding import Shedding
     from osproxy.web.bandwidth import Bandwidth, Pace
     from osproxy.web.channel import Channel
+
+
+PATIENCE = 5.0
+"""Seconds for which a request waits at most, rather than to be refused."""
+
+WAITING = 1024
+"""Requests that wait so at once, at most."""
+
+WAITING_OF_ONE = 16
+"""And those of one client: dnf and zypper have as many connections or less."""
 
 
 @define(eq=False)
@@ -42,10 +56,11 @@ class Limits:
     each: Rate | None = None
     _asked: Buckets = field(init=False, factory=Buckets)
     _asked_by: Buckets = field(init=False, factory=Buckets)
+    _waiting: Counter[str] = field(init=False, factory=Counter)
 
-    def judge(self, address: str, channel: Channel) -> None:
+    async def admit(self, address: str, channel: Channel) -> None:
         """
-        Let a request pass, and count it.
+        Let a request pass once it may, and count it.
 
         :raises Refused: when it is one too many, or its connection is.
         """
@@ -54,20 +69,56 @@ class Limits:
             # The place is another's who comes later.
             channel.drain()
             raise Refused(503, "All connections are taken.", retry_after=RETRY_AFTER)
-        now = self._clock.seconds()
+        client = client_of(address)
+        wait = self._take(client, address)
+        if wait:
+            try:
+                await self._pause(client, wait)
+            except BaseException:
+                self._give_back(client)
+                raise
+
+    def _take(self, client: str, address: str) -> float:
+        """Count a request, and say in how many seconds it may pass."""
+        now, patience, wait = self._clock.seconds(), self._patience(client), 0.0
         if self.each is not None:
-            client = client_of(address)
-            wait = self._asked_by.take(client, self.each, now)
-            self._refuse(wait, Reason.CLIENT_REQUESTS, client)
+            wait = self._asked_by.take(client, self.each, now, patience)
+            self._refuse(wait, patience, Reason.CLIENT_REQUESTS, client)
         if self.total is not None:
-            self._refuse(self._asked.take("", self.total, now), Reason.REQUESTS, address)
+            longer = self._asked.take("", self.total, now, patience)
+            if longer > patience and self.each is not None:
+                self._asked_by.give_back(client)
+            self._refuse(longer, patience, Reason.REQUESTS, address)
+            wait = max(wait, longer)
+        return wait
+
+    def _give_back(self, client: str) -> None:
+        if self.each is not None:
+            self._asked_by.give_back(client)
+        if self.total is not None:
+            self._asked.give_back("")
+
+    def _patience(self, client: str) -> float:
+        full = self._waiting[client] >= WAITING_OF_ONE or self._waiting.total() >= WAITING
+        return 0 if full else PATIENCE
+
+    async def _pause(self, client: str, seconds: float) -> None:
+        timer = self._clock.callLater(seconds, lambda: over.callback(None))
+        over: Deferred[None] = Deferred(lambda _: timer.cancel())
+        self._waiting[client] += 1
+        try:
+            await over
+        finally:
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
 
     def pace(self, address: str) -> Pace | None:
         """Give the pace of a body to a client, None where it may have its own."""
         return self.bandwidth.pace(address)
 
-    def _refuse(self, wait: float, reason: Reason, subject: str) -> None:
-        if wait:
+    def _refuse(self, wait: float, patience: float, reason: Reason, subject: str) -> None:
+        if wait > patience:
             self.shedding.shed(reason, subject)
             text = "There are more requests than may be."
             raise Refused(503, text, retry_after=max(1, ceil(wait)))

@@ -211,7 +211,7 @@ class Root(Resource):
             place, backend, target = meant
             self.access.admit(exchange.client, backend)
             # Who watches over the server is answered whatever there is of others.
-            self.limits.judge(exchange.client, request.channel)
+            await self.limits.admit(exchange.client, request.channel)
             permit(request.head.method, backend)
             asked = self._asked(exchange, place, backend)
         except Refused as refused:

@@ -88,6 +88,13 @@ class Shares:
         bursts = [rate.burst for rate in (self.total, self.each) if rate is not None]
         return int(min([MOST_AT_ONCE, *(burst / _GRANTS_A_BURST for burst in bursts)]))
 
+    def limit(self, total: Rate | None, each: Rate | None, now: float) -> None:
+        """Have other limits from now on; who rests does so for as long as these want it."""
+        self.total, self.each = total, each
+        resting, self._resting = self._resting, []
+        for _, _, client in resting:
+            self._queue(client, self._clients[client], now)
+
     def ask(self, client: str, wanted: int, now: float) -> Request:
         """Wait for a grant of at most so many octets."""
         request = Request(client, wanted)

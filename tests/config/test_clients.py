@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.config.clients import NEAR, UNIX, allows, networks, peers
+from osproxy.config.clients import NEAR, UNIX, allows, client_of, networks, peers
 from osproxy.config.values import BadValue
 
 
@@ -75,3 +77,27 @@ class AllowsTests(SynchronousTestCase):
         """What is no address is in no network."""
         self.assertFalse(allows(networks("all"), ""))
         self.assertFalse(allows(networks("all"), "localhost"))
+
+
+class ClientTests(SynchronousTestCase):
+    """Whom an address counts as."""
+
+    def test_addresses(self) -> None:
+        """IPv4 and local addresses stand for themselves, public IPv6 ones for their network."""
+        for address, client in (
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+            ("fd00::1:2", "fd00::1:2"),
+            ("::1", "::1"),
+            ("unix", "unix"),
+            ("no:address", "no:address"),
+        ):
+            self.assertEqual(client_of(address), client, address)
+
+    @given(st.text(max_size=40))
+    def test_anything(self, text: str) -> None:
+        """Whatever is given, nothing is raised."""
+        self.assertIsInstance(client_of(text), str)

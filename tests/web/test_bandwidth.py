@@ -84,3 +84,35 @@ class BandwidthTests(SynchronousTestCase):
         self.successResultOf(self.take("2001:db8:0:1::1", BURST))
         self.clock.advance(1)
         self.successResultOf(waits)
+
+    def test_limit_of_each_taken_away(self) -> None:
+        """Those who wait for a limit of their own go on at once, too, when there is none."""
+        self.bandwidth.limit(0, 4096)
+        waits = self.take("a", 10 * BURST)
+        self.assertNoResult(waits)
+        self.bandwidth.limit(0, 0)
+        self.successResultOf(waits)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_limit_of_each_raised(self) -> None:
+        """Those who wait wait for no longer than the new limit wants, and no shorter."""
+        self.bandwidth.limit(0, 100)
+        waits = self.take("a", BURST + 10_000)
+        self.bandwidth.limit(0, 10_000)
+        self.clock.pump([0.1] * 9)
+        self.assertNoResult(waits)
+        self.clock.pump([0.1] * 2)
+        self.successResultOf(waits)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_earlier(self) -> None:
+        """Who waits for less goes on earlier than those who wait already."""
+        self.bandwidth.limit(0, 4096)
+        long = self.take("a", BURST + 4096)
+        short = self.take("b", BURST + 100)
+        self.clock.advance(0.1)
+        self.successResultOf(short)
+        self.assertNoResult(long)
+        self.clock.advance(0.9)
+        self.successResultOf(long)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.values import Rate
+from osproxy.web.limits import WAITING, WAITING_OF_ONE
 from tests.web.doubles import Front, answer_of, notice, stored
 from tests.web.reading import request, responses
 
+if TYPE_CHECKING:
+    from osproxy.web.channel import Channel
+    from tests.web.clients import Wire
 
-class RatesTests(SynchronousTestCase):
-    """How often may be asked."""
+
+class RatesTestCase(SynchronousTestCase):
+    """
+    Has a server with limits.
+
+    :ivar rate: how often a client may ask.
+    """
+
+    rate = Rate(0.125, 2)
 
     def setUp(self) -> None:
-        """Let a client ask twice at once, and then once in four seconds."""
+        """Make it."""
         self.clock = Clock()
         self.front = Front(self.clock)
         self.front.cache.put("/a", notice)
-        self.front.root.limits.each = Rate(0.25, 2)
+        self.front.root.limits.each = self.rate
+
+    def begin(self, address: str = "192.0.2.1") -> tuple[Channel, Wire]:
+        """Ask by a connection of its own."""
+        channel, wire = self.front.connect(IPv4Address("TCP", address, 1))
+        channel.dataReceived(request("/a"))
+        return channel, wire
+
+    def told(self, connections: list[tuple[Channel, Wire]]) -> list[int]:
+        """Say what those who asked so were told, each once."""
+        return [got.status for _, wire in connections for got in responses(wire.value())]
+
+    def refused(self, reason: str = "client-requests") -> float | None:
+        """Count what was refused."""
+        value = self.front.metrics.registry.get_sample_value
+        return value("osproxy_refused_total", {"reason": reason})
+
+
+class RatesTests(RatesTestCase):
+    """How often may be asked: twice at once, and then once in eight seconds."""
 
     def statuses(self, times: int, address: str = "192.0.2.1") -> list[int]:
         """Ask so many times."""
@@ -30,10 +62,10 @@ class RatesTests(SynchronousTestCase):
         """A request too many is told when to come again, and then is answered."""
         self.assertEqual(self.statuses(2), [200, 200])
         got = self.front.ask("/a")
-        self.assertEqual((got.status, got["Retry-After"]), (503, "4"))
-        self.clock.advance(1.5)
-        self.assertEqual(self.front.ask("/a")["Retry-After"], "3")
+        self.assertEqual((got.status, got["Retry-After"]), (503, "8"))
         self.clock.advance(2.5)
+        self.assertEqual(self.front.ask("/a")["Retry-After"], "6")
+        self.clock.advance(5.5)
         self.assertEqual(self.statuses(2), [200, 503])
         self.assertEqual(len(self.front.cache.asked), 3)
 
@@ -61,14 +93,90 @@ class RatesTests(SynchronousTestCase):
 
     def test_in_all(self) -> None:
         """There is a limit for all of them together, too."""
-        self.front.root.limits.each, self.front.root.limits.total = None, Rate(1, 3)
-        self.assertEqual([*self.statuses(2), *self.statuses(2, "192.0.2.2")], [200, 200, 200, 503])
+        self.front.root.limits.each, self.front.root.limits.total = None, self.rate
+        self.assertEqual([*self.statuses(1), *self.statuses(2, "192.0.2.2")], [200, 200, 503])
+        self.assertEqual(self.refused("requests"), 1)
+
+    def test_refused_for_others(self) -> None:
+        """Who is refused because of others has not used up what is its own."""
+        self.front.root.limits.total = Rate(0.125, 1)
+        self.assertEqual(self.statuses(1, "192.0.2.2"), [200])
+        self.assertEqual(self.statuses(3), [503] * 3)
+        self.front.root.limits.total = None
+        self.assertEqual(self.statuses(2), [200] * 2)
 
     def test_counted(self) -> None:
         """Refusals are counted by what they are for."""
         self.statuses(5)
-        value = self.front.metrics.registry.get_sample_value
-        self.assertEqual(value("osproxy_refused_total", {"reason": "client-requests"}), 3)
+        self.assertEqual(self.refused(), 3)
+
+
+class PatienceTests(RatesTestCase):
+    """Who asks a little too often waits a little: twice at once, and then twice a second."""
+
+    rate = Rate(2, 2)
+
+    def test_waits(self) -> None:
+        """Each is answered in its turn, half a second after the one before."""
+        asked = [self.begin() for _ in range(5)]
+        self.assertEqual(self.told(asked), [200] * 2)
+        for answered in (3, 4, 5):
+            self.clock.advance(0.5)
+            self.assertEqual(self.told(asked[:answered]), [200] * answered)
+            self.assertEqual(self.told(asked[answered:]), [])
+        self.assertEqual(self.refused(), 0)
+
+    def test_in_all(self) -> None:
+        """So is who would have to wait for others."""
+        limits = self.front.root.limits
+        limits.each, limits.total = None, self.rate
+        asked = [self.begin(f"192.0.2.{number}") for number in range(4)]
+        self.assertEqual(self.told(asked), [200] * 2)
+        self.clock.advance(1)
+        self.assertEqual(self.told(asked), [200] * 4)
+
+    def test_too_long(self) -> None:
+        """Who would have to wait for more than five seconds is refused at once."""
+        asked = [self.begin() for _ in range(13)]
+        self.assertEqual(self.told(asked), [200, 200, 503])
+        self.clock.pump([0.5] * 10)
+        self.assertEqual(sorted(self.told(asked)), [200] * 12 + [503])
+
+    def test_too_many(self) -> None:
+        """Of one client no more wait than it has reason to have; others may."""
+        self.front.root.limits.each = Rate(100, 1)
+        asked = [self.begin() for _ in range(WAITING_OF_ONE + 3)]
+        self.assertEqual(self.told(asked), [200, 503, 503])
+        others = [self.begin("192.0.2.2") for _ in range(2)]
+        self.clock.advance(1)
+        self.assertEqual(self.told(others), [200] * 2)
+        self.assertEqual(self.told([self.begin() for _ in range(2)]), [200])
+
+    def test_too_many_in_all(self) -> None:
+        """However many clients there are, only so many wait."""
+        limits = self.front.root.limits
+        limits.each, limits.total = None, Rate(1_000, 1)
+        self.front.connections.most = self.front.connections.limit = 2 * WAITING
+        asked = [self.begin(f"10.0.{n // 8}.1") for n in range(WAITING + 3)]
+        self.assertEqual(self.told(asked), [200, 503, 503])
+
+    def test_gone(self) -> None:
+        """A client that leaves while it waits leaves no timer, and its place to the next."""
+        asked = [self.begin() for _ in range(4)]
+        for channel, _ in asked[2:]:
+            channel.connectionLost()
+        self.assertEqual(len(self.front.cache.asked), 2)
+        late = [self.begin()]
+        self.clock.advance(0.5)
+        self.assertEqual(self.told(late), [200])
+
+    def test_shut_down(self) -> None:
+        """Nor does one that is cut."""
+        asked = [self.begin() for _ in range(4)]
+        self.front.site.cut()
+        for channel, _ in asked:
+            channel.connectionLost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class CrowdTests(SynchronousTestCase):
