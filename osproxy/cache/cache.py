@@ -33,7 +33,7 @@ from osproxy.cache.memory import Memory
 from osproxy.cache.questions import answered_here, is_question
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.snapshots import Document
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.cache.unkept import Unkept, far_ahead
 from osproxy.http import freshness
 from osproxy.http.cachestatus import CacheStatus
@@ -44,6 +44,7 @@ from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.layout import member_of
 from osproxy.repo.policies import Policy, policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
+from osproxy.upstream.turns import OURS, Asker
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ class Cache:
         )
         asks = is_question(target.path, asked.query)
         url = backend.url_of(target.path, asked.query if asks else "")
-        source = source_of(self._upstream, url, https_only=policy.https_only, via=asked.via)
+        asker = Asker.at(asked.client)
+        source = FileSource(self._upstream, url, policy.https_only, asked.via, asker)
         if asks or not policy.keep:
             return await self._unkept.answer(target, source, asked, kind)
         if kind is Kind.INDEX:
@@ -196,7 +198,8 @@ class Cache:
     def _refresh(self, target: Target, source: Source, policy: Policy, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
         if self._fills.find(target) is None and self._fills.unattended < UNATTENDED:
-            order = evolve(self._order(target, source, policy, entry), background=True)
+            ours = source.on_behalf_of(OURS)
+            order = evolve(self._order(target, ours, policy, entry), background=True)
             self._begin(order)
 
     def _begin(self, order: Order) -> Fill:
@@ -278,8 +281,9 @@ class Cache:
                 reply = fill.take_reply() if plain(asked) else None
                 reader.close()
                 order = fill.order
+                source = order.source.on_behalf_of(Asker.at(asked.client))
                 return await self._unkept.answer(
-                    order.target, order.source, asked, policy.kind, reply, order.expectation.digest
+                    order.target, source, asked, policy.kind, reply, order.expectation.digest
                 )
             case FillState.ANSWERED | FillState.FAILED:
                 reader.close()
@@ -326,10 +330,11 @@ class Cache:
         member = member_of(target.path)
         assert member is not None
         root = Target(target.backend, member.root)
+        asker = Asker.at(asked.client, together=True)
 
         def source_of_member(name: str) -> Source:
             url = backend.url_of(f"{member.root}/{name}")
-            return source_of(self._upstream, url, https_only=policy.https_only, via=asked.via)
+            return FileSource(self._upstream, url, policy.https_only, asked.via, asker)
 
         kept, repository, status = await self._generations.member(
             root,

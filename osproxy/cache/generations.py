@@ -266,20 +266,19 @@ class Generations:
             repository.failure = None
             self._refreshed(change.name)
         except CancelledError:
-            repository.failure = Unreachable("", "abandoned", "osproxy is stopping")
             # Those who waited must not begin another.
-            repository.rest(self._clock.seconds(), REST)
+            stopping = Unreachable("", "abandoned", "osproxy is stopping")
+            repository.failed(stopping, self._clock.seconds(), REST)
         except UpstreamError as error:
-            repository.failure = error
-            repository.rest(self._clock.seconds(), REST)
+            repository.failed(error, self._clock.seconds(), REST)
             self._refreshed("failed")
             if not isinstance(error, Overloaded):
                 # Of that it is said that it is so, not for each of thousands.
                 text = "{root} could not be refreshed: {error}"
                 self._log.warn(text, root=repository.root, error=error)
         except Exception:
-            repository.failure = Unreachable("", "bug", "an error of ours")
-            repository.rest(self._clock.seconds(), REST)
+            bug = Unreachable("", "bug", "an error of ours")
+            repository.failed(bug, self._clock.seconds(), REST)
             self._refreshed("failed")
             raise
 
@@ -287,7 +286,7 @@ class Generations:
         self._metrics.refreshes.labels(result.lower()).inc()
 
     async def _next(self, repository: Repository, current: Snapshot) -> Change:
-        source_of = repository.source_of
+        source_of = repository.renewing()
         looked = await fetch_all(source_of, repository.names, self._clock.seconds())
         now = self._clock.seconds()
         change, repository.suspect = compare(current, looked, repository.suspect)

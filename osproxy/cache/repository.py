@@ -10,6 +10,8 @@ from attrs import define, field
 
 from osproxy.model import Target
 from osproxy.repo.layout import CORE
+from osproxy.upstream.origin import Overloaded
+from osproxy.upstream.turns import Asker
 from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -81,6 +83,18 @@ class Repository:
         """Let refreshes look at one more file."""
         if name not in self.names:
             self.names = (*self.names, name)
+
+    def renewing(self) -> Callable[[str], Source]:
+        """Give the sources of a renewal: it is for all who will ask, and not for who asks now."""
+        ours, source_of = Asker(together=True), self.source_of
+        return lambda name: source_of(name).on_behalf_of(ours)
+
+    def failed(self, error: UpstreamError, now: float, seconds: float) -> None:
+        """Note why a refresh has failed, and begin no other for a while."""
+        self.failure = error
+        # Where nothing can be served meanwhile, a rest after a refusal of ours would refuse more.
+        if self.current is not None or not isinstance(error, Overloaded):
+            self.rest(now, seconds)
 
     def rest(self, now: float, seconds: float) -> None:
         """Begin no refresh for a while."""

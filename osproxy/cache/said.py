@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
@@ -18,6 +18,7 @@ from osproxy.http.fields import end_to_end, first, format_date, only, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
+from osproxy.upstream.turns import Asker
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -48,6 +49,11 @@ class Travelling:
     backend: Backend
     target: Target
     asked: Asked
+    asker: Asker = field()
+
+    @asker.default
+    def _client(self) -> Asker:
+        return Asker.at(self.asked.client)
 
     @property
     def url(self) -> str:
@@ -65,8 +71,12 @@ class Travelling:
 
     async def _ask(self, method: str, fields: Fields, body: PassingBody | None) -> Reply:
         return await self.upstream.ask(
-            self.url, method=method, fields=fields, body=body, verbatim=True
+            self.url, method=method, fields=fields, body=body, verbatim=True, asker=self.asker
         )
+
+    def on_behalf_of(self, asker: Asker) -> Travelling:
+        """Give the same source, fields included, as another asks it."""
+        return evolve(self, asker=asker)
 
     def _travelling(self) -> Fields:
         asked = self.asked

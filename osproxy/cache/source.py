@@ -6,9 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from attrs import evolve, frozen
+
+from osproxy.upstream.turns import OURS
+
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
     from osproxy.upstream.origin import Reply, Upstream
+    from osproxy.upstream.turns import Asker
 
 
 class Source(Protocol):
@@ -17,16 +22,36 @@ class Source(Protocol):
     async def __call__(self, *, method: str = "GET", fields: Fields = ()) -> Reply:
         """Ask; raises `UpstreamError`."""
 
+    def on_behalf_of(self, asker: Asker) -> Source:
+        """Give the same source as another asks it."""
 
-def source_of(upstream: Upstream, url: str, *, https_only: bool, via: str = "") -> Source:
+
+@frozen
+class FileSource:
     """
-    Make the source that a fill and the passages beside it share.
+    The source that a fill and the passages beside it share.
 
-    :param via: the way that the first request for it has come, so that a loop is seen.
+    :ivar via: the way that the first request for it has come, so that a loop is seen.
+    :ivar asker: whose questions these are.
     """
-    way = (("Via", via),) if via else ()
 
-    async def ask(*, method: str = "GET", fields: Fields = ()) -> Reply:
-        return await upstream.ask(url, method=method, fields=(*fields, *way), https_only=https_only)
+    upstream: Upstream
+    url: str
+    https_only: bool
+    via: str = ""
+    asker: Asker = OURS
 
-    return ask
+    async def __call__(self, *, method: str = "GET", fields: Fields = ()) -> Reply:
+        """See `Source`."""
+        way = (("Via", self.via),) if self.via else ()
+        return await self.upstream.ask(
+            self.url,
+            method=method,
+            fields=(*fields, *way),
+            https_only=self.https_only,
+            asker=self.asker,
+        )
+
+    def on_behalf_of(self, asker: Asker) -> Source:
+        """See `Source`."""
+        return evolve(self, asker=asker)

@@ -18,6 +18,7 @@ from osproxy.http.conditions import applicable_range
 from osproxy.http.fields import first
 from osproxy.http.ranges import Unsatisfiable, parse_content_range, parse_range
 from osproxy.model import Answer
+from osproxy.upstream.turns import Asker
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -75,7 +76,8 @@ class Unkept:
         :raises UpstreamError: when it cannot be had, or is of another version.
         """
         assert fill.head is not None and fill.length is not None
-        content, reply = await ahead(fill.order.source, asked, fill.head, fill.length)
+        source = fill.order.source.on_behalf_of(Asker.at(asked.client))
+        content, reply = await ahead(source, asked, fill.head, fill.length)
         return self._judged(fill.order.target, content, reply, asked, kind)
 
     def _judged(

@@ -141,8 +141,8 @@ def assemble(
         head_timeout=settings.head_timeout,
     )
     metrics.upstream_connections.set_function(lambda: agent.connections)
-    turns = Turns(reactor, shedding, settings.upstream_requests)
-    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics, turns)
+    turns, uploads = (Turns(reactor, shedding, settings.upstream_requests) for _ in range(2))
+    upstream = Upstream(agent, reactor, settings.stall_timeout, metrics, turns, uploads)
     upstream.authorities = authorities(settings.backends)
     fills = Fills(store, in_thread, reactor, metrics)
     generations = Generations(store, in_thread, reactor, metrics)

@@ -83,7 +83,8 @@ class Live:
         self.site.connections.most = most
         self.root.limits.total, self.root.limits.each = using.requests, using.client_requests
         self.root.limits.bandwidth.limit(using.bandwidth, using.client_bandwidth)
-        self.upstream.turns.each = using.upstream_requests
+        for turns in (self.upstream.turns, self.upstream.uploads):
+            turns.each = using.upstream_requests
         self.site.client_timeout = using.client_timeout
         self.agent.connect_timeout = using.connect_timeout
         self.agent.head_timeout = using.head_timeout

@@ -35,6 +35,7 @@ from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
 from osproxy.upstream.redirects import MOST, STATUSES, Redirect, judge
 from osproxy.upstream.reply import Overloaded, Reply, TimedOut, Unreachable, UpstreamError
+from osproxy.upstream.turns import OURS
 from osproxy.upstream.upload import Upload
 from osproxy.upstream.watch import TookTooLong
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from osproxy.metrics import Metrics
     from osproxy.model import PassingBody
     from osproxy.upstream.agent import ExactAgent
-    from osproxy.upstream.turns import Turns
+    from osproxy.upstream.turns import Asker, Turns
 
 __all__ = [
     "USER_AGENT",
@@ -72,6 +73,7 @@ class Upstream:
     :ivar authorities: hosts that are counted by their names, all others being as one: where
         redirects lead, nobody can foresee.
     :ivar turns: when a question may be asked.
+    :ivar uploads: the same of what a client sends along: it takes as long as the client likes.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Upstream:
         stall_timeout: float,
         metrics: Metrics,
         turns: Turns,
+        uploads: Turns,
     ) -> None:
         self.authorities: frozenset[str] = frozenset()
         self._agent = agent
@@ -89,6 +92,7 @@ class Upstream:
         self.stall_timeout = stall_timeout
         self._metrics = metrics
         self.turns = turns
+        self.uploads = uploads
 
     async def ask(
         self,
@@ -99,6 +103,7 @@ class Upstream:
         body: PassingBody | None = None,
         https_only: bool = False,
         verbatim: bool = False,
+        asker: Asker = OURS,
     ) -> Reply:
         """
         Ask, and return what comes: past redirects, or ``verbatim``, as for another.
@@ -111,15 +116,16 @@ class Upstream:
         :param fields: what to say, or what to say besides: conditions, Range, Via.
         :param body: what to send along; only verbatim. It is closed in any case.
         :param https_only: whether a redirect from https to http is refused.
+        :param asker: who it is asked for, where more is asked than may be at once.
         :raises UpstreamError: when there is no answer.
         :raises BodyBroken: when there is none because the body was not whole.
         """
         if verbatim:
-            return await self._for_another(url, method, fields, body)
+            return await self._for_another(url, method, fields, body, asker)
         assert body is None, "a redirect could want it a second time"
         begun, hops = url, 0
         while True:
-            reply = await self._once(url, method, fields, hops)
+            reply = await self._once(url, method, fields, hops, asker)
             location = reply.location
             if reply.status not in STATUSES or location is None:
                 return reply
@@ -139,7 +145,7 @@ class Upstream:
             url = where
 
     async def _for_another(
-        self, url: str, method: str, fields: Fields, body: PassingBody | None
+        self, url: str, method: str, fields: Fields, body: PassingBody | None, asker: Asker
     ) -> Reply:
         upload = None if body is None else Upload(body, self._reactor, self.stall_timeout)
 
@@ -150,13 +156,14 @@ class Upstream:
                 method.encode("latin-1"), uri.encode("ascii"), _headers(fields), upload
             )
 
+        turns = self.turns if upload is None else self.uploads
         try:
-            return await self._reply(ask, url, fields, 0, verbatim=True)
+            return await self._reply(ask, url, fields, 0, turns, asker, verbatim=True)
         finally:
             if upload is not None:
                 upload.stopProducing()
 
-    async def _once(self, url: str, method: str, fields: Fields, hops: int) -> Reply:
+    async def _once(self, url: str, method: str, fields: Fields, hops: int, asker: Asker) -> Reply:
         ours: Fields = (("Accept", "*/*"), ("User-Agent", USER_AGENT))
         if not every(fields, "via"):
             ours += (("Via", "1.1 osproxy"),)
@@ -173,7 +180,7 @@ class Upstream:
             exact: IResponse = response.original
             return exact
 
-        return await self._reply(ask, url, fields, hops, verbatim=False)
+        return await self._reply(ask, url, fields, hops, self.turns, asker, verbatim=False)
 
     async def _reply(
         self,
@@ -181,11 +188,13 @@ class Upstream:
         url: str,
         fields: Fields,
         hops: int,
+        turns: Turns,
+        asker: Asker,
         *,
         verbatim: bool,
     ) -> Reply:
         host = host_of(url)
-        await self.turns.take(host)
+        await turns.take(host, asker)
         requested_at = self._reactor.seconds()
         status = "failed"
         try:
@@ -198,7 +207,7 @@ class Upstream:
         except Exception as error:
             raise _named(host, error) from error
         finally:
-            self.turns.give(host)
+            turns.give(host, asker)
             self._count(host, status, self._reactor.seconds() - requested_at)
         reply = Reply(
             response,

@@ -20,6 +20,7 @@ from osproxy.http.fields import first
 from osproxy.model import Asked, Backend, BodyDiverted, Notice, Relayed, Representation, Target
 from osproxy.store.ledger import BLOCK
 from osproxy.upstream.origin import Unreachable
+from osproxy.upstream.turns import OURS, Asker
 from tests.store.doubles import Place, find
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Question:
     https_only: bool
     body: PassingBody | None = None
     verbatim: bool = False
+    asker: Asker = OURS
     _clock: Clock = field(factory=Clock)
     _answer: Deferred[Reply] = field(factory=Deferred)
     asked_at: float = field(init=False, default=0.0)
@@ -197,9 +199,10 @@ class Origin:
         body: PassingBody | None = None,
         https_only: bool = False,
         verbatim: bool = False,
+        asker: Asker = OURS,
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
-        question = Question(url, method, fields, https_only, body, verbatim, self.clock)
+        question = Question(url, method, fields, https_only, body, verbatim, asker, self.clock)
         self.log.append(f"{method} {question.path}")
         if self.down:
             raise unreachable()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from osproxy.cache.experience import ABSENT_FOR, GRACE, OUTGROWN_FOR, REST, Experience
 from osproxy.cache.fillstate import Order
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.model import Target
 from osproxy.repo.kinds import classify
 from osproxy.repo.policies import policy_of
@@ -39,7 +39,7 @@ class ExperienceTests(CacheTestCase):
     def filled(self, path: str, told: Told | Exception, stored: Entry | None = None) -> Fill:
         """Let a fill come to its end."""
         policy = policy_of(classify(path), path, freshness={})
-        source = source_of(self.bench.upstream, path, https_only=False)
+        source = FileSource(self.bench.upstream, path, https_only=False)
         order = Order(Target("/", path), source, policy, stored=stored, background=True)
         fill = self.bench.fills.begin(order, lambda fill: self.experience.learn(fill, self.now))
         question = self.origin.next()

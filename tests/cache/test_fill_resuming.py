@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.fillstate import Order
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.cache.transfer import PAUSES
 from osproxy.model import BodyBroken, Expectation, Relayed, Representation, Target
 from osproxy.repo.digests import Digest
@@ -387,7 +387,7 @@ class AskingTests(ResumingTestCase):
         """What was begun under another expectation is no beginning."""
         self.interrupt()
         target = Target("/", RPM)
-        source = source_of(self.bench.upstream, BACKEND.url_of(RPM), https_only=False)
+        source = FileSource(self.bench.upstream, BACKEND.url_of(RPM), https_only=False)
         expectation = Expectation(Digest("sha256", hashlib.sha256(b"new").hexdigest()))
         policy = policy_of(Kind.PACKAGE, RPM, freshness={})
         order = Order(target, source, policy, expectation, background=True)

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from osproxy.cache.fill import WORTH_FINISHING
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import Order
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
@@ -20,7 +20,7 @@ class FillsTests(CacheTestCase):
 
     def order(self, path: str) -> Order:
         """Order a package."""
-        source = source_of(self.bench.upstream, path, https_only=False)
+        source = FileSource(self.bench.upstream, path, https_only=False)
         policy = policy_of(Kind.PACKAGE, path, freshness={})
         return Order(Target("/", path), source, policy)
 

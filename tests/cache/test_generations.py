@@ -51,6 +51,20 @@ class GenerationsTests(GenerationsTestCase):
         got = [octets(self.successResultOf(one)) for one in asked]
         self.assertEqual(got, self.snapshot(1))
 
+    def test_askers(self) -> None:
+        """A first fetch is for who asks, a refresh for all; each is asked for together."""
+        for client in ("192.0.2.1", None):
+            self.origin.files.clear()
+            asking = self.bench.get(REPOMD)
+            askers = {question.asker for question in self.origin.asked}
+            self.publish(1)
+            while self.origin.asked:
+                question = self.origin.next()
+                question.answer(whole(self.content(question.path, 1)))
+            octets(self.successResultOf(asking))
+            self.assertEqual([(it.client, it.together) for it in askers], [(client, True)])
+            self.bench.advance(LIFETIME)
+
     def test_unchanged(self) -> None:
         """When the clock has run out, one look at the four confirms all of them."""
         self.poll()

@@ -62,6 +62,24 @@ class FaultTests(GenerationsTestCase):
             self.assertEqual(self.status_of(self.successResultOf(asking)), 503)
         self.assertEqual([event for event in events if "refreshed" in event["log_format"]], [])
 
+    def test_no_rest_from_nothing(self) -> None:
+        """After a refusal of ours who has nothing is not made to wait; who has something is."""
+        self.origin.files.clear()
+        asking = self.bench.get(REPOMD)
+        while self.origin.asked:
+            self.origin.next().fail(Overloaded("", "overloaded", "asked too much"))
+        self.assertEqual(self.status_of(self.successResultOf(asking)), 503)
+        self.publish(1)
+        self.poll()
+        self.origin.files.clear()
+        self.bench.advance(LIFETIME)
+        asking = self.bench.get(REPOMD)
+        while self.origin.asked:
+            self.origin.next().fail(Overloaded("", "overloaded", "asked too much"))
+        for stale in (asking, self.bench.get(REPOMD)):
+            self.assertEqual(octets(self.successResultOf(stale)), self.content(REPOMD, 1))
+        self.assertEqual(self.origin.asked, [])
+
     def test_forbidden(self) -> None:
         """An authority that forbids repomd.xml has failed; the set is served stale for ever."""
         self.poll()

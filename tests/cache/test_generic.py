@@ -18,6 +18,7 @@ from osproxy.model import (
     Representation,
     Target,
 )
+from osproxy.upstream.turns import OURS
 from tests.cache.doubles import (
     CacheTestCase,
     Question,
@@ -213,7 +214,7 @@ class FreshnessTests(GenericCase):
             self.assertEqual(
                 self.outcome(answer), '200 one | hit; ttl=-10; detail="stale-while-revalidate"'
             )
-        self.assertEqual(len(self.origin.asked), 1)
+        self.assertEqual([question.asker for question in self.origin.asked], [OURS])
         self.origin.next().answer(self.told(b"two", HOUR))
         self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.cache.passage import Passage, ahead, continued, relay
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.model import Asked, BodyBroken, Head, PassingBody
 from osproxy.upstream.origin import Unreachable
 from tests.cache.doubles import MODIFIED, Origin, Told, taken, unreachable, whole
@@ -91,7 +91,7 @@ class SourceTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Have an upstream."""
         self.origin = Origin()
-        self.source = source_of(cast("Upstream", self.origin), URL, https_only=True)
+        self.source = FileSource(cast("Upstream", self.origin), URL, https_only=True)
         self.head = Head('"ours"', (MODIFIED,), '"theirs"', "authority.example", 0.0)
 
 

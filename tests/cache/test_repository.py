@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from osproxy.cache.repository import ABSENT_FOR, Repository
 from osproxy.cache.snapshots import MEDIA, REPOMD, Document, Snapshot
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.model import Head, Target
 from osproxy.repo.layout import CORE
 from tests.cache.doubles import CacheTestCase
@@ -25,7 +25,7 @@ class RepositoryTests(CacheTestCase):
         """Make one that stays fresh for ten minutes."""
 
         def source(name: str) -> Source:
-            return source_of(self.bench.upstream, name, https_only=True)
+            return FileSource(self.bench.upstream, name, https_only=True)
 
         return Repository(Target("/", "/oss"), 600.0, source, current)
 

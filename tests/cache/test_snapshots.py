@@ -22,7 +22,7 @@ from osproxy.cache.snapshots import (
     fetch_all,
     still_the_same,
 )
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.model import Head
 from osproxy.upstream.origin import Unreachable
 from tests.cache.doubles import MODIFIED, Origin, Told, whole
@@ -135,7 +135,7 @@ class FetchTests(SynchronousTestCase):
 
     def source_of(self, name: str) -> Source:
         """Name the source of a member."""
-        return source_of(cast("Upstream", self.origin), name, https_only=True)
+        return FileSource(cast("Upstream", self.origin), name, https_only=True)
 
     def fetched(self, told: Told, name: str = REPOMD) -> Deferred[Document | None]:
         """Fetch one file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.experience import Experience
-from osproxy.cache.source import source_of
+from osproxy.cache.source import FileSource
 from osproxy.cache.unkept import Unkept
 from osproxy.model import Answer, Asked, BodyBroken, Relayed, Target
 from osproxy.repo.digests import Digest
@@ -23,7 +23,7 @@ class UnkeptTests(CacheTestCase):
         super().setUp()
         self.experience = Experience(self.bench.store)
         self.unkept = Unkept(self.experience, self.bench.place.clock)
-        self.source = source_of(self.bench.upstream, BACKEND.url_of(TARGET.path), https_only=False)
+        self.source = FileSource(self.bench.upstream, BACKEND.url_of(TARGET.path), https_only=False)
 
     def ask(self, asked: Asked) -> Deferred[Answer]:
         """Ask for an image."""

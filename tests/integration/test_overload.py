@@ -14,8 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
+from tests.integration.clients import Dnf
 from tests.integration.crowds import Crowd, addresses, ask_all, request, status_of
-from tests.integration.packages import pattern
+from tests.integration.packages import OSS, pattern, snapshots
 from tests.integration.scripted import response
 from tests.integration.server import TWIST, Osproxy
 from tests.integration.tools import Finished, require, run, threaded, until
@@ -300,12 +301,12 @@ class FloodTests(IntegrationCase):
         visitor.end()
         counted = Counter(map(status_of, answers))
         self.assertEqual(set(counted), {404, 503}, counted)
-        # Four have their turn at once, four wait for theirs.
-        self.assertGreaterEqual(counted[404], 8)
+        # Half of the turns and of the queue is what one client can have.
+        self.assertGreaterEqual(counted[404], 4)
         for answer in answers:
             retry = b"\r\nRetry-After: 5\r\n" in answer
             self.assertEqual(retry, status_of(answer) == 503, answer)
-        self.assertEqual(slow.most, 4)
+        self.assertEqual(slow.most, 2)
         self.assertEqual(set(visitor.answers), {"200"})
         self.assertLess(visitor.slowest, _AT_MOST)
         said = [line for line in server.said().splitlines() if "Shedding#warn" in line]
@@ -315,6 +316,29 @@ class FloodTests(IntegrationCase):
         self.assertEqual(server.fetch("/x/noarch/other-1-1.noarch.rpm").status, 404)
         until(lambda: _descriptors(server) <= before + 2, "descriptors are given back")
         self.assertNotIn("Traceback", server.said())
+
+    @threaded
+    def test_others(self) -> None:
+        """While one client asks for names that nobody has, another gets what is not stored."""
+        slow = Slow()
+        server = self.osproxy(self.scripted(slow).url, "--upstream-requests=4")
+        names = [f"/x/noarch/no-{number}-1.noarch.rpm" for number in range(400)]
+        flood = threading.Thread(target=ask_all, args=(server.port, names))
+        flood.start()
+        until(lambda: slow.most == 2, "the flood has its turns")
+        for number in range(3):
+            answer = fetch(
+                server.port, f"/x/noarch/small{number}-1-1.noarch.rpm", source="127.9.9.9"
+            )
+            self.assertEqual((answer.status, answer.body), (200, _CONTENT))
+        flood.join()
+
+    @threaded
+    def test_cold_repository(self) -> None:
+        """A repository works with one question at a time, though its index is of several files."""
+        self.site.publish(snapshots()[0])
+        server = self.osproxy(self.file_server().url, "--upstream-requests=1")
+        self.assertEqual(server.fetch(f"{OSS}/repodata/repomd.xml").status, 200)
 
     @threaded
     def test_stale(self) -> None:
@@ -342,16 +366,28 @@ class RateTests(OverloadCase):
     @threaded
     def test_requests(self) -> None:
         """A client that asks too often is told 503 and when to come again; others are not."""
-        server = self.serve("--client-requests=1 burst=12")
+        server = self.serve("--client-requests=0.1 burst=12")
         answers = [fetch(server.port, _SMALL, source="127.0.0.2") for _ in range(20)]
         self.assertEqual([it.status for it in answers[:12]], [200] * 12)
         refused = answers[-1]
-        self.assertEqual((refused.status, refused.field("Retry-After")), (503, "1"))
+        self.assertEqual(refused.status, 503)
+        self.assertIn(refused.field("Retry-After"), ("8", "9", "10"))
         self.assertEqual(fetch(server.port, _SMALL, source="127.0.0.3").status, 200)
         self.assertEqual(fetch(server.port, "/-/ready", source="127.0.0.2").status, 200)
-        time.sleep(1.1)
-        self.assertEqual(fetch(server.port, _SMALL, source="127.0.0.2").status, 200)
         self.assert_said_once(server, "127.0.0.2 asks more often")
+
+    @threaded
+    def test_dnf(self) -> None:
+        """With dnf, which asks again at once and soon gives up, packages install all the same."""
+        self.site.publish(snapshots()[0])
+        server = self.osproxy(
+            self.file_server().url, "--client-requests=5 burst=2", "--client-connections=3"
+        )
+        dnf = Dnf(self.place("root"), f"{server.url}{OSS}/")
+        dnf.refresh()
+        dnf.install()
+        self.assertEqual(dnf.installed(), snapshots()[0].expected())
+        self.assert_said_once(server)
 
     @threaded
     def test_bandwidth(self) -> None:

@@ -36,8 +36,8 @@ class Parts:
         self.reactor = MemoryReactorClock()
         self.front = Front(self.reactor)
         agent = ExactAgent(self.reactor, policy(None), connect_timeout=1, head_timeout=1)
-        turns = Turns(self.reactor, self.front.shedding, 1)
-        upstream = Upstream(agent, self.reactor, 1, self.front.metrics, turns)
+        turns, uploads = (Turns(self.reactor, self.front.shedding, 1) for _ in range(2))
+        upstream = Upstream(agent, self.reactor, 1, self.front.metrics, turns, uploads)
         self.levels: list[str] = []
         self.live = Live(
             settings,

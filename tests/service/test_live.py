@@ -78,6 +78,7 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(set(reached), LIVE - {"tls"})
         for name, value in reached.items():
             self.assertEqual(value, getattr(new, name), name)
+        self.assertEqual(live.upstream.uploads.each, new.upstream_requests)
         self.assertEqual(live.site.connections.unlimited, new.trusted_proxies)
         self.assertEqual(live.settings.cache_size, 16 << 30)
         self.assertEqual(live.upstream.authorities, {"parent"})

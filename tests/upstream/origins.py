@@ -143,8 +143,10 @@ class Network:
             head_timeout=HEAD_TIMEOUT,
         )
         shedding = Shedding(self.clock, self.metrics.refused)
-        turns = Turns(self.clock, shedding, TURNS)
-        self.upstream = Upstream(self.agent, self.reactor, STALL_TIMEOUT, self.metrics, turns)
+        turns, uploads = (Turns(self.clock, shedding, TURNS) for _ in range(2))
+        self.upstream = Upstream(
+            self.agent, self.reactor, STALL_TIMEOUT, self.metrics, turns, uploads
+        )
         case.addCleanup(self._close)
         self._origins: list[Origin] = []
 

@@ -33,7 +33,7 @@ from osproxy.upstream.origin import (
     UpstreamError,
 )
 from osproxy.upstream.trust import policy
-from osproxy.upstream.turns import Turns
+from osproxy.upstream.turns import Asker, Turns
 from tests.upstream.origins import (
     CONNECT_TIMEOUT,
     HEAD_TIMEOUT,
@@ -45,6 +45,7 @@ from tests.upstream.origins import (
     started,
 )
 from tests.web.certificates import certificate_files
+from tests.web.doubles import Passing
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -256,8 +257,9 @@ class ConnectTests(SynchronousTestCase):
             head_timeout=HEAD_TIMEOUT,
         )
         metrics = Metrics(CollectorRegistry())
-        turns = Turns(self.reactor, Shedding(self.reactor, metrics.refused), 1)
-        self.upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics, turns)
+        shedding = Shedding(self.reactor, metrics.refused)
+        turns, uploads = (Turns(self.reactor, shedding, 1) for _ in range(2))
+        self.upstream = Upstream(agent, self.reactor, STALL_TIMEOUT, metrics, turns, uploads)
         return started(self.upstream.ask(url))
 
     def test_refused(self) -> None:
@@ -309,6 +311,39 @@ class ConnectTests(SynchronousTestCase):
         second.cancel()
         self.failureResultOf(second, CancelledError)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_turns_of_uploads(self) -> None:
+        """What takes as long as a client likes holds up further uploads, and nothing else."""
+        bodies = [Passing(), Passing()]
+        url = "http://a.example/a"
+        question = self.ask(url)
+        uploads = [
+            started(self.upstream.ask(url, method="PUT", body=body, verbatim=True))
+            for body in bodies
+        ]
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+        uploads[0].cancel()
+        self.failureResultOf(uploads[0], CancelledError)
+        self.assertEqual(len(self.reactor.tcpClients), 3)
+        for asking in (uploads[1], question):
+            asking.cancel()
+            self.failureResultOf(asking, CancelledError)
+        self.assertEqual([body.closed for body in bodies], [1, 1])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_turns_of_clients(self) -> None:
+        """Where there are four at once, one client has two of them, and another the next."""
+        first = self.ask("http://a.example/a")
+        self.upstream.turns.each = 4
+        askers = [Asker("one")] * 3 + [Asker("another")]
+        asking = [
+            started(self.upstream.ask("http://a.example/a", asker=asker, verbatim=verbatim))
+            for asker, verbatim in zip(askers, (True, False, True, False), strict=True)
+        ]
+        self.assertEqual(len(self.reactor.tcpClients), 1 + 3)
+        for one in (asking[3], *asking[:3], first):
+            one.cancel()
+            self.failureResultOf(one, CancelledError)
 
     def test_others_give_up(self) -> None:
         """If Twisted or the kernel loses patience before we do, it is a timeout all the same."""
