@@ -281,9 +281,8 @@ class Cache:
                 reply = fill.take_reply() if plain(asked) else None
                 reader.close()
                 order = fill.order
-                source = order.source.on_behalf_of(Asker.at(asked.client))
                 return await self._unkept.answer(
-                    order.target, source, asked, policy.kind, reply, order.expectation.digest
+                    order.target, order.source, asked, policy.kind, reply, order.expectation.digest
                 )
             case FillState.ANSWERED | FillState.FAILED:
                 reader.close()

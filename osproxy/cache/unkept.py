@@ -66,7 +66,7 @@ class Unkept:
         missing = self._experience.absent.get(target, now)
         if missing is not None and not asked.query:
             return missing_file(missing, kind, CacheStatus(hit=True))
-        content, reply = await relay(source, asked)
+        content, reply = await relay(_for(asked, source), asked)
         return self._judged(target, _verified(content, digest), reply, asked, kind)
 
     async def ahead_of(self, fill: Fill, asked: Asked, kind: Kind) -> Answer:
@@ -76,7 +76,7 @@ class Unkept:
         :raises UpstreamError: when it cannot be had, or is of another version.
         """
         assert fill.head is not None and fill.length is not None
-        source = fill.order.source.on_behalf_of(Asker.at(asked.client))
+        source = _for(asked, fill.order.source)
         content, reply = await ahead(source, asked, fill.head, fill.length)
         return self._judged(fill.order.target, content, reply, asked, kind)
 
@@ -93,6 +93,11 @@ class Unkept:
                 self._experience.absent.put(target, reply.status, self._clock.seconds())
             return unavailable(reply, target, kind, status)
         return Answer(content, status, kind, source=reply.host)
+
+
+def _for(asked: Asked, source: Source) -> Source:
+    """Ask a source that may be another's, or a fill's, for who asks now."""
+    return source.on_behalf_of(Asker.at(asked.client))
 
 
 def _verified(content: Relayed, digest: Digest | None) -> Relayed:

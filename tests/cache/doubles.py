@@ -271,9 +271,10 @@ class Bench:
         head: bool = False,
         query: str = "",
         connection: int = 1,
+        client: str = "192.0.2.1",
     ) -> Deferred[Answer]:
         """Ask the cache for a file."""
-        asked = Asked("HEAD" if head else "GET", query, fields, "192.0.2.1", connection)
+        asked = Asked("HEAD" if head else "GET", query, fields, client, connection)
         return Deferred.fromCoroutine(
             self.cache.obtain(backend, Target(backend.prefix, path), asked)
         )

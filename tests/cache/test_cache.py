@@ -7,6 +7,7 @@ import hashlib
 from twisted.internet.defer import Deferred
 
 from osproxy.model import BodyBroken, Notice, Target
+from osproxy.upstream.turns import OURS
 from tests.cache.doubles import (
     DATE,
     MODIFIED,
@@ -165,11 +166,13 @@ class FreshnessTests(CacheTestCase):
         self.assertEqual(self.served(MUTABLE), (b"new", "osproxy; hit; ttl=900"))
 
     def test_refresh_breaks_off(self) -> None:
-        """A refresh behind a client's back that breaks off is not begun again for 5 s."""
+        """A refresh behind a client's back, which is ours, is not begun again for 5 s."""
         self.store(MUTABLE, b"old", MODIFIED)
         self.bench.advance(HOUR)
         self.served(MUTABLE)
-        told = self.origin.next().answer(Told(200, (), 3))
+        question = self.origin.next()
+        self.assertIs(question.asker, OURS)
+        told = question.answer(Told(200, (), 3))
         told.send(b"n")
         told.fail(unreachable())
         self.bench.advance(4.9)

@@ -180,9 +180,10 @@ class AheadTests(CacheTestCase):
         """More than 16 MiB ahead it has a request of its own, with our entity tag."""
         first = self.begin(RPM, Told(200, (MODIFIED,), 2 * AHEAD))
         wanted = ("Range", f"bytes={AHEAD + 1}-{AHEAD + 4}")
-        asked = self.bench.get(RPM, wanted)
+        asked = self.bench.get(RPM, wanted, client="192.0.2.7")
         question = self.origin.next()
         self.assertEqual(question.field("range"), wanted[1])
+        self.assertEqual(question.asker.client, "192.0.2.7")
         part = ("Content-Range", f"bytes {AHEAD + 1}-{AHEAD + 4}/{2 * AHEAD}")
         told = question.answer(Told(206, (MODIFIED, part, ("ETag", '"theirs"')), 4))
         answer = self.successResultOf(asked)

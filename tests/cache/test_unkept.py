@@ -49,7 +49,9 @@ class UnkeptTests(CacheTestCase):
 
     def test_each_for_itself(self) -> None:
         """Each client has a request of its own."""
-        asking = [self.ask(Asked()) for _ in range(3)]
+        asking = [self.ask(Asked(client=f"192.0.2.{number}")) for number in range(3)]
+        clients = [question.asker.client for question in self.origin.asked]
+        self.assertEqual(clients, ["192.0.2.0", "192.0.2.1", "192.0.2.2"])
         for question in list(self.origin.asked):
             question.answer(whole(b"image"))
         for one in asking:
