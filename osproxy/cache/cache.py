@@ -274,6 +274,9 @@ class Cache:
                     reader.close()
                     return answer
                 return from_fill(fill, reader, asked, forwarded, self._clock.seconds())
+            case FillState.NAMED:
+                reader.close()
+                return await self._kept(fill, asked, forwarded)
             case FillState.DIVERTED:
                 reply = fill.take_reply() if plain(asked) else None
                 reader.close()
