@@ -73,10 +73,14 @@ async def _name(
     order: Order, means: Means, stored: Entry, target: Target, head: Head, now: float
 ) -> Entry | None:
     try:
-        return await means.store.name(stored, target, order.policy.kind, head, now)
+        entry = await means.store.name(stored, target, order.policy.kind, head, now)
     except DISK_ERRORS as error:
         means.store.trouble.met(Work.CATALOGUE, error, target)
         return None
+    if entry is not None:
+        # What was begun of it is not needed any more.
+        means.store.drop_kept(target)
+    return entry
 
 
 def same_file(stored: Entry, reply: Reply) -> bool:

@@ -121,6 +121,23 @@ class ColdTests(AliasTestCase):
         self.hit(FIRST, NEW)
         self.hit(ALIAS, BODY)
 
+    def test_real_name_was_begun(self) -> None:
+        """What was put aside under the real name is not needed any more."""
+        large = BODY * 100
+        asked = self.ask(FIRST)
+        self.origin.next().answer(told := tagged(large))
+        reading = read(self.successResultOf(asked))
+        told.send(large[: 1 << 20])
+        told.fail(unreachable())
+        for seconds in (1, 2, 4):
+            self.bench.advance(seconds)
+            self.origin.next().fail()
+        self.failureResultOf(reading)
+        self.assertEqual(self.bench.store.kept, 1)
+        self.fetch(ALIAS, large, tagged(large, FIRST))
+        self.assertEqual(self.bench.store.kept, 0)
+        self.hit(FIRST, large)
+
     def test_no_alias(self) -> None:
         """Without such a redirect there is one name."""
         self.fetch(ALIAS, BODY, tagged(BODY))
@@ -218,7 +235,7 @@ class StoredTests(AliasTestCase):
         first = Told(200, (MODIFIED, DATE, ("ETag", '"a"')), len(BODY), host="a.example")
         self.fetch(FIRST, BODY, first)
         told = evolve(first, host="b.example", alias_of=name_of(FIRST), fields=(MODIFIED, DATE))
-        self.given_up(ALIAS, BODY, cast("Told", told))
+        self.given_up(ALIAS, BODY, told)
 
     def test_other_version(self) -> None:
         """What is another version under the real name by now comes, and what is stored stays."""
@@ -297,6 +314,16 @@ class StaleTests(AliasTestCase):
         self.assert_bodies(1, ALIAS, SECOND)
         self.assertEqual(self.stored(FIRST), BODY)
         self.hit(ALIAS, NEW)
+
+    def test_denied_before(self) -> None:
+        """An alias that was denied and is there again starts with a clean slate."""
+        self.fetch(SECOND, NEW, tagged(NEW))
+        self.given_up(ALIAS, BODY, Told(404, (), None))
+        self.bench.advance(61)
+        self.given_up(ALIAS, NEW, tagged(NEW, SECOND))
+        self.bench.advance(48 * HOUR)
+        self.given_up(ALIAS, NEW, Told(404, (), None))
+        self.assertEqual(self.stored(ALIAS), NEW)
 
     def test_authority_away(self) -> None:
         """Both are served stale."""

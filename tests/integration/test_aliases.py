@@ -98,8 +98,8 @@ class AliasTests(IntegrationCase):
             self.assert_bodies(server, 1)
             self.assertEqual(server.stop(), 0)
             if lost:
-                for path in server.store.glob("catalogue.*"):
-                    path.unlink()
+                for file in server.store.glob("catalogue.*"):
+                    file.unlink()
             server.start()
             until(lambda: server.status().entries == 2, "all is listed")
         self.hits(server, 1, real(1), _ALIAS)

@@ -320,7 +320,25 @@ class AnotherNameTests(JoiningTestCase):
         self.place.clock.advance(60)
         self.assertIsNone(find(store, target("b")))
         self.check(store, "a")
-        self.assertEqual(self.place.ledger.stored, TAKEN)
+        self.assertEqual((self.place.ledger.stored, self.place.ledger.reserved), (TAKEN, 0))
+        store.doom(self.entry(store, "a"))
+        self.assertEqual(self.place.files(), {})
+
+    def test_gone_before_the_row(self) -> None:
+        """When the body goes before the row is written, what was there stays, also on the disk."""
+        store = self.shared("a")
+        self.put(store, "b", b"other" * 2000)
+        first = self.entry(store, "a")
+        self.place.checkpoint = lambda name: store.drop(first) if name == "after-rename" else None
+        self.failureResultOf(run(store.name(first, target("b"), Kind.IMAGE, OTHER, 9.0)), OSError)
+        self.place.checkpoint = lambda name: None
+        for _ in range(2):
+            self.assertEqual(self.body_of(store, "b"), b"other" * 2000)
+            self.assertIsNone(find(store, target("a")))
+            self.assertEqual(len(self.place.files()), 1)
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+            store = self.started()
 
     def test_goes_meanwhile(self) -> None:
         """Whenever the body goes, or its first name: it has the new name, or there is none."""

@@ -207,6 +207,12 @@ class AliasTests(SynchronousTestCase):
             with self.subTest(led):
                 self.assertIsNone(self.real(mirror, led))
 
+    def test_no_extension(self) -> None:
+        """A name without an extension may stand for another one, and not for the folder."""
+        asked = "https://cdn.example/iso/dvd-Current"
+        self.assertEqual(self.real("https://cdn.example/iso/dvd-1", asked=asked), "dvd-1")
+        self.assertIsNone(self.real("https://cdn.example/iso/", asked=asked))
+
     def test_question(self) -> None:
         """What was asked with a query is no file by its name alone."""
         self.assertIsNone(self.real("https://cdn.example/iso/a.iso", asked=f"{self.alias}?x"))
