@@ -41,6 +41,7 @@ from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import Record
 from osproxy.store.removal import Removal
+from osproxy.store.residents import Residents
 from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
 from osproxy.store.sweep import Sweep
@@ -164,6 +165,7 @@ class Bench:
             Sharing(ledger),
             unsynced,
             trouble,
+            Residents(),
         )
         sweep = NoSweep(
             directory, ledger, disk, self.catalogue, self.inventory, lambda found: False

@@ -61,6 +61,11 @@ class Shedding:
     _said: dict[Reason, float] = field(init=False, factory=dict)
     _unsaid: dict[Reason, int] = field(init=False, factory=dict)
 
+    def __attrs_post_init__(self) -> None:
+        """Count from nothing: an alert sees what increases, not what appears."""
+        for reason in Reason:
+            self._counter.add((reason.value,), 0)
+
     def shed(self, reason: Reason, subject: str) -> None:
         """Count a refusal, and say it unless the same was said within the last minute."""
         self._counter.add((reason.value,))

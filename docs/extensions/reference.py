@@ -33,6 +33,7 @@ _VALUES: dict[Callable[[str], object], str] = {
     values.duration: "TIME",
     values.timeout: "TIME",
     values.count: "NUMBER",
+    values.rate: "RATE",
     values.path: "PATH",
     values.url: "URL",
     values.bind_address: "ADDRESS:PORT",
@@ -163,7 +164,8 @@ def _option(option: Option[Any]) -> Iterator[str]:
 
 def _default(option: Option[Any]) -> str:
     if option.otherwise:
-        return _prose(option.otherwise)
+        # A dash in front would begin a list.
+        return re.sub(r"^-(?= )", "``-``", _prose(option.otherwise))
     return "none" if option.default is None else _literal(option.default)
 
 

@@ -123,7 +123,9 @@ def _differences(old: Settings, new: Settings) -> list[tuple[str, object, object
 
 def _text(value: object) -> str:
     match value:
-        case None | ():
+        case None:
+            return "the default"
+        case ():
             return "none"
         case tuple():
             return ", ".join(map(_text, value))

@@ -15,6 +15,7 @@ from attrs import frozen
 from osproxy.config.clients import NEAR, Network, Peer, networks, peers
 from osproxy.config.kinds import guarded_kinds
 from osproxy.config.values import (
+    FALSE,
     BadValue,
     bind_address,
     boolean,
@@ -110,17 +111,22 @@ def _pin(text: str) -> str:
 
 
 def _access_log(text: str) -> str:
-    return text if text in ("-", "journald", "off") else str(path(text))
+    word = text.strip().lower()
+    # A file has true and false for yes and no; nobody means a file of that name.
+    if word in FALSE:
+        return "off"
+    return word if word in ("-", "journald") else str(path(text))
 
 
 def _error_log(text: str) -> str:
-    if text == "off":
+    word = text.strip().lower()
+    if word in FALSE:
         raise BadValue("would lose what goes wrong; give a file, -, or a higher --log-level")
-    return text if text in ("-", "journald") else str(path(text))
+    return word if word in ("-", "journald") else str(path(text))
 
 
 def _socket(text: str) -> Path | None:
-    if text == "off":
+    if text.strip().lower() in FALSE:
         return None
     place = path(text)
     if len(os.fsencode(place)) > _LONGEST_SOCKET:
@@ -235,7 +241,7 @@ CLIENTS: Option[tuple[Network, ...]] = Option(
     repeatable=True,
 )
 DENY: Option[tuple[Network, ...]] = Option(
-    "deny", networks, "networks of these that may not, with commas between", repeatable=True
+    "deny", networks, "networks that may not in any case, with commas between", repeatable=True
 )
 TRUSTED_PROXIES: Option[tuple[Peer, ...]] = Option(
     "trusted-proxies",
@@ -290,7 +296,9 @@ HEAD_TIMEOUT = Option("head-timeout", timeout, "how long an upstream may take to
 STALL_TIMEOUT = Option(
     "stall-timeout", timeout, "how long an upstream may pause within a file", "30s"
 )
-CLIENT_TIMEOUT = Option("client-timeout", timeout, "how long a client may take nothing", "120s")
+CLIENT_TIMEOUT = Option(
+    "client-timeout", timeout, "how long a client may take nothing, or send nothing", "120s"
+)
 DRAIN_TIMEOUT = Option(
     "drain-timeout", duration, "how long a stop waits for answers under way", "30s"
 )

@@ -22,10 +22,11 @@ from osproxy.config.directory import cache_directory, home_of_user, try_file
 from osproxy.config.files import options_in, read_file
 from osproxy.config.given import Given
 from osproxy.config.listeners import has_ipv6, listeners
-from osproxy.config.sources import Sources, read_one, warnings_of_variables
+from osproxy.config.sources import Sources, read_all, read_one, warnings_of_variables
 from osproxy.config.values import path
 from osproxy.journal import SOCKET as JOURNAL
 from osproxy.journal import listens
+from osproxy.repo.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -206,7 +207,9 @@ def _files(sources: Sources, environ: Mapping[str, str]) -> tuple[Table | None, 
 
 def _backends(sources: Sources, file: Table | None, elsewhere: Table | None) -> tuple[Backend, ...]:
     kept = sources.value(options.CACHE_LARGE_OBJECTS)
-    guarded = sources.value(options.WONDER_GUARD)
+    given = sources.given(options.WONDER_GUARD)
+    texts = [] if given is None else read_all(options.WONDER_GUARD.parse, given)
+    guarded = frozenset[Kind]().union(*texts)
     declared: list[Declared] = []
     if file is not None:
         declared += own_backends(file, large_objects=kept, guarded=guarded)

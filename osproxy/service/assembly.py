@@ -18,13 +18,13 @@ from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
-from osproxy.config.options import CONNECTIONS, CONTROL_SOCKET
+from osproxy.config.options import CONTROL_SOCKET
 from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
 from osproxy.service.lag import Lag
-from osproxy.service.live import Live, authorities
+from osproxy.service.live import Live, authorities, trouble_with_connections
 from osproxy.service.loglevel import limit
 from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
@@ -153,11 +153,8 @@ def assemble(
     schedule = Schedule(settings.scrub_interval, settings.scrub_rate)
     scrub = Scrub(store, catalogue, in_scrub, reactor, metrics, schedule, refetch)
 
-    connections = Connections(
-        settings.client_connections,
-        connections_within(descriptors, settings.connections),
-        settings.trusted_proxies,
-    )
+    most = connections_within(descriptors, settings.connections)
+    connections = Connections(settings.client_connections, most, settings.trusted_proxies)
     # Whoever is let in may need further ones, and so may those that are served.
     gate = Gate(descriptors - reserve_within(descriptors))
     metrics.connections.set_function(lambda: len(connections))
@@ -289,7 +286,11 @@ def assemble(
             metrics,
             reactor,
         ),
-        announcements=_announcements(settings, descriptors),
+        announcements=_announcements(settings, most),
+        warnings=(
+            *settings.warnings,
+            *trouble_with_connections(settings, most),
+        ),
         steps=(
             Step("look for no lateness", lag.stop),
             *([] if renewal is None else [Step("look for no certificate", renewal.stop)]),
@@ -330,13 +331,8 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
         yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
 
 
-def _announcements(settings: Settings, descriptors: int) -> tuple[str, ...]:
-    wanted = settings.connections or 0
-    most = connections_within(descriptors, wanted)
-    too_many = f"--{CONNECTIONS.name}: {wanted} are more than {descriptors} descriptors allow for"
+def _announcements(settings: Settings, most: int) -> tuple[str, ...]:
     return (
-        *settings.warnings,
-        *((too_many,) if wanted > most else ()),
         f"{most} clients may be connected",
         *(
             f"listens on {place.value}{' with TLS' if place.tls else ''} ({place.source})"

@@ -7,15 +7,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import define
+from twisted.logger import Logger
 
 from osproxy.config.changes import adopt
+from osproxy.config.options import CONNECTIONS
 from osproxy.descriptors import connections_within
 from osproxy.upstream.origin import host_of
 from osproxy.web.access import Access
 from osproxy.web.routing import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from osproxy.config.settings import Settings
     from osproxy.model import Backend
@@ -31,6 +33,15 @@ def authorities(backends: Iterable[Backend]) -> frozenset[str]:
     return frozenset(host_of(backend.authority) for backend in backends)
 
 
+def trouble_with_connections(settings: Settings, most: int) -> Iterator[str]:
+    """Say so where more are wanted than there can be."""
+    if (settings.connections or 0) > most:
+        yield (
+            f"--{CONNECTIONS.name}: {settings.connections} are more than file descriptors allow"
+            f" for; {most} may be connected"
+        )
+
+
 @define(eq=False)
 class Live:
     """
@@ -43,6 +54,8 @@ class Live:
     :ivar descriptors: how many file descriptors there may be.
     """
 
+    _log = Logger()
+
     settings: Settings
     root: Root
     site: ClientSite
@@ -54,6 +67,7 @@ class Live:
 
     def take(self, settings: Settings) -> None:
         """Go on with those of these settings that can change, from the next request on."""
+        wanted = self.settings.connections
         self.settings = using = adopt(self.settings, settings)
         self.root.routes = Routes(using.backends)
         self.root.access = Access(using.clients, using.deny, using.trusted_proxies)
@@ -62,7 +76,11 @@ class Live:
         self.root.challenges.directory = using.acme_challenge_dir
         self.site.connections.limit = using.client_connections
         self.site.connections.unlimited = using.trusted_proxies
-        self.site.connections.most = connections_within(self.descriptors, using.connections)
+        most = connections_within(self.descriptors, using.connections)
+        if using.connections != wanted:
+            for line in trouble_with_connections(using, most):
+                self._log.warn("{line}", line=line)
+        self.site.connections.most = most
         self.root.limits.total, self.root.limits.each = using.requests, using.client_requests
         self.root.limits.bandwidth.limit(using.bandwidth, using.client_bandwidth)
         self.upstream.turns.each = using.upstream_requests

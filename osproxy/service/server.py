@@ -37,6 +37,7 @@ class Server(Shutdown):
     :param open_store: brings the store up.
     :param reload: takes up what was written anew.
     :param announcements: lines for the log.
+    :param warnings: lines for it that somebody has to look at.
     """
 
     name = "osproxy"
@@ -52,6 +53,7 @@ class Server(Shutdown):
         open_store: Callable[[], Awaitable[None]],
         reload: Callable[[], Awaitable[None]],
         announcements: Sequence[str],
+        warnings: Sequence[str],
         steps: Sequence[Step],
     ) -> None:
         # A store that is only half open can be neither used nor closed.
@@ -65,6 +67,7 @@ class Server(Shutdown):
         self._open_store = open_store
         self._reload = reload
         self._announcements = announcements
+        self._warnings = warnings
         self._opening: Deferred[None] = succeed(None)
 
     def privilegedStartService(self) -> None:
@@ -86,6 +89,8 @@ class Server(Shutdown):
         self._manager.start()
         for begin in self._begin:
             begin()
+        for line in self._warnings:
+            self._log.warn("{line}", line=line)
         for line in self._announcements:
             self._log.info("{line}", line=line)
         self._listen(self.listeners.startService)

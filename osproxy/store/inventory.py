@@ -9,7 +9,6 @@ anybody holds is the only one of its file: what one changes, all see.
 from __future__ import annotations
 
 import errno
-from collections import OrderedDict
 from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -32,21 +31,15 @@ if TYPE_CHECKING:
     from osproxy.store.pins import Pins
     from osproxy.store.records import Record
     from osproxy.store.removal import Removal
+    from osproxy.store.residents import Residents
     from osproxy.store.room import Room
     from osproxy.store.sharing import Sharing
     from osproxy.store.trouble import Trouble
     from osproxy.store.unsynced import Unsynced
 
-#: Entries that stay in memory though nobody holds them; with their heads some 1.5 KiB each.
-RECENT = 20_000
-
 
 class Inventory:
-    """
-    Finds entries, and lets go of them.
-
-    :param recent: how many entries stay in memory that nobody holds.
-    """
+    """Finds entries, and lets go of them."""
 
     def __init__(
         self,
@@ -59,8 +52,7 @@ class Inventory:
         sharing: Sharing,
         unsynced: Unsynced,
         trouble: Trouble,
-        *,
-        recent: int = RECENT,
+        residents: Residents,
     ) -> None:
         self._shelf = shelf
         self._ledger = shelf.ledger
@@ -72,11 +64,9 @@ class Inventory:
         self._sharing = sharing
         self._unsynced = unsynced
         self._trouble = trouble
-        self._most_recent = recent
+        self._residents = residents
         self._index = Index()
-        self._resident: WeakValueDictionary[int, Entry] = WeakValueDictionary()
         self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._recent: OrderedDict[int, Entry] = OrderedDict()
         self._arrivals: Arrivals | None = Arrivals()
         self._unlisted = 0
 
@@ -110,7 +100,7 @@ class Inventory:
         """
         if not self.has(number):
             return None
-        known = self._resident.get(number)
+        known = self._residents.get(number)
         return (await self._fetched([number])).get(number) if known is None else known
 
     async def all_of(self, target: Target) -> list[Entry]:
@@ -125,12 +115,12 @@ class Inventory:
             await self._look_up(key)
         held: dict[int, Entry] = {}
         while numbers := [number for number in self._index.of(key) if number not in held]:
-            resident = {number: self._resident.get(number) for number in numbers}
+            resident = {number: self._residents.get(number) for number in numbers}
             held.update((number, it) for number, it in resident.items() if it is not None)
             missing = [number for number, it in resident.items() if it is None]
             if missing:
                 held.update(await self._fetched(missing))
-        entries = [self._use(held[number]) for number in self._index.of(key)]
+        entries = [self._residents.use(held[number]) for number in self._index.of(key)]
         return [entry for entry in self._only_latest(entries) if entry.target.url == target.url]
 
     def _only_latest(self, entries: list[Entry]) -> list[Entry]:
@@ -154,7 +144,7 @@ class Inventory:
         for record in records:
             entry = self._admit(record)
             if entry is not None:
-                self._use(entry)
+                self._residents.use(entry)
         if self._arrivals is not None:
             self._arrivals.looked_up.add(key)
 
@@ -180,7 +170,7 @@ class Inventory:
         """Make an entry of a row, unless it is gone meanwhile, or there already."""
         if not self.has(record.id):
             return None
-        known = self._resident.get(record.id)
+        known = self._residents.get(record.id)
         return self._entry_of(record, self.blob(record.id)) if known is None else known
 
     def blob(self, number: int) -> Blob:
@@ -208,15 +198,7 @@ class Inventory:
             settle=self._unsynced.settle,
             body=blob if record.body is None else self.blob(record.body),
         )
-        self._resident[record.id] = entry
-        return entry
-
-    def _use(self, entry: Entry) -> Entry:
-        self._recent[entry.id] = entry
-        self._recent.move_to_end(entry.id)
-        if len(self._recent) > self._most_recent:
-            self._recent.popitem(last=False)
-        return entry
+        return self._residents.add(entry)
 
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
@@ -301,7 +283,7 @@ class Inventory:
         self._blobs[record.id] = blob
         self._index.add(record.id, key_of(record.target))
         self._note_use(record.id)
-        return self._use(self._entry_of(record, blob))
+        return self._residents.use(self._entry_of(record, blob))
 
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used, and its body with it."""
@@ -321,7 +303,7 @@ class Inventory:
         if number not in self._index:
             return
         self._index.remove(number)
-        self._recent.pop(number, None)
+        self._residents.let_go(number)
         if self._sharing.names_of(number):
             self._unname(number)
             return
@@ -347,7 +329,7 @@ class Inventory:
 
     def _unname(self, number: int) -> None:
         """Leave a file to those who share its body."""
-        entry = self._resident.pop(number, None)
+        entry = self._residents.forget(number)
         if entry is not None:
             entry.retire()
         self._notes.forget(number)

@@ -21,7 +21,7 @@ from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
 from osproxy.store.gauges import show
 from osproxy.store.housekeeping import Housekeeping
-from osproxy.store.inventory import RECENT, Inventory
+from osproxy.store.inventory import Inventory
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
@@ -30,6 +30,7 @@ from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord
 from osproxy.store.removal import Removal
 from osproxy.store.renewal import Renewal
+from osproxy.store.residents import RECENT, Residents
 from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
 from osproxy.store.sweep import Sweep
@@ -136,7 +137,7 @@ class Store:
             sharing,
             self._unsynced,
             trouble,
-            recent=recent,
+            Residents(recent),
         )
         sweep = Sweep(
             directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt

@@ -78,7 +78,7 @@ class ChangesTests(SynchronousTestCase):
         self.assertEqual(
             self.said(new, old),
             [
-                "--acme-challenge-dir: /x from now on, no longer none",
+                "--acme-challenge-dir: /x from now on, no longer the default",
                 "--clients: 10.0.0.0/8, ::1/128 from now on, no longer ::1/128",
                 "--deny: none from now on, no longer ::2/128",
                 "--trusted-proxies: unix, ::1/128 from now on, no longer none",

@@ -26,6 +26,7 @@ PARSERS = {
     "SHARE": values.share,
     "TIME": values.duration,
     "NUMBER": values.count,
+    "RATE": values.rate,
     "PATH": values.path,
     "URL": values.url,
     "ADDRESS:PORT": values.bind_address,

@@ -106,6 +106,7 @@ class ServerTests(SynchronousTestCase):
             begin=(lambda: self.done.append("disk"), lambda: self.done.append("catalogue")),
             open_store=open_store,
             announcements=("these may connect: all",),
+            warnings=(),
             steps=steps,
         )
 
@@ -317,6 +318,7 @@ class ListeningTests(TestCase):
             begin=(),
             open_store=lambda: succeed(None),
             announcements=(),
+            warnings=(),
             steps=(),
         )
 
@@ -347,6 +349,6 @@ class ListeningTests(TestCase):
             self.assertEqual(
                 raised.exception.code,
                 f"osproxy: --listen (command line): {port}: cannot listen: Address already in use"
-                " (another program listens there; stop it or choose another port)",
+                " (something listens there already; stop that or choose another port)",
             )
         await first.listeners.stopService()

@@ -38,6 +38,7 @@ from osproxy.store.syncing import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from unittest import TestResult
 
     from twisted.logger import LogEvent
 
@@ -299,12 +300,31 @@ def said_by(case: SynchronousTestCase) -> Callable[[], list[str]]:
     return lines
 
 
+def close_left(root: Path) -> None:
+    """Close what stores that were killed, or never stopped, have left open below a directory."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            path = os.readlink(f"/proc/self/fd/{number}")
+            # Databases are closed by those who have opened them.
+            if path.startswith(f"{root}/") and "/catalogue." not in path:
+                os.close(int(number))
+
+
 class StoreTestCase(SynchronousTestCase):
     """A directory, and what is asked of it again and again."""
 
     def setUp(self) -> None:
         """Have a place for a cache."""
         self.place = Place(Path(self.mktemp()) / "cache")
+
+    def run(self, result: TestResult | None = None) -> TestResult | None:
+        """Run a test, and close what it has left open when all that it cleans up is cleaned up."""
+        try:
+            done: TestResult | None = super().run(result)
+            return done
+        finally:
+            # Of this test, and of no other.
+            close_left(Path(self.mktemp()).parent.parent.resolve())
 
     def started(self) -> Store:
         """Start a store."""

@@ -125,12 +125,12 @@ class BackgroundTests(ScrubTestCase):
         store = self.started()
         for name in ("a", "b", "c", "d"):
             self.put(store, name)
-        recent = list(store._inventory._recent)
+        recent = list(store._inventory._residents._recent)
         self.pass_time(31 * DAY, DAY)
         self.scrub(store).start()
         self.pass_time(10, 1)
         self.assertEqual(self.counted("verified_bytes"), 20_000)
-        self.assertEqual(list(store._inventory._recent), recent)
+        self.assertEqual(list(store._inventory._residents._recent), recent)
 
     def test_not_listed(self) -> None:
         """Until all entries are listed none is taken for verified, or for gone."""
