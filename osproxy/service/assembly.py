@@ -25,7 +25,6 @@ from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
 from osproxy.service.lag import Lag
 from osproxy.service.live import Live, authorities, trouble_with_connections
-from osproxy.service.loglevel import limit
 from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal
@@ -176,7 +175,9 @@ def assemble(
     access_log = AccessLog(
         open_log(settings.access_log, settings.access_log_format), reactor, lost("access").inc
     )
-    errors = ErrorLog(open_errors(settings.error_log), lost("error").inc)
+    errors = ErrorLog(
+        open_errors(settings.error_log), reactor, reactor.callFromThread, lost("error").inc
+    )
     root = Root(
         cache,
         Routes(settings.backends),
@@ -221,10 +222,8 @@ def assemble(
         ]
     )
 
-    live = Live(
-        settings, root, site, proxies, agent, upstream, limit(settings.log_level), descriptors
-    )
-    take_over(errors)
+    set_log_level = take_over(errors, settings.log_level)
+    live = Live(settings, root, site, proxies, agent, upstream, set_log_level, descriptors)
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -302,6 +301,7 @@ def assemble(
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
             Step("write the access log", access_log.end),
+            Step("write the error log", errors.end),
             Step("end the threads", end_threads),
         ),
     )

@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.service.errorlog import ErrorLog, open_errors
+from osproxy.service.errorlog import open_errors
 from osproxy.service.logs import Logs
 from osproxy.web.accesslog import AccessLog, open_log
-from tests.service.lives import settings_with
+from tests.service.lives import errors_in, settings_with
 from tests.store.doubles import Failing
 from tests.web.support import logged
 from tests.web.test_record import RECORD
@@ -33,7 +33,7 @@ class LogsTests(SynchronousTestCase):
         lost: list[int] = []
         self.logs = Logs(
             AccessLog(open_log(str(access), "combined"), Clock(), lost.append),
-            ErrorLog(open_errors(str(error)), lost.append),
+            errors_in(open_errors(str(error)), Clock(), lost.append),
             self.in_thread,
         )
         self.addCleanup(self.logs.access.change, None)
