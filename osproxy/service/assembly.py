@@ -214,7 +214,7 @@ def assemble(
         Gate(descriptors),
         shedding,
     )
-    proxies = Proxies(settings.proxy_protocol, reactor)
+    proxies = Proxies(settings.proxy_protocol, site, shedding)
     listeners = Listeners(
         [
             *(_listening(reactor, place, site, served, proxies) for place in settings.listeners),

@@ -29,7 +29,6 @@ class NetworksTests(SynchronousTestCase):
         error = self.assertRaises(BadValue, networks, "::1,10.1.2.3/8")
         self.assertIn("10.0.0.0/8", str(error))
 
-
     def test_mapped(self) -> None:
         """The IPv6 mapping of an IPv4 network is that network, as addresses of it are."""
         for text, expected in (

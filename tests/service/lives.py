@@ -57,7 +57,7 @@ class Parts:
             settings,
             self.front.root,
             self.front.site,
-            Proxies((), self.reactor),
+            Proxies((), self.front.site, self.front.shedding),
             agent,
             upstream,
             self.levels.append,
