@@ -18,14 +18,14 @@ from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
-from osproxy.config.options import CONTROL_SOCKET
+from osproxy.config.options import ACCESS_LOG, CONTROL_SOCKET, ERROR_LOG
 from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
 from osproxy.service.lag import Lag
 from osproxy.service.live import Live, authorities, trouble_with_connections
-from osproxy.service.logs import Logs
+from osproxy.service.logs import Logs, open_first
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
@@ -99,6 +99,7 @@ def assemble(
 
     :param reading: reads the settings again.
     :param served: the certificate of listeners with TLS.
+    :raises ConfigError: when a log cannot be opened.
     """
     metrics = Metrics(CollectorRegistry())
     metrics.info.info({"version": version("osproxy")})
@@ -172,12 +173,12 @@ def assemble(
 
     pages = OwnPages(lambda: cache.ready, status, metrics)
     lost = metrics.log_lost.labels
-    access_log = AccessLog(
-        open_log(settings.access_log, settings.access_log_format), reactor, lost("access").inc
+    entries = open_first(
+        ACCESS_LOG, partial(open_log, settings.access_log, settings.access_log_format)
     )
-    errors = ErrorLog(
-        open_errors(settings.error_log), reactor, reactor.callFromThread, lost("error").inc
-    )
+    access_log = AccessLog(entries, reactor, lost("access").inc)
+    events = open_first(ERROR_LOG, partial(open_errors, settings.error_log))
+    errors = ErrorLog(events, reactor, reactor.callFromThread, lost("error").inc)
     root = Root(
         cache,
         Routes(settings.backends),
