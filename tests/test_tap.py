@@ -174,7 +174,7 @@ class MakeServiceTests(WholeTestCase):
             port = other.getsockname()[1]
             line = self.refusal(f"--listen=tcp:{port}:interface=127.0.0.1")
         self.assertIn("--listen", line)
-        self.assertIn("another program listens there", line)
+        self.assertIn("something listens there already", line)
 
     async def test_port_taken_since(self) -> None:
         """A port that is taken between then and the start is one line as well."""

@@ -296,7 +296,9 @@ HEAD_TIMEOUT = Option("head-timeout", timeout, "how long an upstream may take to
 STALL_TIMEOUT = Option(
     "stall-timeout", timeout, "how long an upstream may pause within a file", "30s"
 )
-CLIENT_TIMEOUT = Option("client-timeout", timeout, "how long a client may take nothing", "120s")
+CLIENT_TIMEOUT = Option(
+    "client-timeout", timeout, "how long a client may take nothing, or send nothing", "120s"
+)
 DRAIN_TIMEOUT = Option(
     "drain-timeout", duration, "how long a stop waits for answers under way", "30s"
 )

@@ -1,12 +1,16 @@
 """
-What is known of one file's space: where it is in its life, and how many blocks it takes.
+What is known of the space of files: where each is in its life, and how many blocks it takes.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BLOCK = 4096
 
@@ -54,3 +58,70 @@ class Account:
     image: bool
     evictable: bool = False
     leases: int = 0
+
+
+@define(eq=False)
+class Accounts:
+    """
+    The accounts of all files, by their numbers.
+
+    Of nearly all there is only to say that they are stored and nobody reads them: they are a number
+    each, which takes half of what an account does. Whoever asks for one gets an account, which may
+    be changed until that of another file is asked for.
+    """
+
+    _all: dict[int, Account | int] = field(init=False, factory=dict)
+    _given: int | None = field(init=False, default=None)
+
+    def __contains__(self, key: int) -> bool:
+        """Whether a file has an account."""
+        return key in self._all
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through the numbers of all that have one."""
+        return iter(self._all)
+
+    def get(self, key: int) -> Account | None:
+        """Give the account of a file, None if it has none."""
+        found = self._all.get(key)
+        if isinstance(found, int):
+            self._fold()
+            found = Account(State.STORED, found >> 2, bool(found & 1), bool(found & 2))
+            self._all[key] = found
+            self._given = key
+        elif found is not None and key != self._given:
+            self._fold()
+            self._given = key
+        return found
+
+    def __getitem__(self, key: int) -> Account:
+        """
+        Give the account of a file.
+
+        :raises KeyError: when it has none.
+        """
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __setitem__(self, key: int, account: Account) -> None:
+        """Open an account for a file."""
+        self._fold()
+        self._all[key] = account
+        self._given = key
+
+    def __delitem__(self, key: int) -> None:
+        """Close the account of a file."""
+        del self._all[key]
+        if key == self._given:
+            self._given = None
+
+    def _fold(self) -> None:
+        if self._given is None:
+            return
+        account = self._all[self._given]
+        if isinstance(account, Account) and account.state is State.STORED and not account.leases:
+            folded = account.blocks << 2 | account.evictable << 1 | account.image
+            self._all[self._given] = folded
+        self._given = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
 
-from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, State, blocks_of
+from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, Accounts, State, blocks_of
 from osproxy.store.eviction import Eviction
 from osproxy.store.lru import Lru
 
@@ -50,7 +50,7 @@ class Ledger:
     _overhead: int = 0
     _eviction: Eviction = field(kw_only=True, factory=lambda: Eviction(Lru))
     _image_space: Callable[[int], int] = field(kw_only=True, default=_all_of_it)
-    _accounts: dict[int, Account] = field(init=False, factory=dict)
+    _accounts: Accounts = field(init=False, factory=Accounts)
     _blocks: dict[State, int] = field(init=False, default=Factory(lambda: dict.fromkeys(State, 0)))
     # Blocks of images that are stored or being written, and of those that may be evicted.
     _images: int = field(init=False, default=0)

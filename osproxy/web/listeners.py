@@ -39,7 +39,7 @@ _log = Logger()
 _BACKLOG = 4096
 
 _ADVICE = {
-    errno.EADDRINUSE: "another program listens there; stop it or choose another port",
+    errno.EADDRINUSE: "something listens there already; stop that or choose another port",
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, a Unix socket its directory",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
     errno.EAFNOSUPPORT: "this machine has no such addresses; choose an IPv4 one",

@@ -29,7 +29,7 @@ CONFINED = Path(__file__).with_name("confined.py")
 PACKAGE = "/x/a-1-1.noarch.rpm"
 USER = 54321
 
-# What a service should not be able to do, each with what to find out.
+# What a service should not be able to do, and a little that it should, each with what to find out.
 ATTEMPTS = """
 import ctypes, json, os, socket, sys
 
@@ -39,7 +39,13 @@ def call(function, *arguments):
     if function(*arguments) < 0:
         raise OSError(ctypes.get_errno(), "no")
 
+def be_idle():
+    from osproxy.store.ioclass import be_idle
+    if not be_idle():
+        raise OSError("no")
+
 attempts = {
+    "yield the disk": be_idle,
     "write": lambda: open(sys.argv[1] + "/x", "w").close(),
     "write outside": lambda: open("/var/x", "w").close(),
     "write here": lambda: open(sys.argv[2] + "/x", "w").close(),
@@ -132,7 +138,7 @@ class ConfinedTests(IntegrationCase):
         self.assertEqual(done.code, 0, done.all)
         found = json.loads(done.out)
         allowed = {name for name, could in found.items() if could}
-        self.assertEqual(allowed, {"write", "internet"})
+        self.assertEqual(allowed, {"write", "internet", "yield the disk"})
         # It is the cage, and not the machine, that prevents it.
         free = json.loads(run_briefly(program, directory=self.directory).out)
         self.assertGreater(sum(free.values()), len(allowed) + 5, free)

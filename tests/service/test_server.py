@@ -349,6 +349,6 @@ class ListeningTests(TestCase):
             self.assertEqual(
                 raised.exception.code,
                 f"osproxy: --listen (command line): {port}: cannot listen: Address already in use"
-                " (another program listens there; stop it or choose another port)",
+                " (something listens there already; stop that or choose another port)",
             )
         await first.listeners.stopService()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from attrs import asdict
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, State, blocks_of
+from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, Accounts, State, blocks_of
 
 
 class AccountTests(SynchronousTestCase):
@@ -24,3 +27,52 @@ class AccountTests(SynchronousTestCase):
         while more := {state for state in State if TRANSITIONS[state] & ends} - ends:
             ends |= more
         self.assertEqual(ends, set(State))
+
+
+_files = st.integers(0, 3)
+_states = st.sampled_from([State.RESERVED, State.STORED, State.DOOMED])
+_accounts = st.builds(
+    Account, _states, st.integers(0, 1 << 40), st.booleans(), st.booleans(), st.integers(0, 2)
+)
+
+
+class AccountsTests(SynchronousTestCase):
+    """All accounts together."""
+
+    @given(st.lists(st.tuples(_files, st.none() | _accounts, st.booleans()), max_size=60))
+    def test_as_a_dictionary(self, steps: list[tuple[int, Account | None, bool]]) -> None:
+        """Whatever is opened, changed and closed, each account says what was last said of it."""
+        accounts = Accounts()
+        expected: dict[int, Account] = {}
+        for key, account, change in steps:
+            if account is not None and change and key in expected:
+                for name, value in asdict(account).items():
+                    setattr(accounts[key], name, value)
+                expected[key] = account
+            elif account is not None:
+                accounts[key] = Account(**asdict(account))
+                expected[key] = account
+            elif key in expected:
+                del accounts[key]
+                del expected[key]
+            self.assertEqual(sorted(accounts), sorted(expected))
+            for number in range(4):
+                found = accounts.get(number)
+                self.assertEqual(number in accounts, number in expected)
+                self.assertEqual(
+                    found and asdict(found), asdict(expected[number]) if found else None
+                )
+        missing = next(number for number in range(9) if number not in expected)
+        with self.assertRaises(KeyError):
+            accounts[missing]
+
+    def test_small(self) -> None:
+        """What is stored and nobody reads is not kept as an account."""
+        accounts = Accounts()
+        accounts[1] = Account(State.STORED, 5, False, True)
+        accounts[2] = Account(State.STORED, 5, False, True, leases=1)
+        accounts[3] = Account(State.RESERVED, 5, False)
+        accounts.get(1)
+        accounts.get(3)
+        kept = {key for key in accounts if isinstance(accounts._all[key], Account)}
+        self.assertEqual(kept, {2, 3})

@@ -104,7 +104,7 @@ class ListenersTests(TestCase):
         self.assertEqual(
             str(raised.exception),
             f"--bind-address 127.0.0.1:{port}: cannot listen: Address already in use"
-            " (another program listens there; stop it or choose another port)",
+            " (something listens there already; stop that or choose another port)",
         )
 
     async def test_all_or_none(self) -> None:
@@ -216,7 +216,7 @@ class ProbeTests(SynchronousTestCase):
         self.assertEqual(
             said,
             f"tcp:{port}:interface=127.0.0.1: cannot listen: Address already in use"
-            " (another program listens there; stop it or choose another port)",
+            " (something listens there already; stop that or choose another port)",
         )
 
     def test_taken_ipv6(self) -> None:
