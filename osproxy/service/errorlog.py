@@ -29,7 +29,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from osproxy.journal import SOCKET, Journal, datagram
-from osproxy.web.logfile import LAST_OFFERS, OFFER_AGAIN, STDERR, Output, kind_of, open_file
+from osproxy.web.logfile import LAST_OFFERS, OFFER_AGAIN, STDERR, Output, open_file, takes_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -146,7 +146,7 @@ class ErrorLog:
         with self._lock:
             self._write()
             old, self._output = self._output, output
-            if kind_of(old) is not kind_of(output):
+            if not takes_over(old, output):
                 self._lose()
         if old is not None:
             old.sink.close()

@@ -35,7 +35,7 @@ def open_first(option: Option[str], opening: Callable[[], _Opened]) -> _Opened:
         return opening()
     except OSError as error:
         raise ConfigError(
-            f"--{option.name}: {error.filename} cannot be opened ({error.strerror})"
+            f"--{option.name}: {error.filename or '-'} cannot be opened ({error.strerror})"
         ) from error
 
 

@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from osproxy.journal import SOCKET, Journal
-from osproxy.web.logfile import LAST_OFFERS, OFFER_AGAIN, STDOUT, Output, kind_of, open_file
+from osproxy.web.logfile import LAST_OFFERS, OFFER_AGAIN, STDOUT, Output, open_file, takes_over
 from osproxy.web.record import as_json, combined, entry
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class AccessLog:
         """
         self.flush()
         old, self._output = self._output, output
-        if kind_of(old) is not kind_of(output):
+        if not takes_over(old, output):
             self._give_up()
         if old is not None:
             try:

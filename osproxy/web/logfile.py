@@ -69,12 +69,23 @@ class Output(Generic[_Said]):
     form: Callable[[_Said], bytes]
 
 
-def kind_of(output: Output[Any] | None) -> type[Sink] | None:
-    """Tell outputs apart that have no entries in common."""
-    return None if output is None else type(output.sink)
+def takes_over(old: Output[Any] | None, new: Output[Any] | None) -> bool:
+    """
+    Say whether what is left for an output can go to another, its successor.
+
+    If that is the same file or pipe, it goes on with the line that was begun.
+    """
+    if old is None or new is None:
+        return False
+    if isinstance(old.sink, LogFile) and isinstance(new.sink, LogFile):
+        new.sink.follow(old.sink)
+    return type(old.sink) is type(new.sink)
 
 
 class _Way(Protocol):
+    def fileno(self) -> int:
+        """Give the descriptor that it is now."""
+
     def put(self, pieces: Sequence[bytes]) -> int:
         """Write what is taken at once, and say how many octets that are."""
 
@@ -92,6 +103,8 @@ def open_file(where: str, stream: int) -> LogFile:
     :raises OSError: when the file cannot be had; a pipe cannot while nobody reads it.
     """
     if where == "-":
+        # It may be closed.
+        os.fstat(stream)
         return LogFile(_Stream(stream))
     try:
         descriptor = os.open(where, _TO_ADD, _MODE)
@@ -147,6 +160,11 @@ class LogFile:
                 break
         return taken
 
+    def follow(self, other: LogFile) -> None:
+        """Go on where another has ended, if both are the same."""
+        if os.path.sameopenfile(self._way.fileno(), other._way.fileno()):
+            self._begun = other._begun
+
     def close(self) -> None:
         """See `Sink`."""
         self._way.close()
@@ -173,6 +191,10 @@ class _Opened:
 
     _descriptor: int
 
+    def fileno(self) -> int:
+        """See `_Way`."""
+        return self._descriptor
+
     def put(self, pieces: Sequence[bytes]) -> int:
         """See `_Way`."""
         return os.writev(self._descriptor, pieces)
@@ -192,6 +214,10 @@ class _Borrowed:
 
     _descriptor: int
 
+    def fileno(self) -> int:
+        """See `_Way`."""
+        return self._descriptor
+
     def put(self, pieces: Sequence[bytes]) -> int:
         """See `_Way`."""
         poll = select.poll()
@@ -209,6 +235,10 @@ class _Connected:
     """A socket, which is told each time not to wait."""
 
     _socket: socket.socket
+
+    def fileno(self) -> int:
+        """See `_Way`."""
+        return self._socket.fileno()
 
     def put(self, pieces: Sequence[bytes]) -> int:
         """See `_Way`."""
@@ -240,6 +270,10 @@ class _Stream:
     _number: int
     _way: _Way | None = field(default=None, init=False)
     _is: tuple[int, int] | None = field(default=None, init=False)
+
+    def fileno(self) -> int:
+        """See `_Way`."""
+        return self._number
 
     def put(self, pieces: Sequence[bytes]) -> int:
         """See `_Way`."""

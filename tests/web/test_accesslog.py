@@ -254,6 +254,7 @@ class PipeTests(AccessLogTestCase):
         os.mkfifo(path)
         self.reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, self.reading)
+        self.path = path
         self.log = self.logging(open_log(path, "combined"))
         self.addCleanup(self.log.change, None)
 
@@ -266,7 +267,31 @@ class PipeTests(AccessLogTestCase):
         while len(got) < 2000 * len(LINE):
             got += os.read(self.reading, 1 << 16)
             self.clock.advance(OFFER_AGAIN)
-        self.assertEqual((got, self.lost, self.errors()), (LINE * 2000, 0, 0))
+        self.assertEqual(set(got.splitlines(keepends=True)), {LINE})
+        self.assertEqual((self.lost, self.errors()), (0, 0))
+
+    def test_opened_anew(self) -> None:
+        """A line that was begun is ended, though the pipe is opened anew in the middle of it."""
+        for _ in range(2000):
+            self.log.add(RECORD)
+        self.log.change(open_log(self.path, "combined"))
+        got = b""
+        while len(got) < 2000 * len(LINE):
+            got += os.read(self.reading, 1 << 16)
+            self.clock.advance(OFFER_AGAIN)
+        self.assertEqual((set(got.splitlines(keepends=True)), self.lost), ({LINE}, 0))
+
+    def test_other(self) -> None:
+        """Another pipe begins with a whole line."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reading)
+        for _ in range(2000):
+            self.log.add(RECORD)
+        self.log.change(open_log(path, "combined"))
+        self.clock.advance(OFFER_AGAIN)
+        self.assertTrue(os.read(reading, 1 << 16).startswith(LINE))
 
     def test_stuck(self) -> None:
         """One that is read no more is given up at the end."""

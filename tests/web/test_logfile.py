@@ -45,6 +45,13 @@ class FileTests(SynchronousTestCase):
         """What cannot be had is an error."""
         self.assertRaises(OSError, open_file, "/proc/missing/log", 1)
 
+    def test_closed(self) -> None:
+        """So is a standard stream that somebody has closed."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.close(writing)
+        self.assertRaises(OSError, open_file, "-", writing)
+
     def test_full(self) -> None:
         """A full disk is an error."""
         self.path.symlink_to("/dev/full")
@@ -71,6 +78,10 @@ class FullTests(SynchronousTestCase):
         """Have one."""
         self.octets = bytearray()
         self.room = 0
+
+    def fileno(self) -> int:
+        """Have no descriptor."""
+        return -1
 
     def put(self, pieces: Sequence[bytes]) -> int:
         """Take what there is room for."""
@@ -119,7 +130,7 @@ class PipeTests(SynchronousTestCase):
         while taken < len(LINES):
             taken += file.write(LINES[taken:])
             got += self.read_all(reading)
-        self.assertEqual(got, b"".join(LINES))
+        self.assertEqual(got.splitlines(keepends=True), LINES)
 
     def fill_and_lose(self, file: LogFile, reading: int) -> None:
         """Write until nothing is taken, lose the rest: the next line is on a line of its own."""
