@@ -52,7 +52,8 @@ class Metrics:
     :ivar connections: clients' connections.
     :ivar refused: connections and requests refused because of load or a limit, by what is short
         (`osproxy.shedding.Reason`).
-    :ivar fills: fills that ended, by how (``complete``, ``answered``, ``failed``, ``diverted``).
+    :ivar fills: fills that ended, by how (``complete``, ``named``, ``answered``, ``failed``,
+        ``diverted``).
     :ivar fills_running: fills under way.
     :ivar resumed: interrupted bodies whose rest was asked for and came.
     :ivar resumed_octets: octets that were here then and did not have to come again.

@@ -274,6 +274,9 @@ class Cache:
                     reader.close()
                     return answer
                 return from_fill(fill, reader, asked, forwarded, self._clock.seconds())
+            case FillState.NAMED:
+                reader.close()
+                return await self._kept(fill, asked, forwarded)
             case FillState.DIVERTED:
                 reply = fill.take_reply() if plain(asked) else None
                 reader.close()
@@ -287,7 +290,7 @@ class Cache:
         raise AssertionError(f"a fill that is {fill.state.name} has no head")
 
     async def _kept(self, fill: Fill, asked: Asked, forwarded: CacheStatus) -> Answer:
-        """Answer with what has become of a fill whose own file is gone again."""
+        """Answer with what has become of a fill that has no file of its own, or no longer."""
         target = fill.order.target
         entry = await self._store.find(target)
         if entry is None or fill.head is None:

@@ -54,7 +54,7 @@ class Experience:
     def learn(self, fill: Fill, now: float) -> None:
         """Take in, once, what has become of a fill."""
         target, reply, entry = fill.order.target, fill.reply, fill.order.stored
-        if fill.state is FillState.COMPLETE:
+        if fill.state in (FillState.COMPLETE, FillState.NAMED):
             self._found(target)
             self._resting.forget(target)
         elif fill.outgrown:

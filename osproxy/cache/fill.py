@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from osproxy.cache.aliases import name_too, named
 from osproxy.cache.combining import provenance_of
-from osproxy.cache.fillstate import NEXT, FillState
+from osproxy.cache.fillstate import NEXT, FillState, worth_finishing
 from osproxy.cache.heads import Take
 from osproxy.cache.passage import continued
 from osproxy.cache.transfer import Abandoned, Begun, Spoilt, Transfer, resume
@@ -37,16 +38,13 @@ if TYPE_CHECKING:
     from osproxy.store.drafts import Draft, DraftLease
     from osproxy.upstream.origin import Reply
 
-#: A fill that nobody reads goes on if no more than this is missing, or half of it is there.
-WORTH_FINISHING = 64 << 20
-
 
 class Fill:
     """
     The download of one file, from the question to the entry.
 
     :ivar state: see `FillState`.
-    :ivar head: what is known of the file, from STREAMING on.
+    :ivar head: what is known of the file, from STREAMING on, or NAMED.
     :ivar length: octets in all, None while unknown.
     :ivar written: octets in the draft.
     :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
@@ -166,7 +164,8 @@ class Fill:
         reply = found or await self.order.source(fields=rule.conditions(stored))
         take = rule.judge(reply, stored)
         if take is Take.KEEP:
-            await self._begin(reply)
+            entry = await named(self.order, self._means, reply)
+            await self._begin(reply) if entry is None else self._named(entry.head)
         elif take is Take.PASS:
             self._divert(reply)
         else:
@@ -174,6 +173,11 @@ class Fill:
                 # What was put aside is of another version than what is stored.
                 store.drop_kept(self.order.target)
             self._answered(reply, confirmed=take is Take.CONFIRMED)
+
+    def _named(self, head: Head) -> None:
+        self.head = head
+        self._enter(FillState.NAMED)
+        self._tell()
 
     def _answered(self, reply: Reply, *, confirmed: bool) -> None:
         reply.abandon()
@@ -216,7 +220,7 @@ class Fill:
                 begun.reply.abandon()
                 raise self._abandoned()
             await self._deliver(transfer)
-            await self._keep(begun.draft, transfer)
+            await self._keep(begun, transfer)
         except (CacheFull, OSError) as error:
             self._means.store.trouble.met(Work.KEEP, error, self.order.target)
             self.outgrown = isinstance(error, CacheFull)
@@ -245,7 +249,7 @@ class Fill:
         host = "" if self.head is None else self.head.source
         return Abandoned(host, "abandoned", "nobody waits for it any more")
 
-    async def _keep(self, draft: Draft, transfer: Transfer) -> None:
+    async def _keep(self, begun: Begun, transfer: Transfer) -> None:
         self._enter(FillState.VERIFYING)
         expected = self.order.expectation.digest
         if expected is None:
@@ -265,7 +269,7 @@ class Fill:
         self._all_shown()
         now = self._means.clock.seconds()
         try:
-            (entry,) = await self._means.store.commit([(draft, digests["sha256"])], now)
+            (entry,) = await self._means.store.commit([(begun.draft, digests["sha256"])], now)
         except DISK_ERRORS as error:
             # The readers have, or can still read, a whole and right file.
             self._means.store.trouble.met(Work.KEEP, error, self.order.target)
@@ -274,6 +278,7 @@ class Fill:
         if transfer.combined:
             # The file itself has room for no more than what was said first.
             self._means.store.freshen(entry, now, transfer.head)
+        await name_too(self.order, self._means, begun.reply, entry)
         self._verified(FillState.COMPLETE)
 
     def _verified(self, state: FillState) -> None:
@@ -297,7 +302,7 @@ class Fill:
             unread.abandon()
 
     def _fail(self, error: UpstreamError, *, resumable: bool = False) -> None:
-        if self.state in (FillState.COMPLETE, FillState.DIVERTED, FillState.ANSWERED):
+        if not NEXT[self.state]:
             return
         # Before anybody is told: whoever asks again in the same turn may take the draft up.
         if self._draft is not None:
@@ -388,9 +393,4 @@ class Fill:
         """Whether it is worth going on: somebody reads, or it is known that most of it is there."""
         if self.readers or self.order.background or self.whole:
             return True
-        if self.length is None:
-            # It may never end, as a stream of events does not.
-            return False
-        missing = self.length - self.written
-        worth = missing <= WORTH_FINISHING or missing <= self.written
-        return worth and self._may_go_on()
+        return worth_finishing(self.written, self.length) and self._may_go_on()

@@ -32,6 +32,7 @@ class FillState(Enum):
     STREAMING = "head, length, available octets"
     VERIFYING = "the same; all octets are written, the last ones are not shown yet"
     COMPLETE = "everything; the entry is in the store"
+    NAMED = "head; what comes is in the store, and has become the entry too: no octet was taken"
     ANSWERED = "reply: there was nothing to keep"
     DIVERTED = "what was written so far; the rest is to be had through passages"
     FAILED = "failure"
@@ -40,15 +41,29 @@ class FillState(Enum):
 #: Where a fill may go from each state; anything else is a bug.
 NEXT = {
     FillState.ASKING: {
-        FillState.STREAMING, FillState.ANSWERED, FillState.DIVERTED, FillState.FAILED,
+        FillState.STREAMING, FillState.NAMED, FillState.ANSWERED, FillState.DIVERTED,
+        FillState.FAILED,
     },
     FillState.STREAMING: {FillState.VERIFYING, FillState.DIVERTED, FillState.FAILED},
     FillState.VERIFYING: {FillState.COMPLETE, FillState.DIVERTED, FillState.FAILED},
     FillState.COMPLETE: set(),
+    FillState.NAMED: set(),
     FillState.ANSWERED: set(),
     FillState.DIVERTED: set(),
     FillState.FAILED: set(),
 }  # fmt: skip
+
+#: A fill that nobody reads goes on if no more than this is missing, or half of it is there.
+WORTH_FINISHING = 64 << 20
+
+
+def worth_finishing(written: int, length: int | None) -> bool:
+    """Say whether it is known that most of a file is there."""
+    if length is None:
+        # It may never end, as a stream of events does not.
+        return False
+    missing = length - written
+    return missing <= WORTH_FINISHING or missing <= written
 
 
 @frozen

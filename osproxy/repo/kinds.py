@@ -216,6 +216,11 @@ def is_mirror_question(path: str) -> bool:
     return path.endswith((".metalink", ".meta4", ".mirrorlist"))
 
 
+def is_alias(path: str) -> bool:
+    """Say whether the name stands for whatever is the latest, as openSUSE's symbolic links do."""
+    return "-Current" in path.rpartition("/")[2]
+
+
 def is_boot_file(path: str) -> bool:
     """Say whether machines boot this, before there is anything that could verify it."""
     name = path.rpartition("/")[2]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime
 
-    from osproxy.model import Target
+    from osproxy.model import Head, Target
+    from osproxy.repo.kinds import Kind
     from osproxy.store.blobs import Checkpoint, Shelf
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafting import Drafting
@@ -104,6 +105,32 @@ class Committing:
             for draft in sealed:
                 self._drafting.forget(draft)
 
+    async def name(
+        self, entry: Entry, target: Target, kind: Kind, head: Head, checked_at: float
+    ) -> Entry | None:
+        """Make an entry that has the body of another; see `osproxy.store.store.Store.name`."""
+        record = Record(
+            id=entry.id,
+            target=target,
+            kind=kind,
+            head=head,
+            offset=entry.offset,
+            length=entry.length,
+            digest=entry.digest,
+            stored_at=self._clock.seconds(),
+            checked_at=checked_at,
+        )
+        async with self._turns.of({entry.digest}):
+            new = await self._joining.name(record)
+            if new is None:
+                return None
+            try:
+                (named,) = await self._swap([new], ())
+            except BaseException:
+                self._joining.give_up(new)
+                raise
+        return named
+
     def _record_of(self, draft: Draft, digest: str, checked_at: float) -> Record:
         return Record(
             id=draft.blob.id,
@@ -142,11 +169,11 @@ class Committing:
             replaced = {entry.id for entry in found if entry is not None}
             # What has others in its file cannot go as a whole.
             unnamed = {number for number in replaced if self._sharing.names_of(number)}
+            self._see_that_all_are_there(news)
             self._checkpoint("before-catalogue")
             dropped = replaced - unnamed
             await self._catalogue.swap(records, dropped, self._unsynced.mark, unnamed)
-            if any(map(self._joining.is_lost, news)):
-                raise OSError(errno.EIO, "what it was equal to has gone")
+            self._see_that_all_are_there(news)
             self._unsynced.committed(chain.from_iterable(map(_files_of, records)))
             self._checkpoint("after-catalogue")
             self._checkpoint("before-visible")
@@ -176,6 +203,10 @@ class Committing:
             self._swapping.release()
         self._room.count_catalogue()
         return entries
+
+    def _see_that_all_are_there(self, news: list[New]) -> None:
+        if any(map(self._joining.is_lost, news)):
+            raise OSError(errno.EIO, "what it was equal to has gone")
 
     async def _mend(self, news: list[New], drafts: Sequence[Draft]) -> None:
         """Store drafts as they are of which the equal has gone meanwhile."""

@@ -72,10 +72,16 @@ class Joining:
 
         :param record: the entry that the draft would be.
         """
-        if record.length < LEAST:
-            return None
+        return await self.name(record) if record.length >= LEAST else None
+
+    async def name(self, record: Record) -> New | None:
+        """
+        Make a name of a body that is stored, None where there is none, or there can be no name.
+
+        :param record: the entry that is wanted; its digest and length say which body it has.
+        """
         for twin in await self._catalogue.equal(record.digest, record.length):
-            new = await self._name(record, twin)
+            new = await self._name_of(record, twin)
             if new is not None:
                 return new
         return None
@@ -90,7 +96,7 @@ class Joining:
         self._inventory.leave(new.record.id)
         new.blob.doom()
 
-    async def _name(self, record: Record, twin: Record) -> New | None:
+    async def _name_of(self, record: Record, twin: Record) -> New | None:
         name = evolve(record, id=self._next_id(), offset=twin.offset, body=twin.id)
         try:
             header = header_of(name)

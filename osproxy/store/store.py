@@ -19,6 +19,7 @@ from osproxy.store.admission import WonderGuard
 from osproxy.store.blobs import Shelf, State
 from osproxy.store.committing import Committing
 from osproxy.store.drafting import Drafting
+from osproxy.store.gauges import show
 from osproxy.store.housekeeping import Housekeeping
 from osproxy.store.inventory import Inventory
 from osproxy.store.kept import Kept
@@ -57,10 +58,6 @@ if TYPE_CHECKING:
     from osproxy.threads import InThread
 
 
-def _unobserved(_: str) -> None:
-    """Pass a checkpoint."""
-
-
 class Store:
     """
     All entries of one cache directory.
@@ -94,20 +91,19 @@ class Store:
         guard: WonderGuard | None = None,
         durable: bool = False,
         syncing: Syncing | None = None,
-        checkpoint: Checkpoint = _unobserved,
+        checkpoint: Checkpoint = lambda name: None,
         settled: Callable[[], None] = lambda: None,
         recent: int = RECENT,
     ) -> None:
         self._directory = directory
         self._ledger = ledger
         self._catalogue = catalogue
-        self._in_thread = in_thread
         self._clock = clock
         self._metrics = metrics
         self._pins = pins or Pins()
         self._tasks = Tasks(self.log)
-        self.trouble = Trouble(clock, metrics.troubles)
-        self._removal = Removal(ledger, catalogue, in_thread, self._tasks, self.trouble)
+        self.trouble = trouble = Trouble(clock, metrics.troubles)
+        self._removal = Removal(ledger, catalogue, in_thread, self._tasks, trouble)
         self._kept = Kept(ledger)
         self._room = Room(
             ledger,
@@ -128,14 +124,7 @@ class Store:
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
         self._unsynced = Unsynced(
-            directory,
-            catalogue,
-            in_thread,
-            self._tasks,
-            self.trouble,
-            boot,
-            durable,
-            syncing or Disk(),
+            directory, catalogue, in_thread, self._tasks, trouble, boot, durable, syncing or Disk()
         )
         sharing = Sharing(ledger)
         self._inventory = Inventory(
@@ -147,7 +136,7 @@ class Store:
             self._pins,
             sharing,
             self._unsynced,
-            self.trouble,
+            trouble,
             Residents(recent),
         )
         sweep = Sweep(
@@ -174,13 +163,7 @@ class Store:
         )
         self._stopped = False
         renewal = Renewal(
-            directory,
-            catalogue,
-            in_thread,
-            self._room,
-            self._removal,
-            self.trouble,
-            self._forget_all,
+            directory, catalogue, in_thread, self._room, self._removal, trouble, self._forget_all
         )
         self._housekeeping = Housekeeping(
             directory.root,
@@ -190,26 +173,12 @@ class Store:
             self._removal,
             renewal,
             self._unsynced,
-            self.trouble,
+            trouble,
             self._tasks,
             clock,
             lambda: self._drafting.unwritten,
         )
-        for gauge, figure in (
-            (metrics.stored, lambda: ledger.used),
-            (metrics.capacity, lambda: ledger.capacity),
-            (metrics.reserved, lambda: ledger.reserved),
-            (metrics.awaiting, lambda: ledger.awaiting),
-            (metrics.catalogue, lambda: catalogue.octets),
-            (metrics.pinned, lambda: ledger.pinned),
-            (metrics.images, lambda: ledger.images),
-            (metrics.image_capacity, lambda: ledger.image_capacity),
-            (metrics.disk_free, lambda: self._room.free),
-            (metrics.entries, lambda: len(self._inventory)),
-            (metrics.drafts, lambda: len(self._drafting)),
-            (metrics.kept, lambda: len(self._kept)),
-        ):
-            gauge.set_function(figure)
+        show(metrics, ledger, catalogue, self._room, self._inventory, self._drafting, self._kept)
 
     async def start(self) -> None:
         """
@@ -367,6 +336,21 @@ class Store:
         return await detached(
             self._tasks.start(self._committing.commit(list(drafts), checked_at)), self.log
         )
+
+    async def name(
+        self, entry: Entry, target: Target, kind: Kind, head: Head, checked_at: float
+    ) -> Entry | None:
+        """
+        Make an entry of a target that has the body of another entry, replacing what is there.
+
+        None where that cannot be: the body has gone, or there is no room, or no link. When it is
+        cancelled, it goes on to its end.
+
+        :raises OSError: when it is gone in the last moment.
+        :raises sqlite3.Error: when the catalogue cannot be written.
+        """
+        named = self._committing.name(entry, target, kind, head, checked_at)
+        return await detached(self._tasks.start(named), self.log)
 
     async def sharers(self, entry: Entry) -> list[Entry]:
         """Look up all entries that have the body of this one, itself among them."""

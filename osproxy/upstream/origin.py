@@ -33,7 +33,7 @@ from osproxy.http.conditions import answers
 from osproxy.http.fields import every, without
 from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
-from osproxy.upstream.redirects import MOST, STATUSES, Redirect, judge
+from osproxy.upstream.redirects import MOST, STATUSES, Redirect, alias_of, judge
 from osproxy.upstream.reply import Overloaded, Reply, TimedOut, Unreachable, UpstreamError
 from osproxy.upstream.upload import Upload
 from osproxy.upstream.watch import TookTooLong
@@ -117,13 +117,14 @@ class Upstream:
         if verbatim:
             return await self._for_another(url, method, fields, body)
         assert body is None, "a redirect could want it a second time"
-        begun, hops = url, 0
+        way = [url]
         while True:
-            reply = await self._once(url, method, fields, hops)
+            reply = await self._once(way[-1], method, fields, len(way) - 1)
             location = reply.location
             if reply.status not in STATUSES or location is None:
+                reply.alias_of = alias_of(way)
                 return reply
-            verdict, where = judge(begun, url, location, https_only=https_only)
+            verdict, where = judge(url, way[-1], location, https_only=https_only)
             if verdict is Redirect.RELAY:
                 reply.abandon()
                 reply.redirect = where
@@ -131,12 +132,11 @@ class Upstream:
             if verdict is Redirect.REFUSE:
                 reply.abandon()
                 raise Unreachable(reply.host, "redirect", f"{reply.host} redirects, but {where}")
-            hops += 1
             # As a rule the body is there already, and its connection the next to be used.
             await reply.finish()
-            if hops > MOST:
+            if len(way) > MOST:
                 raise Unreachable(reply.host, "redirect", f"{reply.host} redirects too often")
-            url = where
+            way.append(where)
 
     async def _for_another(
         self, url: str, method: str, fields: Fields, body: PassingBody | None

@@ -1,13 +1,22 @@
 """
-Where a redirect may lead us.
+Where a redirect may lead us, and what it says of a file's name.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import pairwise
+from pathlib import PurePosixPath
 from socket import inet_aton
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+from osproxy.http.paths import BadTarget, canonical_path
+from osproxy.repo.kinds import is_alias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Redirects that are followed for one request.
 MOST = 8
@@ -52,6 +61,48 @@ def judge(first: str, current: str, location: str, *, https_only: bool) -> tuple
     if _inside(there.hostname) and not _inside(origin.hostname or ""):
         return Redirect.REFUSE, f"it leads into a private network, to {there.hostname}"
     return Redirect.FOLLOW, url
+
+
+def alias_of(way: Sequence[str]) -> str | None:
+    """
+    Name the file that was asked for by an alias, in canonical form; None where it was not.
+
+    That is said by the first redirect to another name in the same folder, if it comes from the host
+    that was asked at first: what a mirror has by what name says nothing of the authority's names.
+    A folder on another host is the same where its path ends with the whole path of the first.
+
+    :param way: the URLs that were asked, each after the first being where a redirect has led.
+    """
+    first, *others = (urlsplit(url) for url in way)
+    try:
+        folder, name = _folder_and_name(first)
+        for here, there in pairwise((first, *others)):
+            led, real = _folder_and_name(there)
+            if real == name:
+                continue
+            near = led == folder if _place(there) == _place(first) else _ends_alike(led, folder)
+            ours = here.hostname == first.hostname
+            return real if ours and near and _stands_for(name, real) else None
+    except BadTarget:
+        pass
+    return None
+
+
+def _folder_and_name(url: SplitResult) -> tuple[str, str]:
+    if url.query:
+        raise BadTarget("a query is no part of a name")
+    folder, _, name = canonical_path(url.path or "/").rpartition("/")
+    return folder, name
+
+
+def _ends_alike(led: str, folder: str) -> bool:
+    return folder != "" and led.endswith(folder)
+
+
+def _stands_for(name: str, real: str) -> bool:
+    extensions = {PurePosixPath(it).suffix for it in (name, real)}
+    separated = "%2F" in real or "%5C" in real
+    return real != "" and len(extensions) == 1 and not separated and not is_alias(real)
 
 
 def _place(url: SplitResult) -> tuple[str, str | None, int | None]:

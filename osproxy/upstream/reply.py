@@ -73,6 +73,8 @@ class Reply:
     :ivar url: what was asked in the end, past redirects.
     :ivar host: whom; ``hops`` redirects led there.
     :ivar redirect: for a redirect that only adds a slash, the path with it.
+    :ivar alias_of: the name of the file, in the folder that was asked, if it was asked for by an
+        alias (`osproxy.upstream.redirects.alias_of`).
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Reply:
         self.host = host
         self.hops = hops
         self.redirect: str | None = None
+        self.alias_of: str | None = None
         self._body = _Body(response, host, clock, stall_timeout, metrics)
         self._taken = False
         self._abandoned = False

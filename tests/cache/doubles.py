@@ -46,6 +46,7 @@ class Told:
     url: str = ""
     hops: int = 0
     redirect: str | None = None
+    alias_of: str | None = None
     requested_at: float = 0.0
     received_at: float = 0.0
     abandoned: bool = False
@@ -308,7 +309,7 @@ class CacheTestCase(SynchronousTestCase):
         self.assertEqual((ledger.reserved, ledger.awaiting), (drafts, 0))
         self.assertEqual(ledger.stored, entries)
         for name in files:
-            key = int(Path(name).name, 16)
+            key = int(Path(name).stem, 16)
             self.assertFalse(key in ledger and ledger.leased(key), name)
 
     def begin(self, path: str, told: Told, *fields: tuple[str, str]) -> Answer:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from osproxy.cache.fill import WORTH_FINISHING
-from osproxy.cache.fillstate import NEXT, FillState
+from osproxy.cache.fillstate import NEXT, WORTH_FINISHING, FillState
 from osproxy.cache.verified import HELD_BACK
 from osproxy.model import BodyBroken, Representation, Target
 from tests.cache.doubles import (

@@ -8,7 +8,7 @@ import os
 
 from twisted.internet.defer import Deferred
 
-from osproxy.cache.fill import WORTH_FINISHING
+from osproxy.cache.fillstate import WORTH_FINISHING
 from osproxy.model import Answer, BodyBroken, Relayed, Representation, Target
 from tests.cache.doubles import (
     MODIFIED,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from osproxy.cache.fill import WORTH_FINISHING
 from osproxy.cache.fills import UNATTENDED
-from osproxy.cache.fillstate import Order
+from osproxy.cache.fillstate import WORTH_FINISHING, Order
 from osproxy.cache.source import source_of
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.cache.fillstate import NEXT, FillState
+from osproxy.cache.fillstate import NEXT, WORTH_FINISHING, FillState, worth_finishing
 
 
 class FillStateTests(SynchronousTestCase):
@@ -33,3 +33,16 @@ class FillStateTests(SynchronousTestCase):
         """What is complete was verified before."""
         before = {state for state, following in NEXT.items() if FillState.COMPLETE in following}
         self.assertEqual(before, {FillState.VERIFYING})
+
+    def test_worth_finishing(self) -> None:
+        """Little must be missing, or half of it there; of an unknown length nothing is known."""
+        much = 10 * WORTH_FINISHING
+        for written, length, worth in (
+            (0, WORTH_FINISHING, True),
+            (0, WORTH_FINISHING + 1, False),
+            (much // 2, much, True),
+            (much // 2 - 1, much, False),
+            (much, None, False),
+        ):
+            with self.subTest(written=written, length=length):
+                self.assertIs(worth_finishing(written, length), worth)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
-from osproxy.cache import fill
+from osproxy.cache import fillstate
 from osproxy.cache.refetch import Refetch, question_of
 from osproxy.model import Asked, Backend, Target
 from tests.cache.doubles import BACKEND, CacheTestCase, Told, octets, unreachable, whole
@@ -66,7 +66,7 @@ class FilesTests(RefetchTestCase):
     def test_large(self) -> None:
         """A file that is too large to be finished for nobody is finished for this."""
         self.refetch(*self.lose_files("/a.rpm"))
-        self.patch(fill, "WORTH_FINISHING", 0)
+        self.patch(fillstate, "WORTH_FINISHING", 0)
         piece = b"z" * (1 << 20)
         told = self.origin.next().answer(Told(200, (), 3 * len(piece)))
         for _ in range(3):
@@ -110,7 +110,7 @@ class FilesTests(RefetchTestCase):
 
     def test_stop(self) -> None:
         """At the end nothing more is begun, and what has begun is nobody's any more."""
-        self.patch(fill, "WORTH_FINISHING", 0)
+        self.patch(fillstate, "WORTH_FINISHING", 0)
         first, second, third, fourth = self.lose_files("/a.rpm", "/b.rpm", "/c.rpm", "/d.rpm")
         for entry in (first, second, third):
             self.refetch(entry)

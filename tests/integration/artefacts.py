@@ -4,6 +4,7 @@ What is published: the sdist, and the wheel that is built of it. Both are made o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from functools import cache
@@ -35,7 +36,10 @@ def artefacts() -> Artefacts:
     if find_spec("build") is None:
         raise lacking("build is not installed (the extra named test brings it)")
     directory = temporary_directory("artefacts")
-    # Without an environment of its own: what builds is among what the tests need.
-    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", directory, ROOT])
+    # What builds leaves traces in the checkout, which another process of the tests must not find.
+    with (ROOT / "pyproject.toml").open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        # Without an environment of its own: what builds is among what the tests need.
+        run([sys.executable, "-m", "build", "--no-isolation", "--outdir", directory, ROOT])
     (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
     return Artefacts(sdist, wheel)

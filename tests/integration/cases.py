@@ -4,7 +4,9 @@ What the test cases share: directories, upstreams and servers that end with the 
 
 from __future__ import annotations
 
+import shutil
 import ssl
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +54,12 @@ class IntegrationCase(TestCase):
         """Name a path that nobody uses yet."""
         self._count += 1
         return self.directory / f"{self._count}-{name}"
+
+    def socket_path(self, name: str = "socket") -> Path:
+        """Name a path that nobody uses yet, short enough for a Unix socket (unix(7))."""
+        folder = tempfile.mkdtemp(prefix="osproxy-")
+        self.addCleanup(shutil.rmtree, folder)
+        return Path(folder) / name
 
     @cached_property
     def site(self) -> Site:

@@ -151,7 +151,7 @@ class NginxTests(AccessCase):
     @threaded
     def test_unix_socket(self) -> None:
         """Over a Unix socket, where nginx has no address of its own."""
-        path = self.directory / "socket"
+        path = self.socket_path()
         server = self.serve(f"--listen=unix:{path}", "--trusted-proxies=unix")
         front = self.nginx(f"unix:{path}:", _OLDER, bind="off").url
         self.ask_all(server, front, f"X-Forwarded-For: {FRIEND}")

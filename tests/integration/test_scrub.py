@@ -5,12 +5,9 @@ What lies on the disk is altered by hand: it is found, dropped, and fetched agai
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
@@ -37,11 +34,9 @@ class ScrubCase(IntegrationCase):
     """A server that has stored some files, and its control socket."""
 
     def setUp(self) -> None:
-        """Have a directory with a short name: that of a socket is."""
+        """Have a control socket."""
         super().setUp()
-        folder = tempfile.mkdtemp(prefix="osproxy-")
-        self.addCleanup(shutil.rmtree, folder)
-        self.socket = Path(folder) / "control"
+        self.socket = self.socket_path("control")
 
     def filled(self, *options: str) -> tuple[Nginx, Osproxy, dict[str, str]]:
         """Start a server, and have it store a file of each size; give the digests by target."""

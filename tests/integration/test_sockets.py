@@ -83,17 +83,16 @@ class SocketTests(IntegrationCase):
         """A Unix socket is served, and its file survives the server."""
         server = self.osproxy("http://127.0.0.1:9", start=False)
         server.options = [it for it in server.options if "bind-address" not in it]
-        # Short, since the kernel takes no long names.
-        path = os.path.relpath(server.directory / "s")
-        self.activated(server, f"--listen={server.directory / 's'}", names="http")
-        until(lambda: Path(path).exists(), "systemd listens")
+        path = self.socket_path()
+        self.activated(server, f"--listen={path}", names="http")
+        until(path.exists, "systemd listens")
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(20)
-            client.connect(path)
+            client.connect(str(path))
             client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertIn(b"200 OK", client.recv(65536))
         self.assertEqual(server.stop(), 0)
-        self.assertTrue(Path(path).exists())
+        self.assertTrue(path.exists())
 
     @threaded
     def test_refused(self) -> None:

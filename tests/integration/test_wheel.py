@@ -52,7 +52,11 @@ class WheelTests(IntegrationCase):
 
     def twistd(self, environment: Path) -> Finished:
         """List the plugins, from a directory where nothing of ours is."""
-        return run([environment / "bin" / "twistd", "--help"], directory=self.elsewhere)
+        return run(
+            [environment / "bin" / "twistd", "--help"],
+            directory=self.elsewhere,
+            environment=_NOTHING_OF_OURS,
+        )
 
     @threaded
     def test_content(self) -> None:
@@ -84,7 +88,9 @@ class WheelTests(IntegrationCase):
         environment = self.place("environment")
         run([sys.executable, "-m", "venv", "--without-pip", environment])
         pip = [sys.executable, "-m", "pip", "--python", str(environment)]
-        run([*pip, "install", "--quiet", str(artefacts().wheel)], deadline=200)
+        # What it finds along the path it does not install.
+        installing = [*pip, "install", "--quiet", str(artefacts().wheel)]
+        run(installing, environment=_NOTHING_OF_OURS, deadline=200)
         self.assertRegex(self.twistd(environment).out, r"(?m)^    osproxy +A mirror-aware")
 
         python = str(environment / "bin" / "python")
@@ -98,7 +104,7 @@ class WheelTests(IntegrationCase):
         self.assertEqual(server.fetch("/-/healthy").status, 200)
         self.assertEqual(server.stop(), 0)
 
-        run([*pip, "uninstall", "--quiet", "--yes", "osproxy"])
+        run([*pip, "uninstall", "--quiet", "--yes", "osproxy"], environment=_NOTHING_OF_OURS)
         self.assertNotIn("osproxy", self.twistd(environment).out)
         self.assertEqual([path for path in environment.rglob("*") if "osproxy" in path.name], [])
         (cache,) = environment.rglob("dropin.cache")

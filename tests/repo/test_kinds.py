@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.paths import BadTarget, canonical_path
 from osproxy.repo.digests import digest_in_name
-from osproxy.repo.kinds import Kind, classify, is_boot_file, is_mirror_question
+from osproxy.repo.kinds import Kind, classify, is_alias, is_boot_file, is_mirror_question
 from osproxy.repo.layout import member_of
 
 SHA256 = "9a" * 32
@@ -187,6 +187,13 @@ class NamesTests(SynchronousTestCase):
             self.assertTrue(is_mirror_question("/x/" + name))
         for name in ("a.rpm", "metalink", "a.metalink.asc"):
             self.assertFalse(is_mirror_question("/x/" + name))
+
+    def test_aliases(self) -> None:
+        """What stands for the latest is known by its name."""
+        for name in ("dvd-Current.iso", "dvd-Current.iso.sha256", "dvd-Current", "dvd-Current-arm"):
+            self.assertTrue(is_alias("/x/" + name))
+        for name in ("dvd.iso", "Current.iso", "dvd-current.iso", "x-Current/dvd.iso", ""):
+            self.assertFalse(is_alias("/x/" + name))
 
     def test_boot_files(self) -> None:
         """What machines boot is known by its name."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError
 
 from osproxy.http.versions import Version
 from osproxy.model import Head
@@ -27,12 +31,16 @@ from tests.store.doubles import (
 from tests.store.test_committing import STEPS
 
 if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
 
 BODY = b"the same octets " * 1000
 # Its header and its blocks, once.
 TAKEN = 4096 + -(-len(BODY) // BLOCK) * BLOCK
+
+OTHER = Head('"b"', (), None, "other.example", 7.0)
 
 
 class JoiningTestCase(StoreTestCase):
@@ -222,6 +230,154 @@ class NameTests(JoiningTestCase):
                 self.successResultOf(run(store.stop()))
 
 
+class AnotherNameTests(JoiningTestCase):
+    """A body gets a further name without a draft."""
+
+    def name(self, store: Store, first: str, name: str) -> Deferred[Entry | None]:
+        """Give what is stored under a name another name."""
+        entry = self.entry(store, first)
+        return run(store.name(entry, target(name), Kind.IMAGE, OTHER, 9.0))
+
+    def named(self, store: Store, first: str, name: str) -> Entry | None:
+        """Do so, and see that it is found."""
+        entry = self.successResultOf(self.name(store, first, name))
+        self.assertIs(find(store, target(name)), entry)
+        return entry
+
+    def test_named(self) -> None:
+        """It is an entry of its own: of another kind, with another head, after any restart."""
+        store = self.shared("a")
+        self.named(store, "a", "b")
+        for lost in (False, True):
+            self.check(store, "a", "b")
+            entry = self.entry(store, "b")
+            self.assertEqual((entry.head, entry.kind, entry.checked_at), (OTHER, Kind.IMAGE, 9.0))
+            self.assertEqual(self.entry(store, "a").kind, Kind.PACKAGE)
+            self.successResultOf(run(store.stop()))
+            if lost:
+                self.place.directory.catalogue.unlink()
+            store = self.started()
+        store.doom(self.entry(store, "a"))
+        self.check(store, "b")
+        self.named(store, "b", "c")
+        self.check(store, "b", "c")
+
+    def test_small(self) -> None:
+        """A body of one block has another name, too, if it is wanted."""
+        store = self.started()
+        self.put(store, "a", b"small")
+        self.named(store, "a", "b")
+        store.doom(self.entry(store, "a"))
+        self.assertEqual(self.body_of(store, "b"), b"small")
+        self.assert_agrees()
+
+    def test_replaces(self) -> None:
+        """What was there before goes, but for its readers, and for who shares it."""
+        for shared in (False, True):
+            store = self.shared("a")
+            for name in "bc" if shared else "b":
+                self.put(store, name, b"other" * 2000)
+            reading = self.successResultOf(run(self.entry(store, "b").open()))
+            self.named(store, "a", "b")
+            self.assertEqual(self.read(reading), b"other" * 2000)
+            reading.close()
+            self.assertEqual(self.body_of(store, "b"), BODY)
+            self.assertEqual(self.body_of(store, "c"), b"other" * 2000 if shared else None)
+            self.assert_agrees()
+            for name in "abc":
+                store.doom_all(target(name))
+            self.assertEqual(self.place.files(), {})
+            self.successResultOf(run(store.stop()))
+
+    def test_no_name(self) -> None:
+        """Where there can be no name, nothing has changed."""
+        store = self.shared("a")
+        self.put(store, "b", b"other" * 2000)
+        for trouble in ("link_body", "publish_name"):
+            self.place.in_thread = Failing({trouble: PermissionError(1, "not permitted")})
+            self.assertIsNone(self.successResultOf(self.name(store, "a", "b")))
+            self.assertEqual(self.body_of(store, "b"), b"other" * 2000)
+            self.assert_agrees()
+        self.place.in_thread = at_once
+        entry = self.entry(store, "a")
+        long = evolve(OTHER, fields=(("X", "x" * 5000),))
+        self.assertIsNone(
+            self.successResultOf(run(store.name(entry, target("b"), Kind.IMAGE, long, 9.0)))
+        )
+        store.doom(entry)
+        self.assertIsNone(
+            self.successResultOf(run(store.name(entry, target("b"), Kind.IMAGE, OTHER, 9.0)))
+        )
+        self.assertEqual(self.body_of(store, "b"), b"other" * 2000)
+        self.assert_agrees()
+
+    def test_catalogue_fails(self) -> None:
+        """When the row cannot be written, there is no name, and nothing is left of it."""
+        store = self.shared("a")
+        self.place.in_database = Failing({"_swap": sqlite3.OperationalError("disk I/O error")})
+        self.failureResultOf(self.name(store, "a", "b"), sqlite3.OperationalError)
+        self.place.in_database = at_once
+        self.place.clock.advance(60)
+        self.assertIsNone(find(store, target("b")))
+        self.check(store, "a")
+        self.assertEqual((self.place.ledger.stored, self.place.ledger.reserved), (TAKEN, 0))
+        store.doom(self.entry(store, "a"))
+        self.assertEqual(self.place.files(), {})
+
+    def test_gone_before_the_row(self) -> None:
+        """When the body goes before the row is written, what was there stays, also on the disk."""
+        store = self.shared("a")
+        self.put(store, "b", b"other" * 2000)
+        first = self.entry(store, "a")
+        self.place.checkpoint = lambda name: store.drop(first) if name == "after-rename" else None
+        self.failureResultOf(run(store.name(first, target("b"), Kind.IMAGE, OTHER, 9.0)), OSError)
+        self.place.checkpoint = lambda name: None
+        for _ in range(2):
+            self.assertEqual(self.body_of(store, "b"), b"other" * 2000)
+            self.assertIsNone(find(store, target("a")))
+            self.assertEqual(len(self.place.files()), 1)
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+            store = self.started()
+
+    def test_goes_meanwhile(self) -> None:
+        """Whenever the body goes, or its first name: it has the new name, or there is none."""
+        for clear in (False, True):
+            for turns in range(12):
+                store = self.shared("a")
+                self.put(store, "b", b"other" * 2000)
+                self.place.in_thread = self.place.in_database = threads = WhenTold()
+                naming = self.name(store, "a", "b")
+                threads.run(min(turns, len(threads.waiting)))
+                (store.drop if clear else store.doom)(self.entry(store, "a"))
+                threads.run_all()
+                self.place.in_thread = self.place.in_database = at_once
+                naming.addErrback(lambda failure: failure.trap(OSError))
+                self.assertTrue(naming.called)
+                self.assertIn(self.body_of(store, "b"), (BODY, b"other" * 2000, None))
+                self.assertIsNone(find(store, target("a")))
+                self.assert_agrees()
+                store.doom_all(target("b"))
+                self.assertEqual(self.place.files(), {})
+                self.successResultOf(run(store.stop()))
+
+    def test_stopped_meanwhile(self) -> None:
+        """A stop waits for it, though nobody else does any more."""
+        store = self.shared("a")
+        self.place.in_thread = self.place.in_database = threads = WhenTold()
+        naming = self.name(store, "a", "b")
+        # Up to where there is room for it.
+        threads.run(3)
+        naming.cancel()
+        self.failureResultOf(naming, CancelledError)
+        stopping = run(store.stop())
+        self.assertNoResult(stopping)
+        threads.run_all()
+        self.successResultOf(stopping)
+        self.place.in_thread = self.place.in_database = at_once
+        self.check(self.started(), "a", "b")
+
+
 class CrashTests(JoiningTestCase):
     """B3: a crash at any step loses a draft at most, and leaves nothing that counts twice."""
 
@@ -266,6 +422,35 @@ class CrashTests(JoiningTestCase):
                 # At most the draft waits to be completed.
                 self.assertEqual(store.kept, int(not renamed))
                 self.assert_agrees()
+                self.successResultOf(run(store.stop()))
+                self.place.path = here
+                shutil.rmtree(here)
+
+    def test_each_step_of_a_name(self) -> None:
+        """A name that is given without a draft is there, or is not."""
+        for lost in (False, True):
+            for step in STEPS:
+                store = self.shared("a")
+                left = self.place.path.with_name(f"name-{step}-{lost}")
+
+                def reached(name: str, step: str = step, left: object = left) -> None:
+                    if name == step:
+                        shutil.copytree(self.place.path, str(left))
+
+                self.place.checkpoint = reached
+                naming = store.name(self.entry(store, "a"), target("b"), Kind.IMAGE, OTHER, 1.0)
+                self.successResultOf(run(naming))
+                self.successResultOf(run(store.stop()))
+                self.place.checkpoint = lambda name: None
+                here, self.place.path = self.place.path, left
+                if lost:
+                    for path in (left / "osproxy").glob("catalogue.*"):
+                        path.unlink()
+                store = self.started()
+                renamed = STEPS.index(step) >= STEPS.index("after-catalogue")
+                renamed |= lost and STEPS.index(step) >= STEPS.index("after-rename")
+                self.assertEqual(self.body_of(store, "b"), BODY if renamed else None)
+                self.check(store, "a", *("b" if renamed else ""))
                 self.successResultOf(run(store.stop()))
                 self.place.path = here
                 shutil.rmtree(here)

@@ -445,6 +445,17 @@ class RedirectTests(TestCase):
         self.assertEqual((reply.status, reply.redirect), (302, None))
         self.assertEqual(await reply.read(10), b"abc")
 
+    async def test_alias(self) -> None:
+        """A reply tells the real name of what was asked for by an alias."""
+        origin = Origin(moved("b-1.iso"), plain(b""), plain(b""), moved("a.iso"), plain(b""))
+        url = self.network.serve(origin)
+        for path, real in (("/x/b-Current.iso", "b-1.iso"), ("/x/b-1.iso", None)):
+            reply = await self.upstream.ask(url + path)
+            self.assertEqual((reply.status, reply.alias_of), (200, real))
+        reply = await self.upstream.ask(url + "/x/b-Current.iso", verbatim=True)
+        self.assertEqual((reply.status, reply.alias_of), (302, None))
+        reply.abandon()
+
     async def test_large_bodies(self) -> None:
         """A redirect's body is not waited for."""
         origin = Origin(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.upstream.redirects import Redirect, judge
+from osproxy.upstream.redirects import Redirect, alias_of, judge
 
 HERE = "https://cdn.example/a/b"
 
@@ -122,3 +122,103 @@ class JudgeTests(SynchronousTestCase):
     def test_never_raises(self, location: str) -> None:
         """Whatever a Location says, it is judged."""
         judge(HERE, HERE, location, https_only=True)
+
+
+class AliasTests(SynchronousTestCase):
+    """A redirect to another name in the same folder tells the real name of a file."""
+
+    alias = "https://cdn.example/iso/dvd-Current.iso"
+
+    def real(self, *led: str, asked: str = alias) -> str | None:
+        """Say what redirects told that led to these, one after the other."""
+        return alias_of((asked, *led))
+
+    def test_no_redirect(self) -> None:
+        """What was answered at once has one name."""
+        self.assertIsNone(self.real())
+
+    def test_same_folder(self) -> None:
+        """The folder is the same, here or, below some other path, elsewhere."""
+        for led in (
+            "https://cdn.example/iso/dvd-Build1.iso",
+            "https://cdn.example:443/iso/dvd%2DBuild1.iso",
+            "http://cdn.example/iso/dvd-Build1.iso",
+            "https://mirror.example/iso/dvd-Build1.iso",
+            "https://mirror.example/pub/suse/iso/dvd-Build1.iso",
+        ):
+            with self.subTest(led):
+                self.assertEqual(self.real(led), "dvd-Build1.iso")
+
+    def test_first_that_renames(self) -> None:
+        """The first other name counts, wherever it leads on to, or wherever it was led to."""
+        named = "https://cdn.example/iso/dvd-Build1.iso"
+        for led in (
+            (named, "https://mirror.example/pub/iso/dvd-Build1.iso"),
+            (named, "https://blobs.example/0123456789?key=1"),
+            ("http://cdn.example/iso/dvd-Current.iso", named),
+        ):
+            with self.subTest(led):
+                self.assertEqual(self.real(*led), "dvd-Build1.iso")
+        self.assertIsNone(self.real("https://cdn.example/iso/dvd-Build1.txt", named))
+
+    def test_canonical(self) -> None:
+        """The name is spelt as our paths are."""
+        self.assertEqual(self.real("https://cdn.example/iso/d%76d+1.iso"), "dvd%2B1.iso")
+
+    def test_none(self) -> None:
+        """What is another folder, another sort of file, or no certain name, is no real name."""
+        for led in (
+            "https://cdn.example/iso/dvd-Current.iso",
+            "https://mirror.example/pub/dvd-Current.iso",
+            "https://cdn.example/iso/dvd%2DCurrent.iso",
+            "https://cdn.example/dvd-Build1.iso",
+            "https://cdn.example/pub/iso/dvd-Build1.iso",
+            "https://cdn.example/iso/sub/dvd-Build1.iso",
+            "https://mirror.example/other/dvd-Build1.iso",
+            "https://mirror.example/myiso/../hisiso/dvd-Build1.iso",
+            "https://mirror.example/pubiso/dvd-Build1.iso",
+            "https://cdn.example/iso/dvd-Build1.iso?key=1",
+            "https://cdn.example/iso/",
+            "https://cdn.example",
+            "https://cdn.example/iso/dvd-Build1.iso/",
+            "https://cdn.example/iso/..%2Fdvd-Build1.iso",
+            "https://cdn.example/iso/a%2Fdvd-Build1.iso",
+            "https://cdn.example/iso/a%5cdvd-Build1.iso",
+            "https://cdn.example/iso/a%00.iso",
+            "https://cdn.example/iso/dvd-Build1.iso.sha256",
+            "https://cdn.example/iso/dvd-Build1",
+            "https://cdn.example/iso/net-Current.iso",
+        ):
+            with self.subTest(led):
+                self.assertIsNone(self.real(led))
+
+    def test_top_folder(self) -> None:
+        """Any path ends with that of the top folder: there another host says nothing."""
+        top = "https://cdn.example/dvd-Current.iso"
+        self.assertEqual(self.real("https://cdn.example/a.iso", asked=top), "a.iso")
+        for led in ("https://mirror.example/a.iso", "https://mirror.example/pub/a.iso"):
+            with self.subTest(led):
+                self.assertIsNone(self.real(led, asked=top))
+
+    def test_mirror(self) -> None:
+        """A mirror does not say what the authority's files are called."""
+        mirror = "https://mirror.example/iso/dvd-Current.iso"
+        for led in ("https://mirror.example/iso/a.iso", "https://cdn.example/iso/a.iso"):
+            with self.subTest(led):
+                self.assertIsNone(self.real(mirror, led))
+
+    def test_no_extension(self) -> None:
+        """A name without an extension may stand for another one, and not for the folder."""
+        asked = "https://cdn.example/iso/dvd-Current"
+        self.assertEqual(self.real("https://cdn.example/iso/dvd-1", asked=asked), "dvd-1")
+        self.assertIsNone(self.real("https://cdn.example/iso/", asked=asked))
+
+    def test_question(self) -> None:
+        """What was asked with a query is no file by its name alone."""
+        self.assertIsNone(self.real("https://cdn.example/iso/a.iso", asked=f"{self.alias}?x"))
+
+    @given(st.lists(st.text() | st.text(alphabet="/:[].@#%?-Current"), max_size=4))
+    def test_never_raises(self, paths: list[str]) -> None:
+        """Whatever the paths are, and a real name is one segment of a path."""
+        real = self.real(*(f"https://cdn.example/{path}" for path in paths))
+        self.assertNotIn("/", real or "")

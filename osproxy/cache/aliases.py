@@ -1,0 +1,97 @@
+"""
+Files that are asked for by an alias: found under both names, fetched for the sake of one.
+
+Who asks for ``...-Current.iso`` is redirected to the file that this is today. That is its real
+name, and what comes is stored under both; when the real name is stored already, nothing need come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from osproxy.http.fields import format_date
+from osproxy.http.versions import Version
+from osproxy.repo.kinds import Kind, classify, is_alias
+from osproxy.store.trouble import DISK_ERRORS, Work
+
+if TYPE_CHECKING:
+    from osproxy.cache.fillstate import Means, Order
+    from osproxy.model import Head, Target
+    from osproxy.store.entries import Entry
+    from osproxy.upstream.origin import Reply
+
+
+def real_target(order: Order, reply: Reply) -> Target | None:
+    """
+    Say what else a reply is the file of, by its real name; None where there is no other name.
+
+    Any image may have one, other files if they are called as aliases are. What has a digest in its
+    name has no other, nor has what would be kept in another way under it.
+    """
+    target, kind, name = order.target, order.policy.kind, reply.alias_of
+    if name is None or order.expectation.digest is not None:
+        return None
+    path = f"{target.path.rpartition('/')[0]}/{name}"
+    aliased = kind is Kind.IMAGE or is_alias(target.path)
+    return evolve(target, path=path) if aliased and classify(path) is kind else None
+
+
+async def named(order: Order, means: Means, reply: Reply) -> Entry | None:
+    """
+    Make an entry of what a reply would bring, if that is stored under its real name for certain.
+
+    Then the reply is given up; else it is left as it is, and None returned.
+    """
+    real = real_target(order, reply)
+    if real is None:
+        return None
+    try:
+        stored = await means.store.find(real)
+        if stored is None or not same_file(stored, reply):
+            return None
+        now = means.clock.seconds()
+        head = order.rule.head_of(reply, order.expectation, now)
+        entry = await _name(order, means, stored, order.target, head, now)
+    except BaseException:
+        reply.abandon()
+        raise
+    if entry is not None:
+        reply.abandon()
+    return entry
+
+
+async def name_too(order: Order, means: Means, reply: Reply, entry: Entry) -> None:
+    """Have what was stored of a reply found by its real name too, unless something is there."""
+    real = real_target(order, reply)
+    if real is not None and await means.store.find(real) is None:
+        await _name(order, means, entry, real, entry.head, entry.checked_at)
+
+
+async def _name(
+    order: Order, means: Means, stored: Entry, target: Target, head: Head, now: float
+) -> Entry | None:
+    try:
+        entry = await means.store.name(stored, target, order.policy.kind, head, now)
+    except DISK_ERRORS as error:
+        means.store.trouble.met(Work.CATALOGUE, error, target)
+        return None
+    if entry is not None:
+        # What was begun of it is not needed any more.
+        means.store.drop_kept(target)
+    return entry
+
+
+def same_file(stored: Entry, reply: Reply) -> bool:
+    """
+    Whether a reply would bring what is stored, as surely as its rest would complete a part of it.
+
+    They must have a strong validator in common (RFC 9110 section 8.8.1), and the length.
+    """
+    if reply.length is None or reply.length != stored.length:
+        return False
+    head, tag = stored.head, stored.head.upstream_etag
+    said = (*head.fields, ("Date", format_date(head.date)))
+    version = Version.of(said if tag is None else (*said, ("ETag", tag)))
+    return version.same(Version.of(reply.fields), tags_compare=reply.host == head.source)

@@ -1,0 +1,429 @@
+"""Tests of `osproxy.cache.aliases`: one file, found under the alias and under its real name."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, cast
+
+from attrs import evolve
+
+from osproxy.cache.aliases import real_target, same_file
+from osproxy.cache.fillstate import Order
+from osproxy.cache.source import source_of
+from osproxy.model import Expectation, Relayed, Target
+from osproxy.repo.digests import digest_in_name
+from osproxy.repo.kinds import classify
+from osproxy.repo.policies import policy_of
+from tests.cache.doubles import (
+    BACKEND,
+    DATE,
+    MODIFIED,
+    CacheTestCase,
+    Told,
+    body_of,
+    close,
+    octets,
+    passed,
+    read,
+    unreachable,
+)
+from tests.store.doubles import Failing, WhenTold, at_once, find, run
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from osproxy.model import Answer
+    from osproxy.store.entries import Entry
+    from osproxy.upstream.origin import Reply
+
+IMAGES = evolve(BACKEND, large_objects=True)
+ALIAS = "/iso/dvd-Current.iso"
+FIRST, SECOND = "/iso/dvd-Build1.iso", "/iso/dvd-Build2.iso"
+BODY, NEW = b"an image " * 2000, b"a new one" * 2000
+HOUR = 3600
+
+
+def name_of(path: str) -> str:
+    """Name the file of a path."""
+    return path.rpartition("/")[2]
+
+
+def tagged(body: bytes, real: str | None = None) -> Told:
+    """Make a reply with a strong tag, whose body is still to come."""
+    tag = ("ETag", f'"{hash(body):x}"')
+    return Told(200, (tag, DATE), len(body), alias_of=None if real is None else name_of(real))
+
+
+class AliasTestCase(CacheTestCase):
+    """Images are kept, and the origin redirects."""
+
+    def ask(self, path: str, *fields: tuple[str, str]) -> Deferred[Answer]:
+        """Ask for a file."""
+        return self.bench.get(path, *fields, backend=IMAGES)
+
+    def fetch(self, path: str, body: bytes, told: Told) -> Answer:
+        """Have a file fetched, whole."""
+        asked = self.ask(path)
+        self.origin.next().answer(told)
+        answer = self.successResultOf(asked)
+        reading = read(answer)
+        told.send(body)
+        told.finish()
+        self.assertEqual(self.successResultOf(reading), body)
+        return answer
+
+    def hit(self, path: str, body: bytes) -> None:
+        """See that a file is served without a question."""
+        answer = self.successResultOf(self.ask(path))
+        self.assertTrue(answer.cache_status.hit, answer)
+        self.assertEqual(octets(answer), body)
+        self.assertEqual(self.origin.asked, [])
+
+    def given_up(self, path: str, body: bytes, told: Told) -> Answer:
+        """See that a file is asked for, and served without an octet of the reply."""
+        asked = self.ask(path)
+        self.origin.next().answer(told)
+        answer = self.successResultOf(asked)
+        self.assertTrue(told.abandoned)
+        self.assertEqual(octets(answer), body)
+        return answer
+
+    def entry(self, path: str) -> Entry:
+        """Find what must be there."""
+        entry = find(self.bench.store, Target("/", path))
+        assert entry is not None
+        return entry
+
+    def assert_bodies(self, count: int, *paths: str) -> None:
+        """See how many bodies these have."""
+        self.assertEqual(len({self.entry(path).body.id for path in paths}), count)
+
+
+class ColdTests(AliasTestCase):
+    """What is fetched by the alias has its real name, too."""
+
+    def test_real_name_is_a_hit(self) -> None:
+        """The body comes once, and is there under both names, and after a restart."""
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        for _ in range(2):
+            for path in (FIRST, ALIAS):
+                self.hit(path, BODY)
+            self.assert_bodies(1, ALIAS, FIRST)
+            self.bench.stop()
+            self.bench.start()
+        self.assertEqual(self.origin.log, [f"GET {ALIAS}"])
+        self.assertEqual(self.entry(FIRST).head, self.entry(ALIAS).head)
+
+    def test_real_name_is_there(self) -> None:
+        """What is stored under the real name already stays what it is."""
+        self.fetch(FIRST, NEW, tagged(NEW))
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        self.hit(FIRST, NEW)
+        self.hit(ALIAS, BODY)
+
+    def test_real_name_was_begun(self) -> None:
+        """What was put aside under the real name is not needed any more."""
+        large = BODY * 100
+        asked = self.ask(FIRST)
+        self.origin.next().answer(told := tagged(large))
+        reading = read(self.successResultOf(asked))
+        told.send(large[: 1 << 20])
+        told.fail(unreachable())
+        for seconds in (1, 2, 4):
+            self.bench.advance(seconds)
+            self.origin.next().fail()
+        self.failureResultOf(reading)
+        self.assertEqual(self.bench.store.kept, 1)
+        self.fetch(ALIAS, large, tagged(large, FIRST))
+        self.assertEqual(self.bench.store.kept, 0)
+        self.hit(FIRST, large)
+
+    def test_no_alias(self) -> None:
+        """Without such a redirect there is one name."""
+        self.fetch(ALIAS, BODY, tagged(BODY))
+        self.assertEqual(self.bench.store.entries, 1)
+
+    def test_not_kept(self) -> None:
+        """Where images are not kept nothing is stored of them."""
+        asked = self.bench.get(ALIAS)
+        self.origin.next().answer(told := tagged(BODY, FIRST))
+        answer = self.successResultOf(asked)
+        self.assertIsInstance(answer.content, Relayed)
+        taking = passed(answer)
+        told.send(BODY)
+        told.finish()
+        self.assertEqual(self.successResultOf(taking), BODY)
+        self.assertEqual(self.bench.store.entries, 0)
+
+    def test_no_second_name(self) -> None:
+        """Where there can be none, the alias is stored as it is, and the client has it."""
+        for in_thread, in_database in (
+            (Failing({"link_body": PermissionError(1, "not permitted")}), at_once),
+            (at_once, Failing({"rows": sqlite3.OperationalError("locked")})),
+        ):
+            place = self.bench.place
+            place.in_thread, place.in_database = in_thread, in_database
+            self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+            place.in_thread = place.in_database = at_once
+            self.hit(ALIAS, BODY)
+            if in_database is at_once:
+                self.assertIsNone(self.stored(FIRST))
+            self.bench.store.doom_all(Target("/", ALIAS))
+            self.bench.store.doom_all(Target("/", FIRST))
+
+    def test_row_of_second_name(self) -> None:
+        """Where the catalogue fails just then, it is counted, and the alias is stored."""
+        asked = self.ask(ALIAS)
+        self.origin.next().answer(told := tagged(BODY, FIRST))
+        reading = read(self.successResultOf(asked))
+        told.send(BODY)
+        self.bench.place.checkpoint = self._break_after_commit
+        told.finish()
+        self.assertEqual(self.successResultOf(reading), BODY)
+        self.bench.place.checkpoint = lambda name: None
+        self.bench.place.in_database = at_once
+        self.hit(ALIAS, BODY)
+        self.assertIsNone(self.stored(FIRST))
+        registry = self.bench.place.metrics.registry
+        labels = {"work": "catalogue"}
+        # To write the row, and to take it back, which is tried again.
+        self.assertEqual(registry.get_sample_value("osproxy_disk_troubles_total", labels), 2.0)
+        self.bench.advance(60)
+
+    def _break_after_commit(self, name: str) -> None:
+        if name == "after-visible":
+            trouble = sqlite3.OperationalError("disk I/O error")
+            self.bench.place.in_database = Failing({"_swap": trouble})
+
+
+class StoredTests(AliasTestCase):
+    """What is stored under the real name need not come by the alias."""
+
+    def test_given_up(self) -> None:
+        """The reply is given up, who asked is served from the store; then both are hits."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        tag = self.entry(FIRST).head.etag
+        answer = self.given_up(ALIAS, BODY, tagged(BODY, FIRST))
+        said = answer.cache_status.serialise()
+        for part in ("fwd=uri-miss", "fwd-status=200", "stored"):
+            self.assertIn(part, said)
+        for _ in range(2):
+            for path in (FIRST, ALIAS):
+                self.hit(path, BODY)
+            self.assert_bodies(1, ALIAS, FIRST)
+            self.assertEqual(self.entry(FIRST).head.etag, tag)
+            self.bench.stop()
+            self.bench.start()
+        fills = self.bench.place.metrics.registry.get_sample_value
+        self.assertEqual(fills("osproxy_fills_running"), 0.0)
+
+    def test_waiting(self) -> None:
+        """All who waited are served, each with what it asked for."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        waiting = [self.ask(ALIAS) for _ in range(3)]
+        (question,) = self.origin.asked
+        self.origin.next()
+        leaving = waiting.pop()
+        leaving.cancel()
+        self.failureResultOf(leaving)
+        question.answer(tagged(BODY, FIRST))
+        for asked in waiting:
+            self.assertEqual(octets(self.successResultOf(asked)), BODY)
+
+    def test_by_date(self) -> None:
+        """A date that was settled when it was stored tells, whatever the mirrors' tags are."""
+        first = Told(200, (MODIFIED, DATE, ("ETag", '"a"')), len(BODY), host="a.example")
+        self.fetch(FIRST, BODY, first)
+        told = evolve(first, host="b.example", alias_of=name_of(FIRST), fields=(MODIFIED, DATE))
+        self.given_up(ALIAS, BODY, told)
+
+    def test_other_version(self) -> None:
+        """What is another version under the real name by now comes, and what is stored stays."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        self.fetch(ALIAS, NEW, tagged(NEW, FIRST))
+        self.hit(FIRST, BODY)
+        self.assert_bodies(2, ALIAS, FIRST)
+
+    def test_no_name(self) -> None:
+        """Where there can be no second name, the body comes as if nothing were there."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        self.bench.place.in_thread = Failing({"link_body": PermissionError(1, "not permitted")})
+        answer = self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        self.bench.place.in_thread = at_once
+        self.assertFalse(answer.cache_status.hit)
+        self.assert_bodies(2, ALIAS, FIRST)
+
+    def test_stopped_meanwhile(self) -> None:
+        """A stop while it is given its name leaves no reply behind."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        place = self.bench.place
+        asked = self.ask(ALIAS)
+        place.in_thread = place.in_database = threads = WhenTold()
+        self.origin.next().answer(told := tagged(BODY, FIRST))
+        self.assertNoResult(asked)
+        stopping = run(self.bench.cache.stop())
+        threads.run_all()
+        self.successResultOf(stopping)
+        place.in_thread = place.in_database = at_once
+        self.assertTrue(told.abandoned)
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+
+    def test_small_mutable(self) -> None:
+        """A file that tells the checksum of an alias's file is given its real name, too."""
+        alias, real = f"{ALIAS}.sha256", f"{FIRST}.sha256"
+        self.fetch(alias, b"abc", tagged(b"abc", real))
+        self.hit(real, b"abc")
+        self.bench.store.doom_all(Target("/", alias))
+        self.given_up(alias, b"abc", tagged(b"abc", real))
+
+
+class StaleTests(AliasTestCase):
+    """An alias is asked about as any entry is, and moves on."""
+
+    def setUp(self) -> None:
+        """Have an alias that was fetched an hour ago."""
+        super().setUp()
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        self.bench.advance(HOUR)
+
+    def test_confirmed(self) -> None:
+        """A 304 confirms it; the real name is asked about by itself."""
+        asked = self.ask(ALIAS)
+        question = self.origin.next()
+        self.assertEqual(question.field("if-none-match"), self.entry(ALIAS).head.upstream_etag)
+        question.answer(Told(304, (), None))
+        self.assertEqual(octets(self.successResultOf(asked)), BODY)
+        self.hit(ALIAS, BODY)
+        close(self.given_up(FIRST, BODY, Told(304, (), None)))
+
+    def test_moves_on(self) -> None:
+        """The new file comes, and is both; the old one stays under its own name."""
+        self.fetch(ALIAS, NEW, tagged(NEW, SECOND))
+        for path, body in ((ALIAS, NEW), (SECOND, NEW), (FIRST, BODY)):
+            self.assertEqual(self.stored(path), body)
+        self.assert_bodies(1, ALIAS, SECOND)
+        self.hit(SECOND, NEW)
+
+    def test_moves_on_to_what_is_there(self) -> None:
+        """Where the new file is stored, nothing comes."""
+        self.fetch(SECOND, NEW, tagged(NEW))
+        reading = self.entry(ALIAS)
+        answer = self.given_up(ALIAS, NEW, tagged(NEW, SECOND))
+        self.assertIn("fwd=stale", answer.cache_status.serialise())
+        self.assertIsNot(self.entry(ALIAS), reading)
+        self.assert_bodies(1, ALIAS, SECOND)
+        self.assertEqual(self.stored(FIRST), BODY)
+        self.hit(ALIAS, NEW)
+
+    def test_denied_before(self) -> None:
+        """An alias that was denied and is there again starts with a clean slate."""
+        self.fetch(SECOND, NEW, tagged(NEW))
+        self.given_up(ALIAS, BODY, Told(404, (), None))
+        self.bench.advance(61)
+        self.given_up(ALIAS, NEW, tagged(NEW, SECOND))
+        self.bench.advance(48 * HOUR)
+        self.given_up(ALIAS, NEW, Told(404, (), None))
+        self.assertEqual(self.stored(ALIAS), NEW)
+
+    def test_authority_away(self) -> None:
+        """Both are served stale."""
+        for path in (ALIAS, FIRST):
+            asked = self.ask(path)
+            self.origin.next().fail(unreachable())
+            answer = self.successResultOf(asked)
+            self.assertTrue(answer.cache_status.stale)
+            self.assertEqual(octets(answer), BODY)
+
+    def test_reader_of_the_old(self) -> None:
+        """Who reads the old file reads it to its end."""
+        asked = self.ask(ALIAS)
+        self.origin.next().answer(Told(304, (), None))
+        answer = self.successResultOf(asked)
+        self.bench.advance(HOUR)
+        self.fetch(ALIAS, NEW, tagged(NEW, SECOND))
+        self.bench.store.doom_all(Target("/", FIRST))
+        self.assertEqual(body_of(answer).available, len(BODY))
+        self.assertEqual(octets(answer), BODY)
+
+
+class RealTargetTests(AliasTestCase):
+    """Which replies have a file of another name."""
+
+    def real(self, path: str, name: str | None) -> str | None:
+        """Give the path of the real name."""
+        policy = policy_of(classify(path), path, large_objects=True, freshness={})
+        source = source_of(self.bench.upstream, BACKEND.url_of(path), https_only=False)
+        expectation = Expectation(digest_in_name(path))
+        order = Order(Target("/a", path), source, policy, expectation)
+        real = real_target(order, cast("Reply", Told(alias_of=name)))
+        if real is not None:
+            self.assertEqual((real.backend, real.variant), ("/a", ""))
+        return None if real is None else real.path
+
+    def test_images(self) -> None:
+        """Any image may be an alias."""
+        for path in ("/iso/dvd-Current.iso", "/iso/dvd.iso"):
+            self.assertEqual(self.real(path, "dvd-1.iso"), "/iso/dvd-1.iso")
+            self.assertIsNone(self.real(path, None))
+        self.assertEqual(self.real("/dvd.iso", "dvd-1.iso"), "/dvd-1.iso")
+
+    def test_others(self) -> None:
+        """Other files may be if they are called as aliases are, and would be kept alike."""
+        digest = "ab" * 32
+        for path, name, real in (
+            ("/x/a-Current.iso.sha256", "a-1.iso.sha256", "/x/a-1.iso.sha256"),
+            ("/x/a-Current.odd", "a-1.odd", "/x/a-1.odd"),
+            ("/x/a.iso.sha256", "a-1.iso.sha256", None),
+            ("/x-Current/a.sha256", "a-1.sha256", None),
+            ("/x/a-1.noarch.rpm", "b-1.noarch.rpm", None),
+            ("/repodata/repomd.xml", "other.xml", None),
+            ("/x/a-Current.xml", "repomd.php", None),
+            (f"/repodata/{digest}-Current.xml", f"{digest}-1.xml", None),
+            ("/repodata/a-Current.xml", f"{digest}-a.xml", None),
+            ("/x/a-Current.img", "boot.img", None),
+        ):
+            with self.subTest(path):
+                self.assertEqual(self.real(path, name), real)
+
+
+class SameFileTests(AliasTestCase):
+    """What is stored and what would come must be the same for certain."""
+
+    def same(self, stored: Told, told: Told) -> bool:
+        """Compare a stored file with a reply that comes a little later."""
+        path = f"/iso/{id(stored)}.iso"
+        self.fetch(path, BODY, evolve(stored))
+        return same_file(self.entry(path), cast("Reply", told))
+
+    def reply(
+        self, *fields: tuple[str, str], length: int | None = len(BODY), host: str = "a"
+    ) -> Told:
+        """Make a reply."""
+        return Told(200, (*fields, DATE), length, host=host)
+
+    def test_table(self) -> None:
+        """A strong tag that is equal, or else a settled date; and always the length."""
+        tag, other, weak = ("ETag", '"t"'), ("ETag", '"u"'), ("ETag", 'W/"t"')
+        fresh = ("Last-Modified", "Thu, 01 Jan 1970 09:59:30 GMT")
+        coded = ("Content-Encoding", "gzip")
+        reply = self.reply
+        for stored, told, same in (
+            (reply(tag), reply(tag), True),
+            (reply(tag), reply(tag, host="b"), True),
+            (reply(tag), reply(other), False),
+            (reply(tag), reply(tag, length=len(BODY) + 1), False),
+            (reply(tag), reply(tag, length=None), False),
+            (reply(tag, MODIFIED), reply(other, MODIFIED), False),
+            (reply(tag, MODIFIED), reply(other, MODIFIED, host="b"), True),
+            (reply(tag, fresh), reply(other, fresh, host="b"), False),
+            (reply(weak), reply(weak), False),
+            (reply(weak, MODIFIED), reply(weak, MODIFIED), True),
+            (reply(MODIFIED), reply(MODIFIED), True),
+            (reply(MODIFIED), reply(MODIFIED, length=len(BODY) - 1), False),
+            (reply(MODIFIED), reply(MODIFIED, coded), False),
+            (reply(MODIFIED), reply(fresh), False),
+            (reply(fresh), reply(fresh), False),
+            (reply(), reply(), False),
+        ):
+            with self.subTest(stored=stored.fields, told=told.fields):
+                self.assertIs(self.same(stored, told), same)
