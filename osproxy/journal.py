@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SOCKET = Path("/run/systemd/journal/socket")
 """Where journald listens."""
 
 #: Octets of a value at most: a dozen of them fit into what Linux lets a socket send at once.
 LONGEST = 12 << 10
+
+# Each is sent by itself, and no reactor turn is to take long.
+_IN_A_TURN = 256
 
 _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
 
@@ -77,6 +80,24 @@ class Journal:
                 return False
             raise
         return True
+
+    def write(self, entries: Sequence[bytes]) -> int:
+        """
+        Hand over what is taken now, from the first on, and say how many that are.
+
+        :raises OSError: when the first one cannot be taken at all.
+        """
+        taken = 0
+        try:
+            for entry in entries[:_IN_A_TURN]:
+                if not self.send(entry):
+                    break
+                taken += 1
+        except OSError:
+            # Those before have been; the next time begins with this one.
+            if not taken:
+                raise
+        return taken
 
     def close(self) -> None:
         """Hand over no more."""

@@ -34,6 +34,7 @@ class Reason(Enum):
     REQUESTS = "requests"
     UPSTREAM = "upstream"
     DESCRIPTORS = "descriptors"
+    PROXY_HEADER = "proxy-header"
 
 
 _SAID = {
@@ -43,6 +44,7 @@ _SAID = {
     Reason.REQUESTS: "more is asked than may be in all, {subject} among others",
     Reason.UPSTREAM: "{subject} is asked as much as it may be at once",
     Reason.DESCRIPTORS: "file descriptors run out: {subject}",
+    Reason.PROXY_HEADER: "a connection without its PROXY header is cut: {subject}",
 }
 
 

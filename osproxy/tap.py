@@ -119,9 +119,11 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
             _probe(listener)
         served = None if settings.tls is None else Renewable(read(settings.tls))
         directory = _opened(settings)
+        return assemble(
+            reactor, settings, directory, checkpoint or (lambda _: None), reading, served
+        )
     except (ConfigError, Unusable) as error:
         raise SystemExit(f"osproxy: {error}") from error
-    return assemble(reactor, settings, directory, checkpoint or (lambda _: None), reading, served)
 
 
 def _on_standard_output(runner: Mapping[str, object] | None) -> bool:

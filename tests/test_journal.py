@@ -65,6 +65,22 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(len(self.listening.heard()), sent)
         self.assertTrue(self.journal.send(b"MESSAGE=y\n"))
 
+    def test_several(self) -> None:
+        """Of several entries it is said how many were taken, and the first that was not is next."""
+        entries = [b"MESSAGE=%d\n" % number for number in range(600)]
+        heard = 0
+        while heard < len(entries):
+            taken = self.journal.write(entries[heard:])
+            self.assertEqual(len(self.listening.heard()), taken)
+            heard += taken
+
+    def test_gone_between(self) -> None:
+        """Where nobody takes the second one any more, the first counts, and the next is told."""
+        entries = [b"MESSAGE=x\n", b"MESSAGE=%b\n" % (b"y" * (1 << 20)), b"MESSAGE=z\n"]
+        self.assertEqual(self.journal.write(entries), 1)
+        self.assertRaises(OSError, self.journal.write, entries[1:])
+        self.assertEqual(self.listening.heard(), [{"MESSAGE": b"x"}])
+
     def test_gone(self) -> None:
         """Where nobody listens that is an error, until somebody does."""
         self.listening.socket.close()

@@ -27,6 +27,7 @@ NEAR = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,f
 _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 # Where one network is one house, and not what a provider gives to one customer.
 _LOCAL = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"), IPv6Network("::1/128"))
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -86,6 +87,8 @@ def _names(text: str) -> list[str]:
 def _named(name: str, words: str = "or all") -> tuple[Network, ...]:
     if name.lower() == "all":
         return _ALL
+    if "%" in name:
+        raise BadValue(f"has {name!r}; addresses are looked up without their zone, so give none")
     try:
         network = ip_network(name, strict=False)
     except ValueError:
@@ -94,4 +97,13 @@ def _named(name: str, words: str = "or all") -> tuple[Network, ...]:
         ) from None
     if "/" in name and ip_address(name.partition("/")[0]) != network.network_address:
         raise BadValue(f"has {name!r}, which begins within its network; give {network}?")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        # Addresses of it are looked up as what they are, see `allows`.
+        return (_beneath(network),)
     return (network,)
+
+
+def _beneath(network: IPv6Network) -> IPv4Network:
+    """Give the network whose IPv6 mapping this is."""
+    address = int(network.network_address) & 0xFFFF_FFFF
+    return IPv4Network((address, network.prefixlen - _MAPPED.prefixlen))

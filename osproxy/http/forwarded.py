@@ -35,9 +35,11 @@ _LOOSE_PAIR = rf'[ \t]*+(?:{_TOKEN}=(?:[^\s",;]++|{_QUOTED}))?+[ \t]*+'
 _LOOSE_ELEMENT = re.compile(rf"(?:{_LOOSE_PAIR};)*+{_LOOSE_PAIR}")
 _LOOSE_VALUES = re.compile(rf'({_TOKEN})=([^\s",;]++|{_QUOTED})')
 _QUOTED_PAIR = re.compile(r"\\(.)")
+# With the zone of a link-local one, though RFC 7239 has no place for it.
+_SIX = r"[0-9A-Fa-f:.]{2,45}(?:%[\w.-]+)?"
 _NODE = re.compile(
-    r"(?:\[(?P<six>[0-9A-Fa-f:.]{2,45})\]|(?P<four>[0-9.]{7,15}))(?::(?:[0-9]{1,5}|_[\w.-]+))?"
-    r"|(?P<bare>[0-9A-Fa-f:.]{2,45})",
+    rf"(?:\[(?P<six>{_SIX})\]|(?P<four>[0-9.]{{7,15}}))(?::(?:[0-9]{{1,5}}|_[\w.-]+))?"
+    rf"|(?P<bare>{_SIX})",
     re.ASCII,
 )
 

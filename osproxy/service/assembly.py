@@ -18,15 +18,14 @@ from osproxy.cache.cache import Cache
 from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
-from osproxy.config.options import CONTROL_SOCKET
+from osproxy.config.options import ACCESS_LOG, CONTROL_SOCKET, ERROR_LOG
 from osproxy.descriptors import connections_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
 from osproxy.service.lag import Lag
 from osproxy.service.live import Live, authorities, trouble_with_connections
-from osproxy.service.loglevel import limit
-from osproxy.service.logs import Logs
+from osproxy.service.logs import Logs, open_first
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal
 from osproxy.service.server import Server
@@ -100,6 +99,7 @@ def assemble(
 
     :param reading: reads the settings again.
     :param served: the certificate of listeners with TLS.
+    :raises ConfigError: when a log cannot be opened.
     """
     metrics = Metrics(CollectorRegistry())
     metrics.info.info({"version": version("osproxy")})
@@ -173,10 +173,12 @@ def assemble(
 
     pages = OwnPages(lambda: cache.ready, status, metrics)
     lost = metrics.log_lost.labels
-    access_log = AccessLog(
-        open_log(settings.access_log, settings.access_log_format), reactor, lost("access").inc
+    entries = open_first(
+        ACCESS_LOG, partial(open_log, settings.access_log, settings.access_log_format)
     )
-    errors = ErrorLog(open_errors(settings.error_log), lost("error").inc)
+    access_log = AccessLog(entries, reactor, lost("access").inc)
+    events = open_first(ERROR_LOG, partial(open_errors, settings.error_log))
+    errors = ErrorLog(events, reactor, reactor.callFromThread, lost("error").inc)
     root = Root(
         cache,
         Routes(settings.backends),
@@ -213,7 +215,7 @@ def assemble(
         Gate(descriptors),
         shedding,
     )
-    proxies = Proxies(settings.proxy_protocol, reactor)
+    proxies = Proxies(settings.proxy_protocol, site, shedding)
     listeners = Listeners(
         [
             *(_listening(reactor, place, site, served, proxies) for place in settings.listeners),
@@ -221,10 +223,8 @@ def assemble(
         ]
     )
 
-    live = Live(
-        settings, root, site, proxies, agent, upstream, limit(settings.log_level), descriptors
-    )
-    take_over(errors)
+    set_log_level = take_over(errors, settings.log_level)
+    live = Live(settings, root, site, proxies, agent, upstream, set_log_level, descriptors)
     manager = ServiceManager(
         os.environ,
         reactor,
@@ -302,6 +302,7 @@ def assemble(
             Step("close connections upstream", close_upstream, _CLOSE_WITHIN),
             Step("close the store", store.stop),
             Step("write the access log", access_log.end),
+            Step("write the error log", errors.end),
             Step("end the threads", end_threads),
         ),
     )

@@ -4,19 +4,39 @@ The logs of a server, opened, and opened anew when somebody has moved their file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 from twisted.logger import Logger
 
+from osproxy.config.given import ConfigError
 from osproxy.service.errorlog import open_errors
 from osproxy.web.accesslog import open_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.config.options import Option
     from osproxy.config.settings import Settings
     from osproxy.service.errorlog import ErrorLog
     from osproxy.threads import InThread
     from osproxy.web.accesslog import AccessLog
+
+_Opened = TypeVar("_Opened")
+
+
+def open_first(option: Option[str], opening: Callable[[], _Opened]) -> _Opened:
+    """
+    Open a log for the start.
+
+    :raises ConfigError: when it cannot be, so that one line says so.
+    """
+    try:
+        return opening()
+    except OSError as error:
+        raise ConfigError(
+            f"--{option.name}: {error.filename or '-'} cannot be opened ({error.strerror})"
+        ) from error
 
 
 @frozen(eq=False)

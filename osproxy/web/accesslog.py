@@ -6,106 +6,35 @@ What is written, and in which form, is in `osproxy.web.record`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from osproxy.journal import SOCKET, Journal
-from osproxy.web.logfile import STDOUT, open_file
+from osproxy.web.logfile import LAST_OFFERS, OFFER_AGAIN, STDOUT, Output, open_file, takes_over
 from osproxy.web.record import as_json, combined, entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-    from osproxy.web.logfile import LogFile
     from osproxy.web.record import Record
 
 _log = Logger()
 
 FLUSH_EVERY = 1.0
-#: Seconds until what was not taken at once is offered again.
-OFFER_AGAIN = 0.02
 #: Entries that wait at most. Beyond that, later ones are lost.
 MOST_WAITING = 10_000
-# Entries of the journal are written one by one, and no reactor turn is to take long.
-_IN_A_TURN = 256
-# How often that is offered again which is left at the end.
-_LAST_OFFERS = 100
 _TOO_SLOW = "it is not taken fast enough"
 
 _FORMS = {"combined": combined, "json": as_json}
 
 
-class Output(Protocol):
-    """Where entries go."""
-
-    def form(self, record: Record) -> bytes:
-        """Make an entry of a record."""
-
-    def write(self, entries: Sequence[bytes]) -> int:
-        """
-        Write what can be written without waiting, from the first on, and say how many that are.
-
-        :raises OSError: when they cannot be written, now or later.
-        """
-
-    def close(self) -> None:
-        """
-        Write no more.
-
-        :raises OSError: when what was written is lost after all.
-        """
-
-
-@frozen(eq=False)
-class InFile:
-    """Entries are lines of a file or of the standard output."""
-
-    _file: LogFile
-    _form: Callable[[Record], str]
-
-    def form(self, record: Record) -> bytes:
-        """See `Output`."""
-        return f"{self._form(record)}\n".encode("ascii")
-
-    def write(self, entries: Sequence[bytes]) -> int:
-        """See `Output`."""
-        self._file.write(b"".join(entries))
-        return len(entries)
-
-    def close(self) -> None:
-        """See `Output`."""
-        self._file.close()
-
-
-@frozen(eq=False)
-class InJournal:
-    """Entries are those of the journal, which may be too busy to take them."""
-
-    _journal: Journal
-
-    def form(self, record: Record) -> bytes:
-        """See `Output`."""
-        return entry(record)
-
-    def write(self, entries: Sequence[bytes]) -> int:
-        """See `Output`."""
-        for number, one in enumerate(entries[:_IN_A_TURN]):
-            if not self._journal.send(one):
-                return number
-        return min(len(entries), _IN_A_TURN)
-
-    def close(self) -> None:
-        """See `Output`."""
-        self._journal.close()
-
-
-def open_log(where: str, form: str, journal: Path = SOCKET) -> Output | None:
+def open_log(where: str, form: str, journal: Path = SOCKET) -> Output[Record] | None:
     """
     Open what ``--access-log`` names: a file to append to, ``-``, ``journald`` or ``off``.
 
@@ -115,8 +44,9 @@ def open_log(where: str, form: str, journal: Path = SOCKET) -> Output | None:
     if where == "off":
         return None
     if where == "journald":
-        return InJournal(Journal(journal))
-    return InFile(open_file(where, STDOUT), _FORMS[form])
+        return Output(Journal(journal), entry)
+    written = _FORMS[form]
+    return Output(open_file(where, STDOUT), lambda record: f"{written(record)}\n".encode("ascii"))
 
 
 @define(eq=False)
@@ -130,7 +60,7 @@ class AccessLog:
     :param lost: is told how many were.
     """
 
-    _output: Output | None
+    _output: Output[Record] | None
     _clock: IReactorTime
     _lost: Callable[[int], None]
     _entries: list[bytes] = field(factory=list, init=False)
@@ -157,13 +87,13 @@ class AccessLog:
     async def end(self) -> None:
         """Write what is left, and close. What is not taken in a while is lost."""
         self.flush()
-        for _ in range(_LAST_OFFERS):
+        for _ in range(LAST_OFFERS):
             if self._due is None:
                 break
             await deferLater(self._clock, OFFER_AGAIN, self.flush)
         self.change(None)
 
-    def change(self, output: Output | None) -> None:
+    def change(self, output: Output[Record] | None) -> None:
         """
         Write the entries of later requests to another place, and close the one before.
 
@@ -171,11 +101,11 @@ class AccessLog:
         """
         self.flush()
         old, self._output = self._output, output
-        if type(old) is not type(output):
+        if not takes_over(old, output):
             self._give_up()
         if old is not None:
             try:
-                old.close()
+                old.sink.close()
             except OSError as error:
                 self._lose(0, error)
 
@@ -199,7 +129,7 @@ class AccessLog:
         """Write what can be written now, and say whether that is anything."""
         assert self._output is not None, "there are entries"
         try:
-            written = self._output.write(self._entries)
+            written = self._output.sink.write(self._entries)
         except OSError as error:
             self._lose(len(self._entries), error)
             self._entries = []

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    ILoggingContext,
+    IProtocolFactory,
+)
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import directlyProvides, implementer, providedBy
 
 from osproxy.config.clients import allows
+from osproxy.shedding import Reason
 from osproxy.web.channel import HEAD_TIMEOUT
+from osproxy.web.gate import ACCEPTS_A_TURN
 from osproxy.web.proxyheader import BadHeader, read
 from osproxy.web.sockets import address_text
 
@@ -34,10 +39,12 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from osproxy.config.clients import Peer
+    from osproxy.shedding import Shedding
+    from osproxy.web.site import ClientSite
 
-_COMPLAIN_EVERY = 60.0
-
-_log = Logger()
+# Those who wait for their header, however few others there may be: who was accepted in one turn is
+# read in the next.
+_MAY_WAIT = 4 * ACCEPTS_A_TURN
 
 
 @define(eq=False)
@@ -46,34 +53,33 @@ class Proxies:
     Who begins connections with a PROXY header, for all listeners.
 
     :ivar named: they may become others; connections that are there stay what they are.
-    :ivar clock: the time that a header has.
-    :ivar refused: connections that were closed for want of one.
+    :ivar site: what is behind the listeners, and has only so many places and descriptors.
+    :ivar waiting: how many connections there are whose header has not come.
     """
 
     named: tuple[Peer, ...]
-    clock: IReactorTime
-    refused: int = 0
-    _complain_at: float = 0.0
+    site: ClientSite
+    shedding: Shedding
+    waiting: int = 0
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The time that a header has."""
+        return self.site.reactor
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """Put the reading of headers in front of what a listener makes, where it is due."""
         return _Choosing(self, factory, _ProxiedFactory(factory, self))
 
-    def refuse(self, proxy: str, trouble: str) -> None:
-        """Note that a connection was closed; say so once a minute at most."""
-        self.refused += 1
-        now = self.clock.seconds()
-        if now >= self._complain_at:
-            self._complain_at = now + _COMPLAIN_EVERY
-            _log.warn(
-                "{proxy} has sent {trouble} and is cut ({refused} so far)",
-                proxy=proxy,
-                trouble=trouble,
-                refused=self.refused,
-            )
+    def excess(self, transport: ITransport) -> Reason | None:
+        """Say why a new connection cannot wait for its header, if it cannot."""
+        if self.site.short_of_descriptors(transport):
+            return Reason.DESCRIPTORS
+        at_most = max(_MAY_WAIT, self.site.connections.spare)
+        return Reason.PROXY_HEADER if self.waiting >= at_most else None
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, ILoggingContext)
 @define(eq=False)
 class _Choosing:
     """Makes nothing new for connections of others than proxies."""
@@ -86,6 +92,10 @@ class _Choosing:
         """Make a connection's protocol."""
         proxied = allows(self._proxies.named, address_text(addr))
         return (self._proxied if proxied else self._direct).buildProtocol(addr)
+
+    def logPrefix(self) -> str:  # noqa: N802
+        """Name who listens, for the log."""
+        return "osproxy"
 
     def doStart(self) -> None:  # noqa: N802
         """Begin to listen."""
@@ -118,7 +128,13 @@ class _Proxied(ProtocolWrapper):
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
-        self._due = self.factory.proxies.clock.callLater(HEAD_TIMEOUT, self._too_late)
+        proxies = self.factory.proxies
+        reason = proxies.excess(transport)
+        if reason is not None:
+            self._refuse(reason, "leaves too many without one")
+            return
+        proxies.waiting += 1
+        self._due = proxies.clock.callLater(HEAD_TIMEOUT, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
         """Read on in the header, or hand on what comes behind it."""
@@ -131,7 +147,7 @@ class _Proxied(ProtocolWrapper):
         try:
             header = read(bytes(self._begun))
         except BadHeader as error:
-            self._refuse(str(error))
+            self._refuse(Reason.PROXY_HEADER, f"has sent {error}")
             return
         if header is not None:
             self._begin(header.source, bytes(self._begun[header.length :]))
@@ -142,7 +158,7 @@ class _Proxied(ProtocolWrapper):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell who is above, if it was told of the connection."""
-        self._in_time()
+        self._waits_no_more()
         if self._begun is None:
             ProtocolWrapper.connectionLost(self, reason)
         else:
@@ -157,7 +173,7 @@ class _Proxied(ProtocolWrapper):
         self.wrappedProtocol.writeConnectionLost()
 
     def _begin(self, source: tuple[str, int] | None, rest: bytes) -> None:
-        self._in_time()
+        self._waits_no_more()
         self._begun = None
         if source is not None:
             kind = IPv6Address if ":" in source[0] else IPv4Address
@@ -170,18 +186,21 @@ class _Proxied(ProtocolWrapper):
             self.wrappedProtocol.dataReceived(rest)
 
     def _too_late(self) -> None:
-        self._due = None
-        self._refuse(f"no whole PROXY header for {HEAD_TIMEOUT:.0f} s")
+        self._refuse(Reason.PROXY_HEADER, f"has sent none that is whole for {HEAD_TIMEOUT:.0f} s")
 
-    def _refuse(self, trouble: str) -> None:
-        self._in_time()
-        self.factory.proxies.refuse(address_text(self.transport.getPeer()), trouble)
+    def _refuse(self, reason: Reason, trouble: str) -> None:
+        self._waits_no_more()
+        proxy = address_text(self.transport.getPeer())
+        subject = f"{proxy} {trouble}" if reason is Reason.PROXY_HEADER else proxy
+        self.factory.proxies.shedding.shed(reason, subject)
         self.transport.abortConnection()
 
-    def _in_time(self) -> None:
+    def _waits_no_more(self) -> None:
         due, self._due = self._due, None
-        if due is not None and due.active():
-            due.cancel()
+        if due is not None:
+            self.factory.proxies.waiting -= 1
+            if due.active():
+                due.cancel()
 
 
 class _ProxiedFactory(WrappingFactory[_Proxied]):

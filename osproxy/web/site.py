@@ -19,7 +19,7 @@ from osproxy.web.sockets import socket_beneath
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IReactorTime
+    from twisted.internet.interfaces import IReactorTime, ITransport
     from twisted.web.http import Request
     from twisted.web.resource import IResource
 
@@ -77,16 +77,13 @@ class ClientSite(Site):
         """Register a new connection, or refuse it; accept no further ones while that is so."""
         if self.draining:
             return False
-        self.gate.calm()
-        beneath = socket_beneath(channel.transport)
-        if beneath is not None and self.gate.short(beneath.fileno()):
+        if self.short_of_descriptors(channel.transport):
             reason: Reason | None = Reason.DESCRIPTORS
         else:
             reason = self.connections.add(channel, self.reactor.seconds())
         if reason is not None:
             self._shedding.shed(reason, channel.origin)
-        # With nobody connected there would be nobody to wait for.
-        if self.connections.full or (reason is Reason.DESCRIPTORS and len(self.connections)):
+        if self.connections.full:
             self._shut()
         if reason is not None:
             return False
@@ -94,6 +91,17 @@ class ClientSite(Site):
         channel.number = self._made
         if not self._sweeping.running:
             self._sweeping.start(_SWEEP_EVERY, now=False)
+        return True
+
+    def short_of_descriptors(self, transport: ITransport | None) -> bool:
+        """Whether a connection that was accepted was one too many; then accept no further ones."""
+        self.gate.calm()
+        beneath = socket_beneath(transport)
+        if beneath is None or not self.gate.short(beneath.fileno()):
+            return False
+        # With nobody connected there would be nobody to wait for.
+        if len(self.connections):
+            self._shut()
         return True
 
     def forget(self, channel: Channel) -> None:

@@ -26,10 +26,31 @@ class NetworksTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """What is no network is named, and the network that was meant is proposed."""
-        for text in ("10.0.0.0/33", "lan", "10.0.0", "10.0.0.0/8;::1", "fe80::%eth0/64/1"):
+        for text in ("10.0.0.0/33", "lan", "10.0.0", "10.0.0.0/8;::1", "fe80::/64/1"):
             self.assertIn("give", str(self.assertRaises(BadValue, networks, text)))
         error = self.assertRaises(BadValue, networks, "::1,10.1.2.3/8")
         self.assertIn("10.0.0.0/8", str(error))
+
+    def test_mapped(self) -> None:
+        """The IPv6 mapping of an IPv4 network is that network, as addresses of it are."""
+        for text, expected in (
+            ("::ffff:10.6.6.7", "10.6.6.7/32"),
+            ("::ffff:a06:607", "10.6.6.7/32"),
+            ("::ffff:10.6.0.0/112", "10.6.0.0/16"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::fffe:0:0/95", "::fffe:0:0/95"),
+        ):
+            self.assertEqual([str(network) for network in networks(text)], [expected])
+            self.assertEqual([str(network) for network in peers(text)], [expected])
+        for address in ("10.6.6.7", "::ffff:10.6.6.7", "::FFFF:a06:607"):
+            self.assertTrue(allows(networks("::ffff:10.6.6.7"), address), address)
+        self.assertFalse(allows(networks("::ffff:10.6.6.7"), "10.6.6.8"))
+
+    def test_zone(self) -> None:
+        """A zone would never match, and is refused rather than left unmatched."""
+        for text in ("fe80::1%eth0", "::1,fe80::%eth0/64"):
+            for read in (networks, peers):
+                self.assertIn("zone", str(self.assertRaises(BadValue, read, text)))
 
 
 class PeersTests(SynchronousTestCase):

@@ -188,6 +188,17 @@ class RefusalTests(IntegrationCase):
         )
 
     @threaded
+    def test_pipe_without_reader(self) -> None:
+        """A log that is a pipe which nobody reads is refused; the start does not wait for one."""
+        pipe = self.place("pipe")
+        os.mkfifo(pipe)
+        for log in ("--access-log", "--error-log"):
+            finished = run_briefly(
+                [*TWIST, f"{log}={pipe}", f"--bind-address={self.port}"], directory=self.directory
+            )
+            self.assert_one_line(log, finished, [log, str(pipe), "nobody reads it"])
+
+    @threaded
     def test_bad_certificates(self) -> None:
         """Half a pair, a missing or strange file, a key of another certificate: refused."""
         good, tls = self.certificates, "--tls-bind-address=127.0.0.1:0"

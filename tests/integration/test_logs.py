@@ -119,6 +119,62 @@ class FileTests(IntegrationCase):
             self.assertIn("ready\n", (place / "err").read_text())
 
 
+class PipeTests(IntegrationCase):
+    """Logs in pipes that nobody reads."""
+
+    def fill(self, server: Osproxy) -> None:
+        """Ask for more than any pipe takes the lines of, and see that all is answered."""
+        for number in range(400):
+            fields = {"User-Agent": "x" * 3000}
+            self.assertEqual(server.fetch(f"/-/healthy?{number}", fields).status, 200)
+
+    @threaded
+    def test_unread(self) -> None:
+        """Requests are answered though nobody reads either log, and a stop comes to its end."""
+        pipes = {log: self.place(log) for log in ("access-log", "error-log")}
+        for pipe in pipes.values():
+            os.mkfifo(pipe)
+            self.addCleanup(os.close, os.open(pipe, os.O_RDWR))
+        options = [f"--{log}={pipe}" for log, pipe in pipes.items()]
+        server = self.osproxy("http://127.0.0.1:9", *options, "--log-level=debug")
+        self.fill(server)
+        server.reload()
+        self.assertEqual(server.fetch("/-/healthy").status, 200)
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
+    def test_standard_output(self) -> None:
+        """The same holds for standard output, as of a container whose logs nobody reads."""
+        place = self.place("streams")
+        pipe = self.place("pipe")
+        os.mkfifo(pipe)
+        self.addCleanup(os.close, os.open(pipe, os.O_RDWR))
+        runner = [*TWISTD, "-n", f"--pidfile={self.place('pid')}", "osproxy"]
+        server = Osproxy(
+            place,
+            "http://127.0.0.1:9",
+            "--access-log=-",
+            command=("sh", "-c", 'exec "$@" >"$0" 2>&1', str(pipe), *runner),
+        )
+        self.addCleanup(server.close)
+        server.start()
+        self.fill(server)
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
+    def test_left(self) -> None:
+        """Whoever reads it may go: a reload says that it cannot be had, and a stop ends."""
+        pipe = self.place("pipe")
+        os.mkfifo(pipe)
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        server = self.osproxy("http://127.0.0.1:9", f"--access-log={pipe}")
+        os.close(reading)
+        server.reload()
+        until(lambda: "nobody reads it" in server.said(), "it is said")
+        self.assertEqual(server.fetch("/-/healthy").status, 200)
+        self.assertEqual(server.stop(), 0)
+
+
 class JournalTests(IntegrationCase):
     """Logs in a real journal."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.testing import MemoryReactorClock
 
 from osproxy.config.settings import load
+from osproxy.service.errorlog import ErrorLog
 from osproxy.service.live import Live
 from osproxy.upstream.agent import ExactAgent
 from osproxy.upstream.origin import Upstream
@@ -16,13 +17,26 @@ from osproxy.web.proxied import Proxies
 from tests.web.doubles import Front
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.logger import LogEvent
+
     from osproxy.config.settings import Settings
+    from osproxy.web.logfile import Output
 
 
 def settings_with(directory: str, **options: str) -> Settings:
     """Load settings with these options, and a directory that is there."""
     given = {name.replace("_", "-"): value for name, value in options.items()}
     return load({"cache-path": directory, **given}, {}, ipv6=lambda: True)
+
+
+def errors_in(
+    output: Output[LogEvent] | None, clock: IReactorTime, lost: Callable[[int], None]
+) -> ErrorLog:
+    """Have an error log whose reactor is a clock."""
+    return ErrorLog(output, clock, lambda function: function(), lost)
 
 
 class Parts:
@@ -43,7 +57,7 @@ class Parts:
             settings,
             self.front.root,
             self.front.site,
-            Proxies((), self.reactor),
+            Proxies((), self.front.site, self.front.shedding),
             agent,
             upstream,
             self.levels.append,

@@ -8,10 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.service.errorlog import ErrorLog, open_errors
-from osproxy.service.logs import Logs
+from osproxy.config.given import ConfigError
+from osproxy.config.options import ACCESS_LOG
+from osproxy.service.errorlog import open_errors
+from osproxy.service.logs import Logs, open_first
 from osproxy.web.accesslog import AccessLog, open_log
-from tests.service.lives import settings_with
+from tests.service.lives import errors_in, settings_with
 from tests.store.doubles import Failing
 from tests.web.support import logged
 from tests.web.test_record import RECORD
@@ -33,7 +35,7 @@ class LogsTests(SynchronousTestCase):
         lost: list[int] = []
         self.logs = Logs(
             AccessLog(open_log(str(access), "combined"), Clock(), lost.append),
-            ErrorLog(open_errors(str(error)), lost.append),
+            errors_in(open_errors(str(error)), Clock(), lost.append),
             self.in_thread,
         )
         self.addCleanup(self.logs.access.change, None)
@@ -66,6 +68,16 @@ class LogsTests(SynchronousTestCase):
         self.reopen()
         self.write()
         self.assertEqual(self.lines(*moved, *self.files), [2, 2, 1, 1])
+
+    def test_first(self) -> None:
+        """At the start one line says which log cannot be opened, and why."""
+        for opening, place, why in (
+            (lambda: open_log("/proc/missing/log", "json"), "/proc/missing/log", "No such file"),
+            (lambda: open_errors(str(self.directory)), str(self.directory), "Is a directory"),
+        ):
+            error = self.assertRaises(ConfigError, open_first, ACCESS_LOG, opening)
+            self.assertTrue(str(error).startswith(f"--access-log: {place} cannot"), error)
+            self.assertIn(why, str(error))
 
     def test_one_cannot_be_opened(self) -> None:
         """What cannot be opened stays, and that is said; the other is opened anew."""

@@ -12,14 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.certificates import Pair
 from osproxy.config.given import ConfigError, Given
-from osproxy.service.errorlog import ErrorLog
 from osproxy.service.logs import Logs
 from osproxy.service.reload import Reload
 from osproxy.service.renewal import Renewal, read
 from osproxy.service.systemd import ServiceManager
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.tls import Renewable
-from tests.service.lives import Parts, settings_with
+from tests.service.lives import Parts, errors_in, settings_with
 from tests.service.managers import Manager
 from tests.store.doubles import Failing, WhenTold
 from tests.web.certificates import certificate_files
@@ -78,7 +77,7 @@ class ReloadTestCase(SynchronousTestCase):
             renewal,
             Logs(
                 self.access_log,
-                ErrorLog(None, self.lost.append),
+                errors_in(None, self.parts.reactor, self.lost.append),
                 in_thread or self.in_thread,
             ),
             self.manager,

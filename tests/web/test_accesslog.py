@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.journal import SOCKET
-from osproxy.web.accesslog import MOST_WAITING, OFFER_AGAIN, AccessLog, InFile, open_log
+from osproxy.web.accesslog import MOST_WAITING, AccessLog, open_log
+from osproxy.web.logfile import OFFER_AGAIN, LogFile, Output
 from osproxy.web.record import combined
 from tests.journals import Listening
 from tests.web.support import logged
@@ -20,15 +22,20 @@ from tests.web.test_record import RECORD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from osproxy.web.accesslog import Output
+    from osproxy.web.logfile import Sink
     from osproxy.web.record import Record
 
 LINE = combined(RECORD).encode() + b"\n"
 
 
+def to(sink: Sink) -> Output[Record]:
+    """Have lines go to a sink."""
+    return Output(sink, lambda record: combined(record).encode() + b"\n")
+
+
 class Written:
     """
-    An output that is a list.
+    A sink that is a list.
 
     :ivar entries: what was written, each time that anything was.
     :ivar troubles: what comes of each time that it is written to, None for nothing bad.
@@ -40,10 +47,6 @@ class Written:
         self.troubles = list(troubles)
         self.takes = takes
         self.closed = False
-
-    def form(self, record: Record) -> bytes:
-        """Make a line."""
-        return combined(record).encode() + b"\n"
 
     def write(self, entries: Sequence[bytes]) -> int:
         """Add to the list."""
@@ -67,9 +70,9 @@ class AccessLogTestCase(SynchronousTestCase):
         self.written = Written()
         self.lost = 0
         self.events = logged(self)
-        self.log = self.logging(self.written)
+        self.log = self.logging(to(self.written))
 
-    def logging(self, output: Output | None) -> AccessLog:
+    def logging(self, output: Output[Record] | None) -> AccessLog:
         """Make a log with this output."""
 
         def lost(entries: int) -> None:
@@ -116,7 +119,7 @@ class AccessLogTests(AccessLogTestCase):
     def test_disk_full(self) -> None:
         """A log that cannot be written is said once, until it can be; each line is counted."""
         full = OSError(28, "full")
-        log = self.logging(Written((full, full, None, full)))
+        log = self.logging(to(Written((full, full, None, full))))
         for _ in range(4):
             log.add(RECORD)
             log.add(RECORD)
@@ -133,9 +136,9 @@ class AccessLogTests(AccessLogTestCase):
     def test_rotated(self) -> None:
         """Up to a change requests are in the old file, which is closed, and then in the new one."""
         before = Written()
-        log = self.logging(before)
+        log = self.logging(to(before))
         log.add(RECORD)
-        log.change(self.written)
+        log.change(to(self.written))
         log.add(RECORD)
         self.clock.advance(1)
         self.assertEqual((before.entries, self.written.entries), ([LINE], [LINE]))
@@ -145,7 +148,7 @@ class AccessLogTests(AccessLogTestCase):
         """A file whose last lines could not be written does not stand in the way of the next."""
         log = self.logging(open_log("/dev/full", "combined"))
         log.add(RECORD)
-        log.change(self.written)
+        log.change(to(self.written))
         log.add(RECORD)
         log.flush()
         self.assertEqual((self.errors(), self.lost), (1, 1))
@@ -158,7 +161,7 @@ class AccessLogTests(AccessLogTestCase):
             def close(self) -> None:
                 raise OSError(122, "quota exceeded")
 
-        self.logging(Late()).change(None)
+        self.logging(to(Late())).change(None)
         self.assertEqual((self.errors(), self.lost), (1, 0))
 
 
@@ -213,7 +216,7 @@ class SlowTests(AccessLogTestCase):
         self.written.takes = 0
         other = Written()
         self.log.add(RECORD)
-        self.log.change(other)
+        self.log.change(to(other))
         self.clock.advance(OFFER_AGAIN)
         self.assertEqual((other.entries, self.lost), ([LINE], 0))
         other.takes = 0
@@ -239,6 +242,66 @@ class SlowTests(AccessLogTestCase):
         for _ in range(MOST_WAITING + 1):
             self.log.add(RECORD)
         self.assertEqual((self.lost, self.errors()), (5, 2))
+
+
+class PipeTests(AccessLogTestCase):
+    """The log is a pipe, and who reads it is slow."""
+
+    def setUp(self) -> None:
+        """Open it at both ends."""
+        super().setUp()
+        path = self.mktemp()
+        os.mkfifo(path)
+        self.reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, self.reading)
+        self.path = path
+        self.log = self.logging(open_log(path, "combined"))
+        self.addCleanup(self.log.change, None)
+
+    def test_slow(self) -> None:
+        """A burst that it does not take at once is not lost."""
+        for _ in range(2000):
+            self.log.add(RECORD)
+        self.clock.advance(1)
+        got = b""
+        while len(got) < 2000 * len(LINE):
+            got += os.read(self.reading, 1 << 16)
+            self.clock.advance(OFFER_AGAIN)
+        self.assertEqual(set(got.splitlines(keepends=True)), {LINE})
+        self.assertEqual((self.lost, self.errors()), (0, 0))
+
+    def test_opened_anew(self) -> None:
+        """A line that was begun is ended, though the pipe is opened anew in the middle of it."""
+        for _ in range(2000):
+            self.log.add(RECORD)
+        self.log.change(open_log(self.path, "combined"))
+        got = b""
+        while len(got) < 2000 * len(LINE):
+            got += os.read(self.reading, 1 << 16)
+            self.clock.advance(OFFER_AGAIN)
+        self.assertEqual((set(got.splitlines(keepends=True)), self.lost), ({LINE}, 0))
+
+    def test_other(self) -> None:
+        """Another pipe begins with a whole line."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reading)
+        for _ in range(2000):
+            self.log.add(RECORD)
+        self.log.change(open_log(path, "combined"))
+        self.clock.advance(OFFER_AGAIN)
+        self.assertTrue(os.read(reading, 1 << 16).startswith(LINE))
+
+    def test_stuck(self) -> None:
+        """One that is read no more is given up at the end."""
+        for _ in range(2000):
+            self.log.add(RECORD)
+        ending = Deferred.fromCoroutine(self.log.end())
+        self.clock.pump([OFFER_AGAIN] * 101)
+        self.successResultOf(ending)
+        self.assertEqual(os.read(self.reading, 1 << 20).count(b"\n") + self.lost, 2000)
+        self.assertEqual((self.errors(), self.clock.getDelayedCalls()), (1, []))
 
 
 class OpenLogTests(AccessLogTestCase):
@@ -282,9 +345,9 @@ class OpenLogTests(AccessLogTestCase):
     def test_standard_output(self) -> None:
         """A dash is a stream of the process, whatever has been put in the place of it."""
         opened = open_log("-", "json")
-        self.assertIsInstance(opened, InFile)
         assert opened is not None
-        opened.close()
+        self.assertIsInstance(opened.sink, LogFile)
+        opened.sink.close()
 
     def test_off(self) -> None:
         """There may be no access log."""

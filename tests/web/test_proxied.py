@@ -16,12 +16,14 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from osproxy.config.clients import peers
+from osproxy.shedding import Shedding
 from osproxy.web.channel import HEAD_TIMEOUT
+from osproxy.web.connections import Connections
 from osproxy.web.proxied import Proxies
 from osproxy.web.tls import Renewable, certificate, wrap
 from tests.web.cases import LARGE
 from tests.web.certificates import certificate_files
-from tests.web.clients import HEAD, Server, Wire, answer
+from tests.web.clients import HEAD, Server, Wire, answer, site_of
 from tests.web.doubles import Front, answer_of, notice, stored
 from tests.web.reading import digest, request, responses
 from tests.web.support import listen, logged
@@ -42,7 +44,8 @@ class ProxiedCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Put it in front of a site."""
         self.server = Server(limit=2)
-        self.proxies = Proxies(peers("10.0.0.1,unix"), self.server.clock)
+        shedding = Shedding(self.server.clock, self.server.metrics.refused)
+        self.proxies = Proxies(peers("10.0.0.1,unix"), self.server.site, shedding)
         self.factory = self.proxies.wrap(self.server.site)
 
     def connect(self, address: IAddress = PROXY) -> tuple[IProtocol, Wire]:
@@ -52,6 +55,11 @@ class ProxiedCase(SynchronousTestCase):
         assert protocol is not None
         protocol.makeConnection(wire)
         return protocol, wire
+
+    def refused(self, reason: str = "proxy-header") -> float | None:
+        """Tell how many connections were counted as refused."""
+        registry = self.server.metrics.registry
+        return registry.get_sample_value("osproxy_refused_total", {"reason": reason})
 
     def asked(self) -> list[str]:
         """Tell who has asked so far."""
@@ -157,7 +165,7 @@ class RefusedTests(ProxiedCase):
             self.assertEqual(wire.value(), b"")
             protocol.dataReceived(V1 + HEAD)
             protocol.connectionLost(GONE)
-        self.assertEqual((self.asked(), self.proxies.refused), ([], 5))
+        self.assertEqual((self.asked(), self.refused(), self.proxies.waiting), ([], 5, 0))
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
 
     def test_late(self) -> None:
@@ -185,7 +193,9 @@ class RefusedTests(ProxiedCase):
         protocol.dataReceived(V1[:9])
         protocol.connectionLost(GONE)
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
-        self.assertEqual((self.proxies.refused, len(self.server.connections)), (0, 0))
+        self.assertEqual(
+            (self.refused(), self.proxies.waiting, len(self.server.connections)), (0, 0, 0)
+        )
 
     def test_lost(self) -> None:
         """One that ends afterwards gives its place up."""
@@ -195,17 +205,36 @@ class RefusedTests(ProxiedCase):
         protocol.connectionLost(GONE)
         self.assertEqual(len(self.server.connections), 0)
 
-    def test_said_once_a_minute(self) -> None:
-        """However many there are, the log says so once a minute, and which proxy it is."""
+    def test_said(self) -> None:
+        """The log says which proxy it is, and what it has done."""
         events = logged(self)
-        for _ in range(2):
-            for _ in range(5):
-                protocol, _ = self.connect()
-                protocol.dataReceived(b"GET")
-                protocol.connectionLost(GONE)
+        for octets in (b"GET", b""):
+            protocol, _ = self.connect()
+            protocol.dataReceived(octets)
             self.server.clock.advance(60)
-        said = [(event["proxy"], event["refused"]) for event in events if "refused" in event]
-        self.assertEqual(said, [("10.0.0.1", 1), ("10.0.0.1", 6)])
+        said = [event["subject"] for event in events if event.get("reason") == "proxy-header"]
+        self.assertEqual(len(said), 2)
+        self.assertRegex(said[0], r"^10\.0\.0\.1 has sent \w")
+        self.assertEqual(said[1], "10.0.0.1 has sent none that is whole for 30 s")
+
+    def test_too_many(self) -> None:
+        """Only so many may wait for their header; one that has it, or is gone, makes room."""
+        wires = [self.connect() for _ in range(64)]
+        self.assertFalse(any(wire.aborted for _, wire in wires))
+        self.assertTrue(self.connect()[1].aborted)
+        self.assertEqual((self.refused(), self.proxies.waiting), (1, 64))
+        wires[0][0].dataReceived(V1)
+        wires[1][0].connectionLost(GONE)
+        others = [self.connect()[1].aborted for _ in range(3)]
+        self.assertEqual((others, self.refused()), ([False, False, True], 2))
+        self.server.clock.advance(HEAD_TIMEOUT)
+        self.assertEqual((self.refused(), self.proxies.waiting), (66, 0))
+
+    def test_as_many_as_spare(self) -> None:
+        """Where more connections may be told that there is no room, as many may wait."""
+        self.server.connections.most = 1600
+        wires = [self.connect()[1] for _ in range(101)]
+        self.assertEqual([wire.aborted for wire in wires], [False] * 100 + [True])
 
 
 class SocketsTests(TestCase):
@@ -218,13 +247,38 @@ class SocketsTests(TestCase):
         self.clock = Clock()
         self.front = Front(self.clock, clients="192.0.2.1")
         self.front.cache.put("/a", notice)
-        self.proxies = Proxies(peers("127.0.0.1"), real_reactor)
+        site = site_of(self.front.root, Connections(10, 100), real_reactor)
+        self.proxies = Proxies(peers("127.0.0.1"), site, self.front.shedding)
 
     async def records(self) -> list[tuple[str, int]]:
         """Wait for what is logged of one request."""
         while not self.front.records:
             await deferLater(real_reactor, 0)
         return [(record.client, record.status) for record in self.front.records]
+
+    async def test_name(self) -> None:
+        """The log names us, and no class of ours, as who listens."""
+        events = logged(self)
+        listen(self, self.proxies.wrap(self.front.site))
+        said = [str(event.get("log_text", event.get("log_format"))) for event in events]
+        self.assertIn("osproxy starting on ", "\n".join(said))
+
+    async def test_descriptors(self) -> None:
+        """Where descriptors run out, nobody waits for a header, and no further one is accepted."""
+        port = listen(self, self.proxies.wrap(self.front.site))
+        self.proxies.site.gate.descriptors = 0
+
+        def ask() -> bytes:
+            try:
+                with socket.create_connection(("127.0.0.1", port), 10) as client:
+                    return client.recv(1)
+            except ConnectionResetError:
+                return b"reset"
+
+        self.assertEqual(await deferToThread(ask), b"reset")
+        value = self.front.metrics.registry.get_sample_value
+        self.assertEqual(value("osproxy_refused_total", {"reason": "descriptors"}), 1)
+        self.assertEqual(self.proxies.waiting, 0)
 
     async def test_half_closed(self) -> None:
         """A client that ends its side is still answered."""
