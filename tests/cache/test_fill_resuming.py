@@ -488,7 +488,7 @@ class FullTests(ResumingTestCase):
 class AnyServerTests(ResumingTestCase):
     """Whatever a server does before and after a restart."""
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(st.lists(st.lists(behaviours, max_size=6), min_size=1, max_size=3), st.booleans())
     def test_right_or_broken(self, runs: list[list[Behaviour]], expected: bool) -> None:
         """Each body is delivered exactly as one of the versions has it, or it is broken."""

@@ -444,7 +444,7 @@ class ExpectationTests(TransferTestCase):
 class AnyServerTests(TransferTestCase):
     """Whatever a server does, and wherever it breaks off."""
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(
         st.sampled_from("ab"),
         st.integers(0, 99),

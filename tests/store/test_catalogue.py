@@ -258,7 +258,7 @@ class VerificationTests(CatalogueTestCase):
         self.assertIsNone(self.successResultOf(run(catalogue.last_used(1))))
 
     @given(st.lists(st.floats(0, 100), max_size=12), st.floats(0, 100), st.integers(1, 12))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_order(self, times: list[float], now: float, most: int) -> None:
         """Those of the future come first, then the others, each by its time."""
         self.path.unlink(missing_ok=True)

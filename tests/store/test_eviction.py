@@ -118,7 +118,7 @@ class PolicyTests(SynchronousTestCase):
         for name in POLICIES:
             machine = type(f"{name}Machine", (PolicyMachine,), {"name": name})
             run_state_machine_as_test(
-                machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+                machine, settings=settings(max_examples=60, stateful_step_count=40)
             )
 
     def test_unknown(self) -> None:

@@ -374,7 +374,7 @@ class LedgerSequenceTests(SynchronousTestCase):
         """Let hypothesis look for a sequence that breaks something."""
         machine = type(f"{policy}Machine", (LedgerMachine,), {"policy": policy})
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+            machine, settings=settings(max_examples=60, stateful_step_count=40)
         )
 
     def test_clock(self) -> None:

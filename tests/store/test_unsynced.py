@@ -76,7 +76,7 @@ class PowerCase(StoreTestCase):
 class PowerLossTests(PowerCase):
     """Whatever is lost, nothing wrong is served; with ``full`` nothing is lost."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(steps=_STEPS, data=st.data(), durable=st.booleans())
     def test_any_loss(
         self, steps: list[tuple[str, str, int]], data: st.DataObject, durable: bool

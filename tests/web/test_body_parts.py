@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor as real_reactor  # noqa: TID251
 from twisted.internet.defer import Deferred
@@ -199,7 +199,6 @@ class GrowingTests(SynchronousTestCase):
         return got
 
     @given(FEW, st.lists(st.integers(0, 1500), min_size=1, max_size=8))
-    @settings(deadline=None)
     def test_few(self, spans: list[tuple[int, int]], steps: list[int]) -> None:
         """The octets that were asked for come, and no others, each once."""
         got = self.ask(spans, steps)
@@ -222,7 +221,6 @@ class GrowingTests(SynchronousTestCase):
         self.assertEqual(sorted(come), sorted(wanted))
 
     @given(MANY, st.lists(st.integers(0, 1500), min_size=1, max_size=8))
-    @settings(deadline=None)
     def test_many(self, spans: list[tuple[int, int]], steps: list[int]) -> None:
         """Spans that are in order and apart come each as it was asked for."""
         got = self.ask(spans, steps)
