@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.fields import format_date, only
 from osproxy.http.messages import parse_response_head
 from osproxy.model import Backend
+from osproxy.upstream.turns import OURS, Asker
 from tests.cache.doubles import Bench, Told, whole
 from tests.web.doubles import Front
 from tests.web.reading import request, responses
@@ -52,6 +53,7 @@ class Site:
         body: PassingBody | None = None,
         https_only: bool = False,
         verbatim: bool = False,
+        asker: Asker = OURS,
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
         assert self.bench is not None
@@ -86,6 +88,7 @@ class Hop:
         body: PassingBody | None = None,
         https_only: bool = False,
         verbatim: bool = False,
+        asker: Asker = OURS,
     ) -> Reply:
         """See `osproxy.upstream.origin.Upstream.ask`."""
         path = url.removeprefix("https://near.example")
