@@ -15,6 +15,10 @@ import os
 
 _SECOND = 10**9
 _BLOCK = 1 << 20
+# A disk that is read-only or full says nothing about the file.
+_UNMARKED = frozenset(
+    {errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT}
+)
 
 
 def mark(descriptor: int) -> None:
@@ -38,7 +42,7 @@ def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
         mark(descriptor)
     except OSError as error:
         # Then it is read as often as it is opened.
-        if error.errno not in (errno.EROFS, errno.EPERM, errno.EACCES):
+        if error.errno not in _UNMARKED:
             raise
 
 

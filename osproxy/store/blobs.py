@@ -90,6 +90,7 @@ class Blob:
     nameless: bool = False
     descriptor: int | None = field(init=False, default=None)
     spoilt: bool = field(init=False, default=False)
+    _astray: bool = field(init=False, default=False)
     _opening: bool = field(init=False, default=False)
     _opened: Waiters = field(init=False, factory=Waiters)
     _trouble: OSError | None = field(init=False, default=None)
@@ -107,7 +108,8 @@ class Blob:
         """Wherever it may lie."""
         directory = self._shelf.directory
         if not self.published:
-            return (directory.draft_path(self.id),)
+            draft = directory.draft_path(self.id)
+            return (draft, directory.entry_path(self.id)) if self._astray else (draft,)
         return directory.entry_path(self.id), directory.body_path(self.id)
 
     @property
@@ -131,6 +133,8 @@ class Blob:
         """Go on to the next state; one that was not declared is a bug."""
         if state not in _TRANSITIONS[self.state]:
             raise ValueError(f"file {self.id}: {self.state.value}, does not become {state.value}")
+        # What was to be renamed may have been, even if what came after that has failed.
+        self._astray = self.state is State.SEALED and state is State.DOOMED
         self.state = state
 
     async def open(self, opener: Callable[[Path], int]) -> None:

@@ -145,6 +145,9 @@ class NameTests(JoiningTestCase):
         self.put(store, "b", b"new" * 2000)
         self.assertEqual(len([s for s in self.place.files().values() if s > BLOCK]), 1)
         self.assert_agrees()
+        # Nor has what is gone a row.
+        sizes = self.successResultOf(run(self.place.catalogue.sizes(0, 9)))
+        self.assertEqual(len(sizes), 2)
 
     def test_evicted(self) -> None:
         """Space is made by the body, with all its names; a name that is used keeps the body."""
