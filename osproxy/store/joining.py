@@ -91,6 +91,11 @@ class Joining:
         record = new.record
         return record.is_name and self._sharing.body_of(record.id) != record.body
 
+    def settle(self, record: Record) -> None:
+        """Let a body go as others do, now that what names it is an entry, unless that is pinned."""
+        if not self._pins.hold(record.target):
+            self._sharing.unpin(record.id)
+
     def give_up(self, new: New) -> None:
         """Take a name away again that has become no entry."""
         self._inventory.leave(new.record.id)
@@ -138,8 +143,8 @@ class Joining:
         else:
             lends = self._lends(twin, name.target)
             if lends:
-                pinned = self._pins.hold(name.target)
-                self._sharing.join(name.id, twin.id, pinned=pinned)
+                # Nobody is to make room by what is just being given a name.
+                self._sharing.join(name.id, twin.id, pinned=True)
             self._swapping.release()
             return lends
         finally:

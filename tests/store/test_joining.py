@@ -209,6 +209,27 @@ class NameTests(JoiningTestCase):
         self.assertEqual(len(self.place.files()), 2)
         self.assert_agrees()
 
+    def test_no_room_is_made_by_it(self) -> None:
+        """What is given a name is not what goes meanwhile; when it has it, it goes as others do."""
+        self.place.cache_size = 2 * MIB
+        store = self.shared("a")
+        draft = self.successResultOf(run(draft_of(store, "b", BODY)))
+        self.place.in_database = threads = WhenTold()
+        joining = run(store.commit([(draft, sha256(BODY))], 5.0))
+        # What it is equal to is found.
+        threads.run()
+        while not joining.called:
+            # It would fit if the body went.
+            room = self.place.ledger.capacity - self.place.ledger.used - MIB // 4 + BLOCK
+            begun = run(store.begin(target("c"), OTHER, room, kind=Kind.PACKAGE))
+            threads.run()
+            begun.addCallbacks(lambda draft: draft.discard(), lambda failure: None)
+        self.place.in_database = at_once
+        threads.run_all()
+        self.successResultOf(joining)
+        self.check(store, "a", "b")
+        self.assertFalse(self.place.ledger.is_pinned(self.entry(store, "b").body.id))
+
     def test_goes_while_it_is_joined(self) -> None:
         """Whenever the body goes, or its first name, the entry that is to share it is stored."""
         for clear in (False, True):
