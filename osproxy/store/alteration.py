@@ -27,6 +27,11 @@ def mark(descriptor: int) -> None:
     os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns // _SECOND * _SECOND))
 
 
+def is_marked(descriptor: int) -> bool:
+    """Say whether the time of a file says that nobody has changed it."""
+    return os.fstat(descriptor).st_mtime_ns % _SECOND == 0
+
+
 def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
     """
     Make sure that a file is what was written; blocks, for long only if there is a reason to doubt.
@@ -34,7 +39,7 @@ def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
     :param digest: SHA-256 of the octets between, in hex.
     :raises OSError: when it is not, or cannot be read.
     """
-    if os.fstat(descriptor).st_mtime_ns % _SECOND == 0:
+    if is_marked(descriptor):
         return
     if digest_of(descriptor, start, stop) != digest:
         raise OSError(errno.EIO, "it was altered after it was stored")

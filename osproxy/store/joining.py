@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
 
-from osproxy.store.blobs import Blob, State, checked_opener_of, link_body, publish_name
+from osproxy.store.blobs import Blob, State, check_of, link_body, opener_of, publish_name
 from osproxy.store.entries import NOT_ITS_FAULT
 from osproxy.store.ledger import BLOCK, CacheFull
 from osproxy.store.records import Record, header_of
@@ -124,7 +124,10 @@ class Joining:
         # Until there is a share in it, the file stays for us as it does for a reader.
         blob.lease()
         try:
-            await blob.open(checked_opener_of(twin.offset, twin.length, twin.digest))
+            await blob.open(
+                opener_of(twin.offset + twin.length),
+                check_of(twin.offset, twin.length, twin.digest),
+            )
         except OSError as error:
             blob.release()
             if error.errno not in NOT_ITS_FAULT:

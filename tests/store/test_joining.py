@@ -209,6 +209,20 @@ class NameTests(JoiningTestCase):
         self.assertEqual(len(self.place.files()), 2)
         self.assert_agrees()
 
+    def test_altered_files_take_few_threads(self) -> None:
+        """What must be read as a whole before it is served leaves threads for the others."""
+        store = self.started()
+        for name in "abcd":
+            self.put(store, name)
+            os.utime(self.entry(store, name).body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = [run(self.entry(store, name).open()) for name in "abcd"]
+        threads.run(4)
+        self.assertEqual(len(threads.waiting), 2)
+        threads.run_all()
+        for one in opening:
+            self.successResultOf(one).close()
+
     def test_no_room_is_made_by_it(self) -> None:
         """What is given a name is not what goes meanwhile; when it has it, it goes as others do."""
         self.place.cache_size = 2 * MIB
