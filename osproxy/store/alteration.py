@@ -16,9 +16,7 @@ import os
 _SECOND = 10**9
 _BLOCK = 1 << 20
 # A disk that is read-only or full says nothing about the file.
-_UNMARKED = frozenset(
-    {errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT}
-)
+_UNMARKED = frozenset({errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT})
 
 
 def mark(descriptor: int) -> None:

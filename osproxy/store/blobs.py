@@ -171,6 +171,11 @@ class Blob:
         if self.descriptor is None:
             raise self._trouble or FileNotFoundError(errno.ENOENT, "closed meanwhile")
 
+    @property
+    def opening(self) -> bool:
+        """Whether an opening is under way."""
+        return self._opening
+
     async def settled(self) -> None:
         """Return once no opening is under way."""
         while self._opening:

@@ -60,7 +60,7 @@ class AlterationTests(SynchronousTestCase):
 
         os.utime(self.path, ns=(5, 2_000 * SECOND + 1))
         self.patch(os, "utime", utime)
-        for trouble in (errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+        for trouble in (errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT):  # noqa: B007
             self.see()
         trouble = errno.EIO
         self.assertRaises(OSError, self.see)

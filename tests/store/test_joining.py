@@ -223,6 +223,28 @@ class NameTests(JoiningTestCase):
         for one in opening:
             self.successResultOf(one).close()
 
+    def test_removal_does_not_wait(self) -> None:
+        """Files go while another, which was altered and is to go, is read as a whole."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        altered = self.entry(store, "a")
+        os.utime(altered.body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = run(altered.open())
+        threads.run()
+        reading = threads.waiting.popleft()
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        for name in "ab":
+            store.doom(self.entry(store, name))
+        threads.run_all()
+        self.assertEqual(len(self.place.files()), 1)
+        threads.waiting.append(reading)
+        threads.run_all()
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
     def test_no_room_is_made_by_it(self) -> None:
         """What is given a name is not what goes meanwhile; when it has it, it goes as others do."""
         self.place.cache_size = 2 * MIB
