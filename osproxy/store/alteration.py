@@ -15,12 +15,19 @@ import os
 
 _SECOND = 10**9
 _BLOCK = 1 << 20
+# A disk that is read-only or full says nothing about the file.
+_UNMARKED = frozenset({errno.EROFS, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT})
 
 
 def mark(descriptor: int) -> None:
     """Have the time of a file say that it is not to be changed any more; blocks."""
     found = os.fstat(descriptor)
     os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns // _SECOND * _SECOND))
+
+
+def is_marked(descriptor: int) -> bool:
+    """Say whether the time of a file says that nobody has changed it."""
+    return os.fstat(descriptor).st_mtime_ns % _SECOND == 0
 
 
 def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
@@ -30,7 +37,7 @@ def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
     :param digest: SHA-256 of the octets between, in hex.
     :raises OSError: when it is not, or cannot be read.
     """
-    if os.fstat(descriptor).st_mtime_ns % _SECOND == 0:
+    if is_marked(descriptor):
         return
     if digest_of(descriptor, start, stop) != digest:
         raise OSError(errno.EIO, "it was altered after it was stored")
@@ -38,7 +45,7 @@ def see_unaltered(descriptor: int, start: int, stop: int, digest: str) -> None:
         mark(descriptor)
     except OSError as error:
         # Then it is read as often as it is opened.
-        if error.errno not in (errno.EROFS, errno.EPERM, errno.EACCES):
+        if error.errno not in _UNMARKED:
             raise
 
 

@@ -11,12 +11,13 @@ import errno
 import os
 import stat
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from attrs import define, field, frozen
+from twisted.internet.defer import DeferredSemaphore
 
 from osproxy.model import BodyBroken
-from osproxy.store.alteration import mark, see_unaltered
+from osproxy.store.alteration import is_marked, mark, see_unaltered
 from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
     from osproxy.store.layout import Directory
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     from osproxy.threads import InThread
 
     Checkpoint = Callable[[str], None]
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_READINGS = 2
 
 
 class State(Enum):
@@ -70,6 +78,8 @@ class Shelf:
     ledger: Ledger
     in_thread: InThread
     removal: Unlinks
+    # To read files as a whole may take minutes, and must not take all the threads.
+    reading: DeferredSemaphore = field(factory=lambda: DeferredSemaphore(_READINGS))
 
 
 @define(eq=False)
@@ -90,6 +100,7 @@ class Blob:
     nameless: bool = False
     descriptor: int | None = field(init=False, default=None)
     spoilt: bool = field(init=False, default=False)
+    _astray: bool = field(init=False, default=False)
     _opening: bool = field(init=False, default=False)
     _opened: Waiters = field(init=False, factory=Waiters)
     _trouble: OSError | None = field(init=False, default=None)
@@ -107,7 +118,8 @@ class Blob:
         """Wherever it may lie."""
         directory = self._shelf.directory
         if not self.published:
-            return (directory.draft_path(self.id),)
+            draft = directory.draft_path(self.id)
+            return (draft, directory.entry_path(self.id)) if self._astray else (draft,)
         return directory.entry_path(self.id), directory.body_path(self.id)
 
     @property
@@ -131,25 +143,38 @@ class Blob:
         """Go on to the next state; one that was not declared is a bug."""
         if state not in _TRANSITIONS[self.state]:
             raise ValueError(f"file {self.id}: {self.state.value}, does not become {state.value}")
+        # What was to be renamed may have been, even if what came after that has failed.
+        self._astray = self.state is State.SEALED and state is State.DOOMED
         self.state = state
 
-    async def open(self, opener: Callable[[Path], int]) -> None:
+    async def open(
+        self, opener: Callable[[Path], int], check: Callable[[int], None] | None = None
+    ) -> None:
         """
         See that there is a descriptor, for one who has a lease or writes.
 
         Those who come while it is opened wait for the same opening, each for itself.
+
+        :param check: raises when the file is not what it was; called if there is a reason to doubt.
         """
         if self.descriptor is None and not self._opening:
             self._opening = True
             self._trouble = None
             # Never cancelled: the thread would open the file all the same, and nobody close it.
             opening = self._shelf.in_thread(opener, self.path)
+            if check is not None:
+                opening.addCallback(self._checked, check)
             opening.addCallbacks(self._open_succeeded, self._open_failed)
         await self.settled()
         if self.spoilt:
             raise OSError(errno.EIO, "found damaged meanwhile", str(self.path))
         if self.descriptor is None:
             raise self._trouble or FileNotFoundError(errno.ENOENT, "closed meanwhile")
+
+    @property
+    def opening(self) -> bool:
+        """Whether an opening is under way."""
+        return self._opening
 
     async def settled(self) -> None:
         """Return once no opening is under way."""
@@ -188,6 +213,22 @@ class Blob:
         self.become(State.DOOMED)
         if self._shelf.ledger.doom(self.id):
             self._shelf.removal.unlink(self)
+
+    def read_whole(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """Call what reads all of the file in a thread, when not too many others do so."""
+        return self._shelf.reading.run(self._shelf.in_thread, function, *args, **kwargs)
+
+    def _checked(self, descriptor: int, check: Callable[[int], None]) -> int | Deferred[int]:
+        if is_marked(descriptor):
+            return descriptor
+
+        def close(failure: Failure) -> Failure:
+            os.close(descriptor)
+            return failure
+
+        return self.read_whole(check, descriptor).addCallbacks(lambda _: descriptor, close)
 
     def _open_succeeded(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -239,20 +280,13 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
     return opened
 
 
-def checked_opener_of(offset: int, length: int, digest: str) -> Callable[[Path], int]:
-    """Give a function that opens an entry's file, if nobody has altered it; blocks."""
-    opener = opener_of(offset + length)
+def check_of(offset: int, length: int, digest: str) -> Callable[[int], None]:
+    """Give a function that sees that nobody has altered the body of an open file; blocks."""
 
-    def opened(path: Path) -> int:
-        descriptor = opener(path)
-        try:
-            see_unaltered(descriptor, offset, offset + length, digest)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+    def check(descriptor: int) -> None:
+        see_unaltered(descriptor, offset, offset + length, digest)
 
-    return opened
+    return check
 
 
 def publish(

@@ -188,6 +188,7 @@ class Committing:
                 self._shelf.ledger.settle(record.id, record.size, evictable=evictable)
                 new.blob.become(State.LIVE)
                 entry = self._inventory.show(record, new.blob)
+                self._joining.settle(record)
                 # Of two for one target the later one counts.
                 if record.target in shown:
                     self._inventory.retire(shown[record.target].id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
 
-from osproxy.store.blobs import State, checked_opener_of
+from osproxy.store.blobs import State, check_of, opener_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -79,7 +79,10 @@ class Entry:
         self.body.lease()
         lease = Lease(self, self.body, self.offset, self.length)
         try:
-            await self.body.open(checked_opener_of(self.offset, self.length, self.digest))
+            await self.body.open(
+                opener_of(self.offset + self.length),
+                check_of(self.offset, self.length, self.digest),
+            )
             await self._settle(self)
         except OSError as error:
             lease.close()

@@ -308,7 +308,7 @@ class Inventory:
             self._unname(number)
             return
         self._go(number, row_is_gone=row_is_gone)
-        self.leave(number, row_is_gone=row_is_gone)
+        self.leave(number)
 
     def _go(self, number: int, *, row_is_gone: bool) -> None:
         self._notes.forget(number)
@@ -338,12 +338,13 @@ class Inventory:
         blob.nameless = True
         self._removal.unname(blob)
 
-    def leave(self, number: int, *, row_is_gone: bool = False) -> None:
+    def leave(self, number: int) -> None:
         """Let an entry have no share in a body any more, which goes if nobody else has one."""
         body = self._sharing.leave(number)
         if body is not None:
             self._sharing.dissolve(body)
-            self._go(body, row_is_gone=row_is_gone)
+            # Whoever has deleted the row of the entry has not thought of this one.
+            self._go(body, row_is_gone=False)
 
     def shared(self) -> list[int]:
         """Name the files whose bodies others share."""

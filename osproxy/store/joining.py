@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
 
-from osproxy.store.blobs import Blob, State, checked_opener_of, link_body, publish_name
+from osproxy.store.blobs import Blob, State, check_of, link_body, opener_of, publish_name
 from osproxy.store.entries import NOT_ITS_FAULT
 from osproxy.store.ledger import BLOCK, CacheFull
 from osproxy.store.records import Record, header_of
@@ -91,6 +91,11 @@ class Joining:
         record = new.record
         return record.is_name and self._sharing.body_of(record.id) != record.body
 
+    def settle(self, record: Record) -> None:
+        """Let a body go as others do, now that what names it is an entry, unless that is pinned."""
+        if not self._pins.hold(record.target):
+            self._sharing.unpin(record.id)
+
     def give_up(self, new: New) -> None:
         """Take a name away again that has become no entry."""
         self._inventory.leave(new.record.id)
@@ -119,7 +124,10 @@ class Joining:
         # Until there is a share in it, the file stays for us as it does for a reader.
         blob.lease()
         try:
-            await blob.open(checked_opener_of(twin.offset, twin.length, twin.digest))
+            await blob.open(
+                opener_of(twin.offset + twin.length),
+                check_of(twin.offset, twin.length, twin.digest),
+            )
         except OSError as error:
             blob.release()
             if error.errno not in NOT_ITS_FAULT:
@@ -138,8 +146,8 @@ class Joining:
         else:
             lends = self._lends(twin, name.target)
             if lends:
-                pinned = self._pins.hold(name.target)
-                self._sharing.join(name.id, twin.id, pinned=pinned)
+                # Nobody is to make room by what is just being given a name.
+                self._sharing.join(name.id, twin.id, pinned=True)
             self._swapping.release()
             return lends
         finally:

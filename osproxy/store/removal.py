@@ -62,9 +62,12 @@ class Removal:
         if self._closed:
             # The next start sweeps the file away.
             blob.let_go()
-            return
-        self._blobs.append(blob)
-        self._begin()
+        elif blob.opening:
+            # It may be read as a whole for minutes, for which the others are not to wait.
+            self._tasks.unattended(self._unlink_when_settled(blob))
+        else:
+            self._blobs.append(blob)
+            self._begin()
 
     def unname(self, blob: Blob) -> None:
         """Remove an entry, soon, and leave its file to those who share the body."""
@@ -118,10 +121,20 @@ class Removal:
             # The files go all the same: a row without a file is dropped when it is met.
             self._trouble.met(Work.CATALOGUE, error, f"{len(rows + unnamed)} files that go")
 
+    async def _unlink_when_settled(self, blob: Blob) -> None:
+        await blob.settled()
+        self.unlink(blob)
+
+    async def _unlink_names_when_settled(self, blob: Blob) -> None:
+        await blob.settled()
+        await self._unlink_names([blob])
+
     async def _unlink_names(self, blobs: list[Blob]) -> None:
+        # Who opens it by this name must have opened it.
         for blob in blobs:
-            # Who opens it by this name must have opened it.
-            await blob.settled()
+            if blob.opening:
+                self._tasks.unattended(self._unlink_names_when_settled(blob))
+        blobs = [blob for blob in blobs if not blob.opening]
         work = [(None, blob.links[:1]) for blob in blobs]
         for blob, trouble in zip(blobs, await self._in_thread(_remove_all, work), strict=True):
             if trouble is not None:
@@ -129,8 +142,6 @@ class Removal:
                 self._trouble.met(Work.REMOVE, trouble, blob.links[0])
 
     async def _unlink(self, blobs: list[Blob]) -> None:
-        for blob in blobs:
-            await blob.settled()
         work = [(blob.take_descriptor(), blob.links) for blob in blobs]
         troubles = await self._in_thread(_remove_all, work)
         for blob, trouble in zip(blobs, troubles, strict=True):

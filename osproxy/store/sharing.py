@@ -57,6 +57,10 @@ class Sharing:
             self._pinned.setdefault(body, set()).add(number)
             self._ledger.pin(body, pinned=True)
 
+    def unpin(self, number: int) -> None:
+        """Note that an entry is not pinned, or no longer."""
+        self._unpin(number, self.body_of(number))
+
     def unname(self, body: int) -> None:
         """Note that the entry that came with a body is gone."""
         self._nameless.add(body)

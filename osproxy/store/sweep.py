@@ -121,8 +121,11 @@ class Sweep:
             found = [(number, size) for number, size in bite if self._inventory.has(number)]
             paths = [self._inventory.blob(number).path for number, _ in found]
             sizes = await self._in_thread(_sizes_of, paths)
-            for (number, expected), size in zip(found, sizes, strict=True):
-                if size != expected and self._inventory.has(number):
+            for (number, expected), path, size in zip(found, paths, sizes, strict=True):
+                if size == expected or not self._inventory.has(number):
+                    continue
+                # Meanwhile it may have lost its entry, and with that its first name.
+                if self._inventory.blob(number).path == path:
                     self._inventory.clear(number)
                     count += 1
         return count

@@ -136,7 +136,7 @@ class Unsynced:
         # A reader that leaves meanwhile must not close the file.
         blob.lease()
         try:
-            found = await self._in_thread(
+            found = await blob.read_whole(
                 digest_of, blob.fileno(), entry.offset, entry.offset + entry.length
             )
             if found == entry.digest and blob.id in self._doubtful:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
 
+from osproxy.store.syncing import Disk
 from tests.store.doubles import (
     Failing,
     Place,
@@ -22,6 +24,8 @@ from tests.store.doubles import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from osproxy.store.drafts import Draft
     from osproxy.store.store import Store
 
@@ -136,6 +140,22 @@ class CommitTests(StoreTestCase):
         drafts = self.drafts(store, a=b"new", b=b"new")
         drafts[1][0].blob.path.unlink()
         self.failureResultOf(run(store.commit(drafts, 1.0)), FileNotFoundError)
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+    def test_folder_cannot_be_synced(self) -> None:
+        """What was renamed before something went wrong does not stay where nobody counts it."""
+
+        class Broken(Disk):
+            def folder(self, path: Path) -> None:
+                """See `osproxy.store.syncing.Syncing`."""
+                if "entries" in path.parts:
+                    raise OSError(errno.EIO, "no")
+
+        self.place.durable, self.place.syncing = True, Broken()
+        store = self.started()
+        draft = self.successResultOf(run(draft_of(store, "a", b"octets")))
+        self.failureResultOf(run(store.commit([(draft, sha256(b"octets"))], 5.0)), OSError)
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
 

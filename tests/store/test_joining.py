@@ -145,6 +145,9 @@ class NameTests(JoiningTestCase):
         self.put(store, "b", b"new" * 2000)
         self.assertEqual(len([s for s in self.place.files().values() if s > BLOCK]), 1)
         self.assert_agrees()
+        # Nor has what is gone a row.
+        sizes = self.successResultOf(run(self.place.catalogue.sizes(0, 9)))
+        self.assertEqual(len(sizes), 2)
 
     def test_evicted(self) -> None:
         """Space is made by the body, with all its names; a name that is used keeps the body."""
@@ -205,6 +208,63 @@ class NameTests(JoiningTestCase):
         self.assertEqual((self.body_of(store, "a"), self.body_of(store, "b")), (BODY, BODY))
         self.assertEqual(len(self.place.files()), 2)
         self.assert_agrees()
+
+    def test_altered_files_take_few_threads(self) -> None:
+        """What must be read as a whole before it is served leaves threads for the others."""
+        store = self.started()
+        for name in "abcd":
+            self.put(store, name)
+            os.utime(self.entry(store, name).body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = [run(self.entry(store, name).open()) for name in "abcd"]
+        threads.run(4)
+        self.assertEqual(len(threads.waiting), 2)
+        threads.run_all()
+        for one in opening:
+            self.successResultOf(one).close()
+
+    def test_removal_does_not_wait(self) -> None:
+        """Files go while another, which was altered and is to go, is read as a whole."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        altered = self.entry(store, "a")
+        os.utime(altered.body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = run(altered.open())
+        threads.run()
+        reading = threads.waiting.popleft()
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        for name in "ab":
+            store.doom(self.entry(store, name))
+        threads.run_all()
+        self.assertEqual(len(self.place.files()), 1)
+        threads.waiting.append(reading)
+        threads.run_all()
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+    def test_no_room_is_made_by_it(self) -> None:
+        """What is given a name is not what goes meanwhile; when it has it, it goes as others do."""
+        self.place.cache_size = 2 * MIB
+        store = self.shared("a")
+        draft = self.successResultOf(run(draft_of(store, "b", BODY)))
+        self.place.in_database = threads = WhenTold()
+        joining = run(store.commit([(draft, sha256(BODY))], 5.0))
+        # What it is equal to is found.
+        threads.run()
+        while not joining.called:
+            # It would fit if the body went.
+            room = self.place.ledger.capacity - self.place.ledger.used - MIB // 4 + BLOCK
+            begun = run(store.begin(target("c"), OTHER, room, kind=Kind.PACKAGE))
+            threads.run()
+            begun.addCallbacks(lambda draft: draft.discard(), lambda failure: None)
+        self.place.in_database = at_once
+        threads.run_all()
+        self.successResultOf(joining)
+        self.check(store, "a", "b")
+        self.assertFalse(self.place.ledger.is_pinned(self.entry(store, "b").body.id))
 
     def test_goes_while_it_is_joined(self) -> None:
         """Whenever the body goes, or its first name, the entry that is to share it is stored."""

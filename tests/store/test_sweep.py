@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tests.store.doubles import (
     MIB,
@@ -20,9 +20,15 @@ from tests.store.doubles import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from twisted.internet.defer import Deferred
+
     from osproxy.store.store import Store
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class SweepTests(StoreTestCase):
@@ -118,6 +124,27 @@ class SweepTests(StoreTestCase):
         lease.close()
         threads.run_all()
         self.assertEqual(len(self.place.files()), 1)
+        self.assert_agrees()
+
+    def test_unnamed_while_it_is_looked_for(self) -> None:
+        """A body that loses its first name in the very moment is found by its other link."""
+        body, later = b"x" * 9000, WhenTold()
+        store = self.started()
+        for name in ("a", "b"):
+            self.put(store, name, body)
+        self.place.kill()
+
+        def in_thread(
+            function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+        ) -> Deferred[_T]:
+            slow = function.__name__ == "_sizes_of"
+            return (later if slow else at_once)(function, *args, **kwargs)
+
+        self.place.in_thread = in_thread
+        store = self.started()
+        self.put(store, "a")
+        later.run_all()
+        self.assertEqual(self.body_of(store, "b"), body)
         self.assert_agrees()
 
     def test_lost_catalogue(self) -> None:
