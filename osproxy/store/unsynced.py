@@ -105,9 +105,14 @@ class Unsynced:
                 (self._directory.entry_path(number), self._directory.body_path(number))
                 for number in bite
             ]
-            await self._in_thread(_sync_all, self._syncing, links)
-            await self._catalogue.synced(bite)
+            # Before that: what has a further link meanwhile is to be synced once more.
             self._pending.difference_update(bite)
+            try:
+                await self._in_thread(_sync_all, self._syncing, links)
+                await self._catalogue.synced(bite)
+            except BaseException:
+                self._pending.update(bite)
+                raise
 
     async def settle(self, entry: Entry) -> None:
         """

@@ -276,6 +276,24 @@ class VerificationTests(PowerCase):
         self.failureResultOf(run(self.found(store, "a").open()), OSError)
         self.assertIsNone(find(store, target("a")))
 
+    def test_changed_while_it_is_synced(self) -> None:
+        """What has come by a further link while it was synced is synced once more."""
+        self.place.boot = "this boot"
+        store = self.started()
+        unsynced = store._unsynced
+        number = self.found(store, "a").id
+        unsynced.committed([number])
+        self.place.in_thread = threads = WhenTold()
+        writing = run(unsynced.write_out())
+        unsynced.committed([number])
+        threads.run_all()
+        self.successResultOf(writing)
+        again = run(unsynced.write_out())
+        self.assertTrue(threads.waiting)
+        threads.run_all()
+        self.successResultOf(again)
+        self.successResultOf(run(unsynced.write_out()))
+
     def test_sync_refused(self) -> None:
         """What could not be synced is synced the next time."""
         self.place.boot = "this boot"
