@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
+from osproxy.seldom import Seldom
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
@@ -60,23 +62,19 @@ class Shedding:
 
     _clock: IReactorTime
     _counter: Tally
-    _said: dict[Reason, float] = field(init=False, factory=dict)
-    _unsaid: dict[Reason, int] = field(init=False, factory=dict)
+    _seldom: Seldom[Reason] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Count from nothing: an alert sees what increases, not what appears."""
+        self._seldom = Seldom(_SILENCE, self._clock)
         for reason in Reason:
             self._counter.add((reason.value,), 0)
 
     def shed(self, reason: Reason, subject: str) -> None:
         """Count a refusal, and say it unless the same was said within the last minute."""
         self._counter.add((reason.value,))
-        now, said = self._clock.seconds(), self._said.get(reason)
-        # A clock that was set back must not keep it silent.
-        if said is not None and 0 <= now - said < _SILENCE:
-            self._unsaid[reason] = self._unsaid.get(reason, 0) + 1
+        unsaid = self._seldom.unsaid(reason)
+        if unsaid is None:
             return
-        self._said[reason] = now
-        unsaid = self._unsaid.pop(reason, 0)
         text = _SAID[reason] + ("; {unsaid} were refused unsaid before" if unsaid else "")
         self._log.warn(text, subject=subject, unsaid=unsaid, reason=reason.value)

@@ -23,6 +23,7 @@ FLOORS = {
     "repo": 1,
     "journal": 2,
     "model": 2,
+    "seldom": 2,
     "tallies": 2,
     "config": 3,
     "metrics": 3,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
+from osproxy.seldom import Seldom
+
 if TYPE_CHECKING:
     from prometheus_client import Counter
     from twisted.internet.interfaces import IReactorTime
@@ -63,25 +65,20 @@ class Trouble:
 
     _clock: IReactorTime
     _counter: Counter
-    _said: dict[tuple[Work, str], float] = field(init=False, factory=dict)
-    _unsaid: dict[tuple[Work, str], int] = field(init=False, factory=dict)
+    _seldom: Seldom[tuple[Work, str]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Count from nothing: an alert sees what increases, not what appears."""
+        self._seldom = Seldom(_SILENCE, self._clock)
         for work in Work:
             self._counter.labels(work.value)
 
     def met(self, work: Work, error: Exception, subject: object) -> None:
         """Count, and say unless the same was said a short while ago."""
         self._counter.labels(work.value).inc()
-        kind = (work, _kind_of(error))
-        now, said = self._clock.seconds(), self._said.get(kind)
-        # A clock that was set back must not keep it silent.
-        if said is not None and 0 <= now - said < _SILENCE:
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+        unsaid = self._seldom.unsaid((work, _kind_of(error)))
+        if unsaid is None:
             return
-        self._said[kind] = now
-        unsaid = self._unsaid.pop(kind, 0)
         text = _SAID[work] + (_SAID_AGAIN if unsaid else "")
         self._log.error(text, subject=subject, error=error, unsaid=unsaid)
 
