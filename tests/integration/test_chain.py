@@ -33,6 +33,7 @@ class ChainTests(IntegrationCase):
                 target = prefix + _TARGET
                 self.assertEqual(near.fetch(target).age, 0)
                 near.settle()
+                # The scenario: it grows old, in whole seconds, at the near one and at the far one.
                 time.sleep(2.2)
                 first = far.fetch(target)
                 self.assertEqual(first.body, b"package")

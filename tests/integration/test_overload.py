@@ -176,6 +176,7 @@ class CrowdTests(OverloadCase):
             crowd.join(list(islice(addresses(2), 200)), _HALF_A_HEAD, receive_buffer=4096)
             until(lambda: _descriptors(server) > 80, "it is full")
             busy = _seconds_of_cpu(server)
+            # The time over which it is watched.
             time.sleep(2)
             self.assertLess(_seconds_of_cpu(server) - busy, 1.0)
             self.assertLess(_descriptors(server), 208)
@@ -268,6 +269,7 @@ class Slow:
             self.most = max(self.most, self._asking)
         stored = "/x/noarch/small" in question.target
         if not stored:
+            # The scenario: an origin that is slow to answer.
             time.sleep(self.pause)
         with self._lock:
             self._asking -= 1
@@ -353,6 +355,7 @@ class FloodTests(IntegrationCase):
         names = [f"/x/noarch/no-{number}-1.noarch.rpm" for number in range(4)]
         flood = threading.Thread(target=ask_all, args=(server.port, names))
         flood.start()
+        # The scenario: who comes when the flood has had its time.
         time.sleep(1)
         answer = server.fetch(_SMALL)
         self.assertEqual((answer.status, answer.body), (200, _CONTENT))
@@ -416,6 +419,7 @@ class RateTests(OverloadCase):
         readers = [threading.Thread(target=read, args=(source,)) for source in sources]
         for reader in readers:
             reader.start()
+        # The time over which octets are counted.
         time.sleep(4)
         over.set()
         for reader in readers:

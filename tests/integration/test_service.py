@@ -88,6 +88,7 @@ class NotifyTests(IntegrationCase):
         server.process.send_signal(signal.SIGSTOP)
         until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "it hangs")
         count = len(self.manager.read())
+        # The time in which nothing is to come.
         time.sleep(2.5)
         self.assertEqual(len(self.manager.read()), count)
         server.process.send_signal(signal.SIGCONT)
@@ -129,6 +130,7 @@ class NotifyTests(IntegrationCase):
         """A manager that is not there is complained of once, and all goes on."""
         server = self.osproxy("http://127.0.0.1:9", start=False)
         server.start(NOTIFY_SOCKET="/proc/missing", WATCHDOG_USEC="100000")
+        # The time of five beats, none of which anybody hears.
         time.sleep(0.5)
         self.assertEqual(server.stop(), 0)
         self.assertEqual(server.said().count("/proc/missing"), 1, server.said())

@@ -251,6 +251,7 @@ def download(
         while got < end:
             allowed = pace(time.monotonic() - begin)
             if allowed is not None and got >= allowed:
+                # The scenario: a client at its own pace.
                 time.sleep(0.02)
                 continue
             most = _CHUNK if allowed is None else min(_CHUNK, allowed - got)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 
 from attrs import evolve
-from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
@@ -17,7 +15,7 @@ from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from osproxy.store.schedule import Candidate
 from tests.store.doubles import HEAD, at_once, run, target
-from tests.store.test_catalogue import listed
+from tests.store.test_catalogue import CatalogueTestCase, listed
 
 # As the first version of osproxy made it, with two entries, of which one was used.
 FIRST = f"""
@@ -35,29 +33,8 @@ PRAGMA user_version = 1;
 """
 
 
-class SchemaTests(SynchronousTestCase):
+class SchemaTests(CatalogueTestCase):
     """What is found is brought up to date, or refused."""
-
-    def setUp(self) -> None:
-        """Have a place for a database."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        self.path = folder / "catalogue.sqlite"
-
-    def opened(self) -> tuple[Catalogue, list[Record]]:
-        """Open a catalogue and read it, in the order in which it is listed."""
-        catalogue = Catalogue(self.path, at_once)
-        extent = self.successResultOf(run(catalogue.open()))
-        places = self.successResultOf(run(listed(catalogue)))
-        records = self.successResultOf(run(catalogue.rows([number for number, *_ in places])))
-        self.assertEqual(extent.count, len(places))
-        return catalogue, records
-
-    def execute(self, statement: str) -> None:
-        """Change the database behind the catalogue's back."""
-        with sqlite3.connect(self.path) as connection:
-            connection.executescript(statement)
-        connection.close()
 
     def test_durable(self) -> None:
         """Each transaction is synced if it is to outlive a power loss, and else now and then."""
