@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from attrs import frozen
 
 from tests.integration.ports import Port
-from tests.integration.tools import find, until
+from tests.integration.tools import DEADLINE, find, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +148,7 @@ class Nginx:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(DEADLINE)
         until(lambda: not self.port.answers(), f"nothing listens on {self.port}")
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LENGTH = 200_000_000
 _TARGET = "/tumbleweed/repo/oss/x86_64/large-1.0-1.1.x86_64.rpm"
 _CLIENTS = 16
+_RATE = 20_000_000
 _LEAVER, _DAWDLER = 5, 9
 
 
@@ -44,7 +45,7 @@ class CollapsingTests(IntegrationCase):
         one that leaves change nothing for the others.
         """
         digest = self.site.write(_TARGET, pattern(_LENGTH))
-        upstreams = self.upstreams(limit_rate="20000000")
+        upstreams = self.upstreams(limit_rate=str(_RATE))
         server = self.osproxy(upstreams.url)
         starts = random.Random(4)
         begins = [0.0, *(starts.uniform(0.05, 5) for _ in range(_CLIENTS - 1))]
@@ -62,13 +63,15 @@ class CollapsingTests(IntegrationCase):
         results = self.at_once(*(partial(one, server, number) for number in range(_CLIENTS)))
         for number, result in enumerate(results):
             self.assertEqual(result.head.status, 200)
-            self.assertLess(result.first_octet, 3, f"client {number}")
+            # It has not waited for the whole.
+            self.assertLess(result.first_octet, _LENGTH / _RATE, f"client {number}")
             if number == _LEAVER:
                 self.assertEqual(result.got, _LENGTH // 2)
             else:
                 self.assertEqual((result.got, result.digest), (_LENGTH, digest), f"client {number}")
-            if number != _DAWDLER:
-                self.assertLess(begins[number] + result.seconds, 25, f"client {number}")
+        # Nor for the slow one.
+        others = [it.seconds for number, it in enumerate(results) if number != _DAWDLER]
+        self.assertLess(max(others), results[_DAWDLER].seconds)
         statuses = [result.head.cache_status for result in results]
         self.assertEqual(sum("collapsed" in status for status in statuses), 15, statuses)
         until(lambda: upstreams.fetched()[_TARGET], "nginx has logged")
