@@ -156,8 +156,7 @@ class IntegrationCase(TestCase):
             status, catalogue = server.status(), server.catalogue_octets()
             room = status.stored - server.entry_octets() - server.draft_octets()
             fits = catalogue <= room <= catalogue + 2 * CATALOGUE_UNIT
-            # A body that has lost its own name is no entry; one that is still read may be one no
-            # more.
+            # No entry is a body that has lost its own name, nor what was evicted while it is read.
             named = [path for path in server.entry_files() if not path.suffix]
             alike = status.drafts == 0 and status.entries == len(named)
             return alike and fits and room % CATALOGUE_UNIT == 0
