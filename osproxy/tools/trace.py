@@ -36,6 +36,10 @@ class BadTrace(Exception):
     """What is to be replayed cannot be; says why, in a line."""
 
 
+class NothingAsked(BadTrace):
+    """There is no request in what was read."""
+
+
 class Event(NamedTuple):
     """
     A request, or the end of a file's time.
@@ -108,12 +112,12 @@ class Trace:
         """
         Take events, in any order.
 
-        :raises BadTrace: when nothing is asked for.
+        :raises NothingAsked: when there is no request among them.
         """
         trace = cls()
         trace._take(events)
         if not trace.requests:
-            raise BadTrace("no file is asked for")
+            raise NothingAsked("no file is asked for")
         if any(one > other for one, other in zip(trace.times, trace.times[1:], strict=False)):
             trace._sort()
         return trace

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.repo.kinds import Kind
-from osproxy.tools.trace import BadTrace, Event, Trace, parse, write
+from osproxy.tools.trace import BadTrace, Event, NothingAsked, Trace, parse, write
 
 _names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1)
 
@@ -108,4 +108,4 @@ class TraceTests(SynchronousTestCase):
     def test_empty(self) -> None:
         """Without a request there is nothing to replay."""
         for events in ([], [Event(0.0, "/a", None)]):
-            self.assertRaises(BadTrace, Trace.of, events)
+            self.assertRaises(NothingAsked, Trace.of, events)
