@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import define, field
 
 from osproxy.repo.kinds import Kind, classify
+from osproxy.store.ledger import BLOCK, blocks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,8 +135,8 @@ class Trace:
 
     @property
     def working_set(self) -> int:
-        """Octets of all files, each counted once."""
-        return sum(self._largest)
+        """Octets that all files take, each counted once, in whole blocks as in a cache."""
+        return sum(map(blocks_of, self._largest)) * BLOCK
 
     def __len__(self) -> int:
         """How many events there are."""
