@@ -226,7 +226,6 @@ class Download:
     got: int
     digest: str
     first_octet: float
-    seconds: float
 
 
 def download(
@@ -266,4 +265,4 @@ def download(
             first_octet = first_octet or time.monotonic() - begin
             digest.update(part)
             got += len(part)
-    return Download(head, got, digest.hexdigest(), first_octet, time.monotonic() - begin)
+    return Download(head, got, digest.hexdigest(), first_octet)
