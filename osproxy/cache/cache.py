@@ -175,7 +175,7 @@ class Cache:
         entry = await self._store.find(target)
         if entry is None:
             return await self._fetch(target, source, asked, policy, None, "uri-miss")
-        since, lifetimes = freshness_of(entry, policy)
+        since, lifetimes = freshness_of(entry.head, entry.checked_at, policy)
         verdict = freshness.decide(since, lifetimes, now)
         status = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
         fresh = verdict is Verdict.SERVE
@@ -232,13 +232,16 @@ class Cache:
             ):
                 digest = digest_in_name(target.path)
                 return await self._unkept.answer(target, source, asked, policy.kind, None, digest)
-        collapsed = fill is not None
+        forwarded = CacheStatus(fwd=why, collapsed=fill is not None)
         if fill is None:
             fill = self._begin(self._order(target, source, policy, entry))
+        elif fill.arrived and fill.head is not None:
+            since, lifetimes = freshness_of(fill.head, now, policy)
+            if freshness.decide(since, lifetimes, now) is Verdict.SERVE:
+                forwarded = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
         reader = FillReader(fill)
         try:
             await fill.when_headed()
-            forwarded = CacheStatus(fwd=why, collapsed=collapsed)
             return await self._filled(fill, reader, asked, policy, forwarded)
         except BaseException:
             reader.close()

@@ -126,6 +126,11 @@ class Fill:
         return self.state is FillState.VERIFYING or self.written == self.length
 
     @property
+    def arrived(self) -> bool:
+        """Whether readers may have all of it, so that it is as good as stored."""
+        return self.state is FillState.VERIFYING and self.headed and self._shown == self.length
+
+    @property
     def headed(self) -> bool:
         """Whether it is known what to tell readers."""
         if self.state is FillState.ASKING:

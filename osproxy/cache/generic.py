@@ -22,10 +22,12 @@ from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
     AsSaid,
     Travelling,
+    key_of,
     last_hop,
     localised,
     looked_at,
     renewed,
+    selected,
     stored_of,
     target_of,
     variant_of,
@@ -47,7 +49,7 @@ from osproxy.upstream.origin import Unreachable, UpstreamError
 from osproxy.upstream.turns import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -101,24 +103,40 @@ class Generic:
         if asked.method not in _LOOKED_UP or asked.body is not None:
             return await self._forward(source)
         stored = await self._store.all_of(source.target)
-        entry = _selected(stored, asked)
+        key = key_of(source, stored)
+        answer = self._arrived(source, key)
+        if answer is not None:
+            return answer
+        entry = selected(stored, asked)
         if entry is None:
-            return await self._missing(source, stored)
-        return await self._known(source, entry, _key(source, stored))
+            return await self._missing(source, key, Fwd.VARY_MISS if stored else Fwd.URI_MISS)
+        return await self._known(source, entry, key)
+
+    def _arrived(self, source: Travelling, key: Target) -> Answer | None:
+        """Answer with what has come as a whole, although the disk has yet to take it."""
+        fill, asked, now = self._fills.find(key), source.asked, self._clock.seconds()
+        if fill is None or not fill.arrived or self._overtaken(fill, source.target):
+            return None
+        assert fill.head is not None
+        stored, control = stored_of(fill.head), RequestControl.parse(asked.fields)
+        fresh = freshness.decide_heeded(stored, control, now).verdict is Verdict.SERVE
+        if not fresh or not _fits(fill, asked) or not fill.readable:
+            return None
+        status = CacheStatus(hit=True, ttl=freshness.ttl_of(stored, now))
+        return from_fill(fill, FillReader(fill), asked, status, now)
 
     # What is not stored.
 
-    async def _missing(self, source: Travelling, stored: Sequence[Entry]) -> Answer:
+    async def _missing(self, source: Travelling, key: Target, why: Fwd) -> Answer:
         asked = source.asked
         control = RequestControl.parse(asked.fields)
-        why = Fwd.VARY_MISS if stored else Fwd.URI_MISS
         if control.only_if_cached:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
-        return await self._fetch(_key(source, stored), source, None, why)
+        return await self._fetch(key, source, None, why)
 
     # What is stored.
 
@@ -227,10 +245,9 @@ class Generic:
             if collapsed and not self._also_for(asked, fill.head):
                 reader.close()
                 return await self._relay(source, why)
-            variant = variant_of(asked.fields, fill.head.fields)
-            if fill.order.rule.target_of(fill.order.target, fill.head).variant != variant:
+            if not _fits(fill, asked):
                 reader.close()
-                return await self._fetch_apart(fill, source, variant)
+                return await self._fetch_apart(fill, source)
             if far_ahead(fill, asked):
                 reader.close()
                 return await self._relay(source, why)
@@ -238,7 +255,7 @@ class Generic:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
             return from_fill(fill, reader, asked, status, self._clock.seconds())
-        entry = _selected(await self._store.all_of(source.target), asked)
+        entry = selected(await self._store.all_of(source.target), asked)
         # Taken after the last await: whoever has it must give it on, or up. It was asked with the
         # fields of whoever began the fill, and may be theirs alone.
         reply = None if collapsed else fill.take_reply()
@@ -279,9 +296,10 @@ class Generic:
         decision = freshness.decide_heeded(stored_of(head), control, self._clock.seconds())
         return decision.verdict in (Verdict.SERVE, Verdict.SERVE_AND_REFRESH)
 
-    async def _fetch_apart(self, fill: Fill, source: Travelling, variant: str) -> Answer:
+    async def _fetch_apart(self, fill: Fill, source: Travelling) -> Answer:
         """Fetch a variant of which only now it is known that it is another than the fill's."""
-        key = evolve(source.target, variant=variant)
+        assert fill.head is not None
+        key = evolve(source.target, variant=variant_of(source.asked.fields, fill.head.fields))
         if key == fill.order.target:
             # What the responses vary by has just changed.
             return await self._relay(source, Fwd.VARY_MISS)
@@ -353,25 +371,11 @@ class Generic:
                 self._store.doom_all(target)
 
 
-def _selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
-    """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
-    fitting = [
-        entry
-        for entry in stored
-        if variant_of(asked.fields, entry.head.fields) == entry.target.variant
-    ]
-    return max(fitting, key=lambda entry: entry.head.date, default=None)
-
-
-def _key(source: Travelling, stored: Sequence[Entry]) -> Target:
-    """
-    Name the fill that would do for a request.
-
-    What is stored of a URL tells which fields its responses vary by.
-    """
-    newest = max(stored, key=lambda entry: entry.head.date, default=None)
-    said = () if newest is None else newest.head.fields
-    return evolve(source.target, variant=variant_of(source.asked.fields, said))
+def _fits(fill: Fill, asked: Asked) -> bool:
+    """Say whether what is being filled is of the variant that a request is for."""
+    assert fill.head is not None
+    theirs = fill.order.rule.target_of(fill.order.target, fill.head).variant
+    return variant_of(asked.fields, fill.head.fields) == theirs
 
 
 def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:

@@ -142,12 +142,11 @@ def confirmed(head: Head, reply: Reply, now: float) -> Head:
     )
 
 
-def freshness_of(entry: Entry, policy: Policy) -> tuple[float, Lifetimes]:
+def freshness_of(head: Head, checked_at: float, policy: Policy) -> tuple[float, Lifetimes]:
     """Say since when, and for how long, what is stored is fresh."""
     if not policy.heeds_response:
-        return entry.checked_at, policy.lifetimes
+        return checked_at, policy.lifetimes
     # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
-    head = entry.head
     said = CacheControl.of(head.fields)
     grace = said.stale_while_revalidate if may_be_stale(head.fields) else None
     return head.date, Lifetimes(lifetime(head.status, head.fields, head.date), grace or 0.0)

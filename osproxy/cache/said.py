@@ -21,6 +21,8 @@ from osproxy.model import Head, Relayed, Representation, Target
 from osproxy.upstream.turns import Asker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osproxy.http.fields import Fields
     from osproxy.model import Answer, Asked, Backend, Expectation, PassingBody
     from osproxy.store.entries import Entry
@@ -153,6 +155,27 @@ def variant_of(request: Fields, fields: Fields) -> str:
     Only the name is written down: what it is made of may be somebody's cookie.
     """
     return vary.variant_key(vary.selecting(request, fields) or ())
+
+
+def selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
+    """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
+    fitting = [
+        entry
+        for entry in stored
+        if variant_of(asked.fields, entry.head.fields) == entry.target.variant
+    ]
+    return max(fitting, key=lambda entry: entry.head.date, default=None)
+
+
+def key_of(source: Travelling, stored: Sequence[Entry]) -> Target:
+    """
+    Name the fill that would do for a request.
+
+    What is stored of a URL tells which fields its responses vary by.
+    """
+    newest = max(stored, key=lambda entry: entry.head.date, default=None)
+    said = () if newest is None else newest.head.fields
+    return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
 
 def stored_of(head: Head) -> Stored:

@@ -30,7 +30,7 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
-from tests.store.doubles import find
+from tests.store.doubles import Slow, at_once, find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -324,6 +324,38 @@ class StoringTests(GenericCase):
         self.assertEqual(
             [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
         )
+
+    def test_arrived(self) -> None:
+        """What has come whole is as good as stored, however long the disk takes."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        first = self.get(self.told(b"one", HOUR, ("Vary", "Foo")), "/x", ("Foo", "1"))
+        self.assertEqual(first, "200 one | fwd=uri-miss; fwd-status=200; stored")
+        for method, *fields in (
+            ("GET", ("Foo", "1")),
+            ("HEAD", ("Foo", "1")),
+            ("GET", ("Foo", "1"), ("Cache-Control", "only-if-cached")),
+        ):
+            answer = self.successResultOf(self.ask("/x", *fields, method=method))
+            assert isinstance(answer.content, Representation)
+            self.assertEqual(answer.cache_status.serialise(), "osproxy; hit; ttl=3600")
+            close(answer)
+        for unlike in ((("Foo", "2"),), (("Foo", "1"), ("Cache-Control", "no-cache"))):
+            other = self.get(self.told(b"other"), "/x", *unlike)
+            self.assertTrue(other.startswith("200 other | fwd="), other)
+        disk.run_all()
+        self.bench.place.in_thread = at_once
+        self.assertEqual(self.get(None, "/x", ("Foo", "1")), "200 one | hit; ttl=3600")
+
+    def test_arrived_and_changed(self) -> None:
+        """What was changed since it was asked for is none, though it has come."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        self.get(self.told(b"one", HOUR))
+        posting = self.ask(method="POST")
+        self.origin.next().answer(self.told(b"done"))
+        self.outcome(self.successResultOf(posting))
+        self.assertEqual(self.get(self.told(b"two"))[:7], "200 two")
+        disk.run_all()
+        self.bench.place.in_thread = at_once
 
     def test_no_collapsing(self) -> None:
         """What could not be used a moment later is not for who asks at the same time, either."""

@@ -15,7 +15,7 @@ from osproxy.model import Asked, Representation, Target
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
-from tests.store.doubles import Failing, at_once, find
+from tests.store.doubles import Failing, WhenTold, at_once, find
 
 PATH = "/a.rpm"
 
@@ -97,6 +97,23 @@ class FromFillTests(CacheTestCase):
         assert isinstance(again.content, Representation)
         self.assertNotIn(said, again.content.head.fields)
         close(again)
+
+    def test_arrived(self) -> None:
+        """What has come is a hit, of which nothing is said that is of another's request."""
+        self.bench.place.in_database = database = WhenTold()
+        asking = self.bench.get(PATH)
+        database.run_all()
+        self.origin.next().answer(whole(b"0123", ("Cache-Status", "near; hit")))
+        close(self.successResultOf(asking))
+        fill = self.bench.fills.find(Target("/", PATH))
+        assert fill is not None
+        hit = CacheStatus(hit=True)
+        answer = from_fill(fill, FillReader(fill), Asked(), hit, 36_000.0)
+        assert isinstance(answer.content, Representation)
+        self.assertEqual((answer.cache_status, answer.content.head), (hit, fill.head))
+        close(answer)
+        database.run_all()
+        self.bench.place.in_database = at_once
 
     def test_head(self) -> None:
         """HEAD gives its place among the readers up."""
