@@ -51,6 +51,7 @@ class Fill:
     :ivar confirmed: whether that reply says that what is stored is still right.
     :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
     :ivar caches: what caches nearer the origin said of it (RFC 9211 section 2); not kept.
+    :ivar fields_of_asker: what was said to whoever began it, and to nobody else; not kept either.
     :ivar failure: why it FAILED.
     :ivar readers: how many follow it, each a `osproxy.cache.follow.FillReader`.
     """
@@ -73,6 +74,7 @@ class Fill:
         self.confirmed = False
         self.outgrown = False
         self.caches: Fields = ()
+        self.fields_of_asker: Fields = ()
         self.failure: UpstreamError | None = None
         self.readers = 0
         self._delivering = False
@@ -194,6 +196,7 @@ class Fill:
     async def _begin(self, reply: Reply) -> None:
         order = self.order
         self.caches = only(reply.fields, "cache-status")
+        self.fields_of_asker = order.rule.fields_of_asker(reply)
         head = order.rule.head_of(reply, order.expectation, self._means.clock.seconds())
         try:
             draft = await self._means.store.begin(

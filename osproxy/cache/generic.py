@@ -31,6 +31,7 @@ from osproxy.cache.said import (
     stored_of,
     target_of,
     variant_of,
+    with_fields,
 )
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.transfer import Abandoned
@@ -41,7 +42,7 @@ from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.fields import end_to_end
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
-from osproxy.http.storing import may_store
+from osproxy.http.storing import fields_of_asker, may_store
 from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
@@ -317,7 +318,8 @@ class Generic:
             status = CacheStatus(
                 fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
             )
-            return await self._serve(entry, source.asked, status)
+            answer = await self._serve(entry, source.asked, status)
+            return answer if collapsed else with_fields(answer, fields_of_asker(reply.fields))
         if fill.order.stored is not None:
             # It speaks of a response that we do not have (RFC 9111 section 4.3.4).
             self._store.doom(fill.order.stored)

@@ -54,6 +54,9 @@ class Rule(Protocol):
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """Make the head that is kept of a reply."""
 
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """Give what is not kept of a reply, but is for whoever it was asked for."""
+
     def target_of(self, target: Target, head: Head) -> Target:
         """Say under which target it is kept."""
 
@@ -89,6 +92,10 @@ class ByKind:
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `Rule`."""
         return head_of(reply, expectation, now)
+
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """See `Rule`; who asks for a file of a repository does not matter."""
+        return ()
 
     def target_of(self, target: Target, head: Head) -> Target:
         """See `Rule`."""

@@ -132,6 +132,10 @@ class AsSaid:
             status=reply.status,
         )
 
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """See `osproxy.cache.heads.Rule`."""
+        return storing.fields_of_asker(reply.fields)
+
     def target_of(self, target: Target, head: Head) -> Target:
         """See `osproxy.cache.heads.Rule`."""
         return evolve(target, variant=variant_of(self.request, head.fields))
@@ -262,6 +266,15 @@ def localised(answer: Answer, backend: Backend) -> Answer:
         fields = _pointing_here(content.head.fields, backend)
         return evolve(answer, content=evolve(content, head=evolve(content.head, fields=fields)))
     return answer
+
+
+def with_fields(answer: Answer, fields: Fields) -> Answer:
+    """Add to what is stored what was said to whoever asked, and is not stored."""
+    content = answer.content
+    if not fields or not isinstance(content, Representation):
+        return answer
+    head = evolve(content.head, fields=(*content.head.fields, *fields))
+    return evolve(answer, content=evolve(content, head=head))
 
 
 def _pointing_here(fields: Fields, backend: Backend) -> Fields:

@@ -75,7 +75,8 @@ def from_fill(
     if not status.hit:
         # What caches nearer the origin said is of the request that was forwarded.
         status = evolve(status, fwd_status=head.status, stored=True, detail=head.source)
-        head = evolve(head, fields=(*head.fields, *fill.caches))
+        theirs = () if status.collapsed else fill.fields_of_asker
+        head = evolve(head, fields=(*head.fields, *theirs, *fill.caches))
     return Answer(
         Representation(head, body, fill.length),
         status,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
-from osproxy.http.fields import end_to_end, every, first, parse_date, tokens, without
+from osproxy.http.fields import end_to_end, every, first, only, parse_date, tokens, without
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
 
@@ -31,11 +31,12 @@ _UNDERSTOOD = frozenset(
 # 6585 forbids to store.
 _NEVER = frozenset((206, 226, 304, 407, 412, 416, 417, 428, 429, 431, 511))
 
-# Fields that speak of one transfer, one hop's copy, the origin's own host or one client; what says
-# so in the RFC's own words is left out by `end_to_end`. Warning is obsolete (section 5.5).
-_NOT_KEPT = (
-    "accept-ranges", "age", "alt-svc", "authentication-info", "content-length", "content-range",
-    "set-cookie", "set-cookie2", "strict-transport-security", "warning",
+# Fields that speak of one transfer or one hop's copy; what says so in the RFC's own words is left
+# out by `end_to_end`. Warning is obsolete (section 5.5).
+_OF_TRANSFER = ("accept-ranges", "age", "content-length", "content-range", "warning")
+# Those that speak of one client, or of the origin's own host.
+_OF_ASKER = (
+    "alt-svc", "authentication-info", "set-cookie", "set-cookie2", "strict-transport-security",
 )  # fmt: skip
 # Without these a response would say something else.
 _ESSENTIAL = frozenset(
@@ -102,8 +103,16 @@ def kept_fields(response: Fields) -> Fields:
 
     Those are also the ones that private or no-cache name (sections 5.2.2.4 and 5.2.2.7).
     """
-    said = CacheControl.of(response)
-    return without(end_to_end(response), *_NOT_KEPT, *said.private_fields, *said.no_cache_fields)
+    return without(end_to_end(response), *_OF_TRANSFER, *_names_of_asker(response))
+
+
+def fields_of_asker(response: Fields) -> Fields:
+    """
+    Give the fields that are not stored, but are meant for whoever has asked.
+
+    A cookie that no-cache names is for them as for everybody who asks (section 5.2.2.4).
+    """
+    return only(without(end_to_end(response), *_OF_TRANSFER), *_names_of_asker(response))
 
 
 def updated(stored: Fields, new: Fields) -> Fields:
@@ -161,6 +170,11 @@ def after_head(stored: Fields, stored_length: int, head: Fields) -> Fields | Non
     if lengths and lengths != {str(stored_length)}:
         return None
     return updated(stored, head)
+
+
+def _names_of_asker(response: Fields) -> tuple[str, ...]:
+    said = CacheControl.of(response)
+    return (*_OF_ASKER, *said.private_fields, *said.no_cache_fields)
 
 
 def _etag(fields: Fields) -> str | None:

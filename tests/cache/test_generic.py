@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.transfer import PAUSES
-from osproxy.http.fields import first, format_date
+from osproxy.http.fields import first, format_date, only
 from osproxy.model import (
     Answer,
     Asked,
@@ -324,6 +324,29 @@ class StoringTests(GenericCase):
         self.assertEqual(
             [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
         )
+
+    def fields_said(self, asking: Deferred[Answer]) -> tuple[Fields, bytes]:
+        """Return the fields that are for one client only, and the body."""
+        answer = self.successResultOf(asking)
+        assert isinstance(answer.content, Representation)
+        return only(answer.content.head.fields, "set-cookie", "x-user"), octets(answer)
+
+    def test_fields_of_asker(self) -> None:
+        """What is not stored of a response is for the one who asked (section 5.2.2.4)."""
+        own = (("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"), ("X-User", "me"))
+        said = ("Cache-Control", 'max-age=60, no-cache="Set-Cookie, X-User"')
+        tag = ("ETag", '"1"')
+        asking = [self.ask() for _ in range(2)]
+        self.origin.next().answer(self.told(b"one", said, tag, *own))
+        self.assertEqual([self.fields_said(one) for one in asking], [(own, b"one"), ((), b"one")])
+        self.assertEqual(self.fields_said(self.ask()), ((), b"one"))
+        self.bench.advance(61)
+        asking = [self.ask() for _ in range(2)]
+        self.origin.next().answer(Told(304, (said, tag, *own[1:])))
+        self.assertEqual(
+            [self.fields_said(one) for one in asking], [(own[1:], b"one"), ((), b"one")]
+        )
+        self.assertEqual(self.fields_said(self.ask()), ((), b"one"))
 
     def test_arrived(self) -> None:
         """What has come whole is as good as stored, however long the disk takes."""

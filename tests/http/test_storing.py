@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.fields import Fields, every, first, format_date, without
 from osproxy.http.storing import (
     after_head,
+    fields_of_asker,
     kept_fields,
     matches_stored,
     may_be_personal,
@@ -231,6 +232,21 @@ class KeptFieldsTests(SynchronousTestCase):
                 names = {name for name, _ in kept} - {"Cache-Control"}
                 expected = {"X-One", "x-two", "X-Three"} if unclosed else {"X-Three"}
                 self.assertEqual(names, expected)
+
+    def test_of_asker(self) -> None:
+        """What is left out since it is somebody's own is for whoever asked."""
+        kept = (("Cache-Control", 'private="X-One", no-cache="x-two"'), ("ETag", '"a"'))
+        own = (
+            ("X-One", "1"), ("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-two", "2"),
+            ("Alt-Svc", "h3"), ("Strict-Transport-Security", "max-age=9"),
+        )  # fmt: skip
+        others = (
+            ("Age", "9"), ("Content-Length", "9"), ("Content-Range", "bytes 0-8/9"),
+            ("Accept-Ranges", "bytes"), ("Connection", "x-hop"), ("X-Hop", "1"),
+            ("Proxy-Authenticate", "Basic"), ("Warning", "110"),
+        )  # fmt: skip
+        self.assertEqual(fields_of_asker((*kept, *own, *others)), own)
+        self.assertEqual(kept_fields((*kept, *own, *others)), kept)
 
     @given(fields)
     def test_once(self, response: Fields) -> None:
