@@ -18,9 +18,12 @@ from osproxy.http.freshness import Lifetimes, lifetime
 from osproxy.model import Head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osproxy.http.fields import Fields
     from osproxy.model import Expectation, Target
     from osproxy.repo.policies import Policy
+    from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply
 
@@ -44,6 +47,9 @@ class Take(Enum):
 
 class Rule(Protocol):
     """What a fill asks for, and what it keeps."""
+
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """Say under which target the beginning of a body may lie, given what is kept of its URL."""
 
     def conditions(self, stored: Entry | None) -> Fields:
         """Say what to ask upstream, so that what is stored need not be sent again."""
@@ -72,6 +78,10 @@ class ByKind:
     """The rule for files of repositories: what is kept, and for how long, is in the policy."""
 
     policy: Policy
+
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """See `Rule`."""
+        return target
 
     def conditions(self, stored: Entry | None) -> Fields:
         """See `Rule`."""

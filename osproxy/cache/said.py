@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from osproxy.http.fields import Fields
     from osproxy.model import Answer, Asked, Backend, Expectation, PassingBody
+    from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply, Upstream
 
@@ -99,6 +100,15 @@ class AsSaid:
     """The rule for what generic backends have: the response says whether it is kept."""
 
     request: Fields
+
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """See `osproxy.cache.heads.Rule`; what it varied by was said when it began."""
+        fitting = [
+            draft.target
+            for draft in kept
+            if variant_of(self.request, draft.head.fields) == draft.target.variant
+        ]
+        return fitting[-1] if fitting else target
 
     def conditions(self, stored: Entry | None) -> Fields:
         """See `osproxy.cache.heads.Rule`."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from osproxy.cache.experience import REST
 from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
 from osproxy.model import (
@@ -628,6 +629,33 @@ class ResumingTests(GenericCase):
         self.assertEqual(first(answer.content.head.fields, "x-said"), "last")
         self.assertIsNone(first(answer.content.head.fields, "content-range"))
         self.assertEqual(answer.age, 61)
+
+    def test_taken_up_later(self) -> None:
+        """What was put aside is found again by those whom it is for, and by no others."""
+        body = bytes(range(256)) * 4096
+        german, english = ("Accept-Language", "de"), ("Accept-Language", "en")
+        asking = self.ask("/x", german)
+        told = Told(200, (HOUR, self.tag, self.vary), 2 * len(body))
+        self.origin.next().answer(told)
+        reading = read(self.successResultOf(asking))
+        told.send(body)
+        told.fail(unreachable())
+        for pause in PAUSES:
+            self.bench.advance(pause)
+            self.origin.next().fail()
+        self.failureResultOf(reading, BodyBroken)
+        self.bench.advance(REST)
+        other = self.ask("/x", english)
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"other"))
+        self.assertEqual(octets(self.successResultOf(other)), b"other")
+        asking = self.ask("/x", german)
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), f"bytes={len(body)}-")
+        part = ("Content-Range", f"bytes {len(body)}-{2 * len(body) - 1}/{2 * len(body)}")
+        question.answer(whole(body, HOUR, self.tag, self.vary, part, status=206))
+        self.assertEqual(self.successResultOf(read(self.successResultOf(asking))), body * 2)
 
     def test_not_for_all(self) -> None:
         """A rest that is not for all, or for others than the beginning, is none."""
