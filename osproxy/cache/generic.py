@@ -26,6 +26,7 @@ from osproxy.cache.said import (
     last_hop,
     localised,
     looked_at,
+    outnumbered,
     renewed,
     selected,
     stored_of,
@@ -50,7 +51,7 @@ from osproxy.upstream.origin import Unreachable, UpstreamError
 from osproxy.upstream.turns import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -110,7 +111,7 @@ class Generic:
             return answer
         entry = selected(stored, asked)
         if entry is None:
-            return await self._missing(source, key, Fwd.VARY_MISS if stored else Fwd.URI_MISS)
+            return await self._missing(source, key, stored)
         return await self._known(source, entry, key)
 
     def _arrived(self, source: Travelling, key: Target) -> Answer | None:
@@ -128,15 +129,18 @@ class Generic:
 
     # What is not stored.
 
-    async def _missing(self, source: Travelling, key: Target, why: Fwd) -> Answer:
+    async def _missing(self, source: Travelling, key: Target, stored: Sequence[Entry]) -> Answer:
         asked = source.asked
         control = RequestControl.parse(asked.fields)
+        why = Fwd.VARY_MISS if stored else Fwd.URI_MISS
         if control.only_if_cached:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
+        for entry in outnumbered(stored):
+            self._store.doom(entry)
         return await self._fetch(key, source, None, why)
 
     # What is stored.

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
-from osproxy.http.fields import end_to_end, first, format_date, only, without
+from osproxy.http.fields import end_to_end, every, first, format_date, only, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply, Upstream
+
+#: So many variants of a URL are stored. Each is looked at by whoever asks for it, and there is one
+#: for each client where a response varies by what tells clients apart.
+VARIANTS_AT_MOST = 100
 
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
@@ -173,12 +177,22 @@ def variant_of(request: Fields, fields: Fields) -> str:
 
 def selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
     """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
-    fitting = [
-        entry
-        for entry in stored
-        if variant_of(asked.fields, entry.head.fields) == entry.target.variant
-    ]
-    return max(fitting, key=lambda entry: entry.head.date, default=None)
+    # As a rule all vary by the same, which is looked at once.
+    variants: dict[tuple[str, ...], str] = {}
+
+    def fits(entry: Entry) -> bool:
+        varies = tuple(every(entry.head.fields, "vary"))
+        if varies not in variants:
+            variants[varies] = variant_of(asked.fields, entry.head.fields)
+        return variants[varies] == entry.target.variant
+
+    return max(filter(fits, stored), key=lambda entry: entry.head.date, default=None)
+
+
+def outnumbered(stored: Sequence[Entry]) -> list[Entry]:
+    """Give those that go before another variant is stored, so that they do not become too many."""
+    excess = max(0, len(stored) - VARIANTS_AT_MOST + 1)
+    return sorted(stored, key=lambda entry: entry.head.date)[:excess]
 
 
 def key_of(source: Travelling, stored: Sequence[Entry]) -> Target:

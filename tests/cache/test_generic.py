@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.experience import REST
+from osproxy.cache.said import VARIANTS_AT_MOST
 from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
 from osproxy.model import (
@@ -504,6 +505,21 @@ class StoringTests(GenericCase):
             self.get(self.told(b"fr", HOUR, vary), "/x", ("Accept-Language", "fr")),
             "200 fr | fwd=vary-miss; fwd-status=200; stored",
         )
+
+    def test_too_many_variants(self) -> None:
+        """The oldest of many variants goes before another is stored."""
+        vary = ("Vary", "User-Agent")
+        for number in range(VARIANTS_AT_MOST + 2):
+            agent = ("User-Agent", str(number))
+            self.bench.advance(1)
+            self.get(self.told(b"%d" % number, HOUR, vary), "/x", agent)
+        self.assertEqual(self.bench.store.entries, VARIANTS_AT_MOST)
+        last = self.get(None, "/x", agent)
+        self.assertEqual(last, f"200 {number} | hit; ttl=3600")
+        oldest = self.get(None, "/x", ("User-Agent", "2"))
+        self.assertTrue(oldest.startswith("200 2 | hit"), oldest)
+        gone = self.get(self.told(b"new", HOUR, vary), "/x", ("User-Agent", "1"))
+        self.assertTrue(gone.startswith("200 new | fwd=vary-miss"), gone)
 
     def test_vary_at_once(self) -> None:
         """Those who ask at once for different variants get each their own."""
