@@ -48,7 +48,6 @@ from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
-from osproxy.upstream.turns import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -179,7 +178,7 @@ class Generic:
     def _refresh(self, key: Target, source: Travelling, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
         if self._fills.find(key) is None and self._fills.unattended < UNATTENDED:
-            self._begin(key, source.on_behalf_of(OURS), entry, background=True)
+            self._begin(key, source.for_all(), entry, background=True)
 
     # Asking for ourselves, on behalf of all who want the same.
 

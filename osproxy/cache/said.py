@@ -18,7 +18,7 @@ from osproxy.http.fields import end_to_end, every, first, format_date, only, wit
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
-from osproxy.upstream.turns import Asker
+from osproxy.upstream.turns import OURS, Asker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,11 @@ class Travelling:
     def on_behalf_of(self, asker: Asker) -> Travelling:
         """Give the same source, fields included, as another asks it."""
         return evolve(self, asker=asker)
+
+    def for_all(self) -> Travelling:
+        """Give the same source as we ask it, whatever a client puts up with or wants kept."""
+        fields = without(self.asked.fields, "cache-control", "pragma")
+        return evolve(self, asked=evolve(self.asked, fields=fields), asker=OURS)
 
     def _travelling(self) -> Fields:
         asked = self.asked

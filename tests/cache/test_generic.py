@@ -220,6 +220,17 @@ class FreshnessTests(GenericCase):
         self.origin.next().answer(self.told(b"two", HOUR))
         self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
 
+    def test_stale_while_revalidate_for_all(self) -> None:
+        """What one client puts up with does not go along then: another cache would heed it."""
+        self.kept(("Cache-Control", "max-age=10, stale-while-revalidate=60"))
+        self.bench.advance(20)
+        said = ("Cache-Control", "no-store, max-stale"), ("Pragma", "x"), ("X-A", "1")
+        octets(self.successResultOf(self.ask("/x", *said)))
+        question = self.origin.next()
+        self.assertEqual([question.field(name) for name, _ in said], [None, None, "1"])
+        question.answer(self.told(b"two", HOUR))
+        self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
+
     def test_errors(self) -> None:
         """An upstream that fails does not cost what may be served stale."""
         for number, (said, status, expected) in enumerate(
