@@ -29,6 +29,19 @@ MISSING = frozenset({404, 410})
 _TOLD = frozenset({503, 504, 508})
 
 
+class Unanswered(Exception):
+    """
+    There is no answer to a question about what is stored, nor may that be served without one.
+
+    :ivar why: the question was asked.
+    """
+
+    def __init__(self, error: UpstreamError, why: Fwd) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.why = why
+
+
 def line(status: int, text: str) -> Notice:
     """Make an answer of one line."""
     return Notice(status, f"{text}\n".encode())
@@ -86,11 +99,13 @@ def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -
     return Answer(notice, status, kind, source=reply.host)
 
 
-def failed(error: UpstreamError, kind: Kind, asked: Asked) -> Answer:
+def failed(error: UpstreamError, kind: Kind, asked: Asked, why: Fwd | None = None) -> Answer:
     """
     Say that there is no answer from upstream, or none of any use: 502 as a rule.
 
     Where it did not come in time it is 504.
+
+    :param why: the upstream was asked, where something is stored.
 
     Where it was not asked, since there is too much to do, it is 503, and when to come again.
     """
@@ -103,7 +118,8 @@ def failed(error: UpstreamError, kind: Kind, asked: Asked) -> Answer:
             notice = line(504, f"{error}.")
         case _:
             notice = line(502, f"{error}.")
-    why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
+    if why is None:
+        why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
     return Answer(notice, CacheStatus(fwd=why, detail=str(error)), kind)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from osproxy.cache.answers import line, plain, stale
+from osproxy.cache.answers import Unanswered, line, plain, stale
 from osproxy.cache.experience import REST
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
@@ -163,9 +163,12 @@ class Generic:
         why_asked = decision.fwd or Fwd.MISS
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
-        if asked.head:
-            return await self._look(source, entry, why_asked)
-        return await self._fetch(key, source, entry, why_asked)
+        try:
+            if asked.head:
+                return await self._look(source, entry, why_asked)
+            return await self._fetch(key, source, entry, why_asked)
+        except UpstreamError as error:
+            raise Unanswered(error, why_asked) from error
 
     async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
         return await from_store(self._store, entry, asked, status, self._clock.seconds())

@@ -15,7 +15,7 @@ from osproxy.cache.answers import (
     stale,
     unavailable,
 )
-from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded, TimedOut, Useless
@@ -85,6 +85,11 @@ class AnswerTests(SynchronousTestCase):
                 assert isinstance(answer.content, Notice)
                 self.assertEqual(answer.content.status, told)
                 self.assertEqual(answer.content.body, f"a.example answered {status}.\n".encode())
+
+    def test_why(self) -> None:
+        """Where something is stored it is told why that would not do."""
+        answer = failed(unreachable(), Kind.PACKAGE, Asked(), Fwd.STALE)
+        self.assertEqual(answer.cache_status, CacheStatus(fwd=Fwd.STALE, detail=str(unreachable())))
 
     def test_overloaded(self) -> None:
         """What was not asked, since too much is, is 503, and may be asked for again soon."""

@@ -231,6 +231,23 @@ class FreshnessTests(GenericCase):
         question.answer(self.told(b"two", HOUR))
         self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
 
+    def test_no_answer(self) -> None:
+        """Where what is stored may not be served, it is told why it would not do."""
+        said = ("Cache-Control", "max-age=10, must-revalidate")
+        self.kept(said)
+        no_cache = ("Cache-Control", "no-cache")
+        for method, seconds, fields, why in (
+            ("GET", 0, (no_cache,), "request"),
+            ("HEAD", 0, (no_cache,), "request"),
+            ("GET", 20, (), "stale"),
+            ("HEAD", 0, (), "stale"),
+        ):
+            self.bench.advance(seconds)
+            asking = self.ask("/x", *fields, method=method)
+            self.origin.next().fail()
+            answer = self.successResultOf(asking)
+            self.assertEqual((self.status_of(answer), answer.cache_status.fwd), (502, why))
+
     def test_errors(self) -> None:
         """An upstream that fails does not cost what may be served stale."""
         for number, (said, status, expected) in enumerate(
