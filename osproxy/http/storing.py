@@ -31,13 +31,14 @@ _UNDERSTOOD = frozenset(
 # 6585 forbids to store.
 _NEVER = frozenset((206, 226, 304, 407, 412, 416, 417, 428, 429, 431, 511))
 
-# Fields that speak of one transfer or one hop's copy; what says so in the RFC's own words is left
-# out by `end_to_end`. Warning is obsolete (section 5.5).
-_OF_TRANSFER = ("accept-ranges", "age", "content-length", "content-range", "warning")
-# Those that speak of one client, or of the origin's own host.
-_OF_ASKER = (
-    "alt-svc", "authentication-info", "set-cookie", "set-cookie2", "strict-transport-security",
+# Fields that speak of one transfer, one hop's copy or the origin's own host; what says so in the
+# RFC's own words is left out by `end_to_end`. Warning is obsolete (section 5.5).
+_OF_TRANSFER = (
+    "accept-ranges", "age", "alt-svc", "content-length", "content-range",
+    "strict-transport-security", "warning",
 )  # fmt: skip
+# Those that speak of one client.
+_OF_ASKER = ("authentication-info", "set-cookie", "set-cookie2")
 # Without these a response would say something else.
 _ESSENTIAL = frozenset(
     (

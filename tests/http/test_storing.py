@@ -238,12 +238,13 @@ class KeptFieldsTests(SynchronousTestCase):
         kept = (("Cache-Control", 'private="X-One", no-cache="x-two"'), ("ETag", '"a"'))
         own = (
             ("X-One", "1"), ("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-two", "2"),
-            ("Alt-Svc", "h3"), ("Strict-Transport-Security", "max-age=9"),
+            ("Authentication-Info", "nextnonce=x"),
         )  # fmt: skip
         others = (
             ("Age", "9"), ("Content-Length", "9"), ("Content-Range", "bytes 0-8/9"),
             ("Accept-Ranges", "bytes"), ("Connection", "x-hop"), ("X-Hop", "1"),
-            ("Proxy-Authenticate", "Basic"), ("Warning", "110"),
+            ("Proxy-Authenticate", "Basic"), ("Warning", "110"), ("Alt-Svc", "h3"),
+            ("Strict-Transport-Security", "max-age=9"),
         )  # fmt: skip
         self.assertEqual(fields_of_asker((*kept, *own, *others)), own)
         self.assertEqual(kept_fields((*kept, *own, *others)), kept)
