@@ -39,6 +39,15 @@ _OF_TRANSFER = (
 )  # fmt: skip
 # Those that speak of one client.
 _OF_ASKER = ("authentication-info", "set-cookie", "set-cookie2")
+# What clients tell who they are by, beside Authorization, of which section 3.5 speaks: cookies, and
+# the tokens of APIs and of artifact stores (GitLab, JFrog, HashiCorp, OpenStack).
+_CREDENTIALS = frozenset(
+    (
+        "api-key", "apikey", "cookie", "deploy-token", "job-token", "private-token",
+        "x-access-token", "x-api-key", "x-api-token", "x-auth-key", "x-auth-token",
+        "x-consul-token", "x-jfrog-art-api", "x-vault-token",
+    )
+)  # fmt: skip
 # Without these a response would say something else.
 _ESSENTIAL = frozenset(
     (
@@ -88,11 +97,12 @@ def may_be_personal(request: Fields, response: Fields) -> bool:
     """
     Say whether a response could be meant for one client alone, though it does not say so.
 
-    Many applications know their users by a cookie and say nothing of caching. What is stored of
-    them would be handed to others where the origin cannot be asked (RFC 9111 section 4.2.4).
+    Many applications know their users by a cookie, or by a token in a field of their own, and say
+    nothing of caching. What is stored of them would be handed to others, be it where the origin
+    cannot be asked (RFC 9111 section 4.2.4).
     """
     said = CacheControl.of(response)
-    if first(request, "cookie") is None or said.public:
+    if said.public or not any(name.lower() in _CREDENTIALS for name, _ in request):
         return False
     explicit = (said.s_maxage, said.max_age, first(response, "expires"))
     return all(it is None for it in explicit)

@@ -175,7 +175,7 @@ class MayStoreTests(SynchronousTestCase):
 
 
 class MayBePersonalTests(SynchronousTestCase):
-    """What answers a cookie, and says nothing of caching, may be for that one alone."""
+    """What answers a cookie or a token, and says nothing of caching, may be for that one alone."""
 
     def test_table(self) -> None:
         """Any word on how long it is fresh, or for whom, is taken for one on caching."""
@@ -190,6 +190,8 @@ class MayBePersonalTests(SynchronousTestCase):
             (cookie, (("Expires", "0"),), False),
             ((), (), False),
             ((("Accept", "a"),), (), False),
+            ((("Private-Token", "a"),), (), True),
+            ((("X-API-Key", "a"),), (("Cache-Control", "max-age=9"),), False),
         ):
             with self.subTest(request=request, said=said):
                 self.assertIs(may_be_personal(request, said), expected)
