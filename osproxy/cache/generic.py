@@ -40,7 +40,7 @@ from osproxy.cache.unkept import far_ahead
 from osproxy.http import freshness, methods
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
-from osproxy.http.fields import end_to_end
+from osproxy.http.fields import end_to_end, without
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
 from osproxy.http.storing import fields_of_asker, may_store
@@ -213,10 +213,13 @@ class Generic:
         elif fill.state is not FillState.FAILED:
             self._resting.forget(target)
         if fill.confirmed and entry is not None and reply is not None:
-            head = renewed(source.asked.fields, entry.head, reply)
-            self._store.freshen(entry, now, head)
-            if not may_store(head.status, source.asked.fields, head.fields):
+            asked = source.asked.fields
+            head = renewed(asked, entry.head, reply)
+            if may_store(head.status, asked, head.fields):
+                self._store.freshen(entry, now, head)
+            elif not may_store(head.status, without(asked, "authorization"), head.fields):
                 self._store.doom(entry)
+            # Else it is right, but what was said of it was said to one who is known (section 3.5).
         if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
             self._store.doom_all(target)
         del self._before[fill.order.target]

@@ -484,6 +484,17 @@ class StoringTests(GenericCase):
         found = [self.outcome(self.successResultOf(one))[:7] for one in asking]
         self.assertEqual(found, ["200 one"] * 3)
 
+    def test_authorized_look(self) -> None:
+        """What is confirmed to one who is known stays for the others, as it was (section 3.5)."""
+        tag, known = ("ETag", '"1"'), ("Authorization", "Basic eDp5")
+        self.kept(("Cache-Control", "max-age=10"), tag)
+        self.bench.advance(20)
+        looked = self.get(Told(304, (HOUR, tag)), "/x", known)
+        self.assertEqual(looked, "200 one | fwd=stale; fwd-status=304")
+        again = self.get(Told(304, (HOUR, tag)))
+        self.assertEqual(again, "200 one | fwd=stale; fwd-status=304")
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+
     def test_authorization(self) -> None:
         """What was asked for with credentials is kept only if it says that it is for all."""
         credentials = ("Authorization", "Basic eDp5")
