@@ -103,11 +103,10 @@ def failed(error: UpstreamError, kind: Kind, asked: Asked, why: Fwd | None = Non
     """
     Say that there is no answer from upstream, or none of any use: 502 as a rule.
 
-    Where it did not come in time it is 504.
+    Where it did not come in time it is 504. Where it was not asked, since there is too much to do,
+    it is 503, and when to come again.
 
     :param why: the upstream was asked, where something is stored.
-
-    Where it was not asked, since there is too much to do, it is 503, and when to come again.
     """
     match error:
         case Overloaded():

@@ -130,7 +130,8 @@ class Fill:
     @property
     def arrived(self) -> bool:
         """Whether readers may have all of it, so that it is as good as stored."""
-        return self.state is FillState.VERIFYING and self.headed and self._shown == self.length
+        whole = self.state is FillState.VERIFYING and self._shown == self.length
+        return whole and self.headed and self.readable
 
     @property
     def headed(self) -> bool:

@@ -121,7 +121,7 @@ class Generic:
         assert fill.head is not None
         stored, control = stored_of(fill.head), RequestControl.parse(asked.fields)
         fresh = freshness.decide_heeded(stored, control, now).verdict is Verdict.SERVE
-        if not fresh or not _fits(fill, asked) or not fill.readable:
+        if not fresh or not _fits(fill, asked):
             return None
         status = CacheStatus(hit=True, ttl=freshness.ttl_of(stored, now))
         return from_fill(fill, FillReader(fill), asked, status, now)
