@@ -114,8 +114,7 @@ def compare(place: Path, checkouts: Iterable[Path]) -> None:
     running = [nginx(place, "origin", origin, f"root {site};")]
     try:
         contestants = [
-            contestant(place, number, checkout, origin)
-            for number, checkout in enumerate(checkouts)
+            contestant(place, number, checkout, origin) for number, checkout in enumerate(checkouts)
         ]
         running += [one.process for one in contestants]
         cases = {f"4 kB, {count} connections": (small, count) for count in _CONNECTIONS}

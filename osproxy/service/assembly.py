@@ -19,7 +19,7 @@ from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
 from osproxy.config.options import ACCESS_LOG, CONTROL_SOCKET, ERROR_LOG
-from osproxy.descriptors import connections_within, raise_limit, reserve_within
+from osproxy.descriptors import connections_within, open_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
@@ -133,6 +133,7 @@ def assemble(
         guard=WonderGuard(settings.wonder_guard_window),
         checkpoint=checkpoint,
         settled=leave_alone,
+        open_files=open_within(descriptors),
     )
     agent = ExactAgent(
         reactor,

@@ -25,6 +25,7 @@ from osproxy.store.inventory import Inventory
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
+from osproxy.store.openfiles import OpenFiles
 from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord
@@ -71,6 +72,7 @@ class Store:
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     :param settled: called when memory was taken that will stay taken, again and again in a start.
     :param recent: how many entries stay in memory that nobody holds.
+    :param open_files: how many of their files stay open that nobody reads.
     """
 
     log = Logger()
@@ -94,6 +96,7 @@ class Store:
         checkpoint: Checkpoint = lambda name: None,
         settled: Callable[[], None] = lambda: None,
         recent: int = RECENT,
+        open_files: int = 0,
     ) -> None:
         self._directory = directory
         self._ledger = ledger
@@ -119,7 +122,7 @@ class Store:
         )
         self._guard = WonderGuard(0.0) if guard is None else guard
         self._notes = Notes(catalogue, ledger.hotness, self._guard)
-        self._shelf = Shelf(directory, ledger, in_thread, self._removal)
+        self._shelf = Shelf(directory, ledger, in_thread, self._removal, OpenFiles(open_files))
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
@@ -219,6 +222,7 @@ class Store:
         self._drafting.put_all_aside()
         await self._tasks.idle()
         self._removal.close()
+        self._shelf.open_files.close()
         try:
             await self._housekeeping.write_down()
         finally:
