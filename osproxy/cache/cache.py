@@ -23,6 +23,7 @@ from osproxy.cache.answers import (
     stale,
     unavailable,
 )
+from osproxy.cache.athand import at_hand
 from osproxy.cache.experience import Experience
 from osproxy.cache.fills import UNATTENDED, Fills
 from osproxy.cache.fillstate import FillState, Order
@@ -50,6 +51,7 @@ from osproxy.waiting import Waiters
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from osproxy.cache.athand import Way
     from osproxy.cache.fill import Fill
     from osproxy.cache.generations import Generations
     from osproxy.cache.source import Source
@@ -121,6 +123,10 @@ class Cache:
         except UpstreamError as error:
             self._count(error)
             return failed(error, kind, asked)
+
+    def at_hand(self, way: Way) -> Answer | None:
+        """Answer a plain request if nothing need be waited for; see `osproxy.cache.athand`."""
+        return at_hand(self._store, way, self._clock.seconds()) if self._open else None
 
     def _count(self, error: UpstreamError) -> None:
         # Without a host it is our own fault.

@@ -43,7 +43,10 @@ def condition_of(descriptor: int) -> Condition | None:
 
     None where that would tell nothing, since its times are in seconds, or nobody knows what it is.
     """
-    found = os.fstat(descriptor)
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
     marked, times = found.st_mtime_ns % _SECOND == 0, found.st_ctime_ns % _SECOND != 0
     if not (marked and times):
         return None

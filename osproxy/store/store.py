@@ -209,8 +209,7 @@ class Store:
             entries=len(self._inventory),
             stored=self._ledger.stored + self._room.unknown,
         )
-        loading = self._loading.run()
-        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, loading))
+        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, self._loading.run()))
         self._housekeeping.begin()
 
     async def stop(self) -> None:
@@ -247,6 +246,10 @@ class Store:
         may be let go of again, and cannot be opened then.
         """
         return await self._inventory.find(target)
+
+    def at_hand(self, target: Target) -> Entry | None:
+        """Look an entry up for which nothing need be waited for; see `find`."""
+        return self._inventory.at_hand(target)
 
     @property
     def listed(self) -> bool:

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from osproxy.http.multipart import octets_of
 from osproxy.model import BodyBroken, BodyDiverted
-from osproxy.store.pagecache import cached
+from osproxy.store.pagecache import cached, read_cached
 from osproxy.web.passing import pass_on, release
 
 if TYPE_CHECKING:
@@ -353,16 +353,9 @@ async def read(body: FileBody, position: int, count: int, in_thread: InThread) -
     :raises OSError: when the file ends before, or cannot be read.
     """
     offset = body.offset + position
-    buffer = bytearray(count)
-    try:
-        got = os.preadv(body.fileno(), [buffer], offset, os.RWF_NOWAIT)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-            raise
-        got = 0
-    if got == 0:
+    data = read_cached(body.fileno(), offset, count)
+    if not data:
         data = await in_thread(os.pread, body.fileno(), count, offset)
-        if not data:
-            raise OSError(errno.EIO, "the file is shorter than it was")
-        return data
-    return bytes(buffer[:got])
+    if not data:
+        raise OSError(errno.EIO, "the file is shorter than it was")
+    return data

@@ -48,6 +48,7 @@ DROPPED_AT_MOST = 64 * 1024
 # What stands for a head that could not be read: in the access log, and before Twisted.
 _UNREADABLE = RequestHead("-", b"-", (1, 1), ())
 
+_CUT = "{peer} {what} for {seconds:.0f} s and is cut"
 _log = Logger()
 
 
@@ -79,6 +80,9 @@ class Watch(Protocol):
     def serves(self, channel: Channel) -> bool:
         """Whether its requests are answered, or told that there are too many."""
 
+    def answer(self, octets: bytes, channel: Channel, began: float) -> bool:
+        """Answer a request at once that has come alone and whole; say whether that was done."""
+
 
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
@@ -106,18 +110,13 @@ class Channel(HTTPChannel):
         self.number = 0
         self.origin = ""
         self.phase = Phase.IDLE
-        self._since = 0.0
+        self._since = self._linger_until = self._fed_at = 0.0
         self._patience = HEAD_TIMEOUT
-        self._linger_until = 0.0
-        self._fed_at = 0.0
         self._outflow: Outflow | None = None
         self._incoming = Incoming(self._invite, self._flow)
         self._head = _UNREADABLE
         self._refusal: BadMessage | None = None
-        self._advancing = False
-        self._waits = False
-        self._full = False
-        self.half_closed = False
+        self._advancing = self._waits = self._full = self.half_closed = False
 
     @property
     def busy(self) -> bool:
@@ -174,8 +173,20 @@ class Channel(HTTPChannel):
             self._since = min(now, self._linger_until)
             return
         self._fed_at = now
+        if self.phase is Phase.IDLE and self._at_once(data, now):
+            return
         self._incoming.receive(data)
         self._advance()
+
+    def _at_once(self, data: bytes, now: float) -> bool:
+        """Have a request answered without more ado, where nothing else is to be thought of."""
+        busy = self._full or self.half_closed or self._incoming.begun
+        if busy or not self.site.answer(data, self, now):
+            return False
+        self._since, self._patience = now, self.site.idle_timeout
+        if self._outflow is not None:
+            self._outflow.moved_at = now
+        return True
 
     def readConnectionLost(self) -> None:
         """
@@ -376,12 +387,7 @@ class Channel(HTTPChannel):
         return now - self._fed_at if content is not None and content.wanted else 0.0
 
     def _cut(self, what: str, seconds: float) -> None:
-        _log.info(
-            "{peer} {what} for {seconds:.0f} s and is cut",
-            peer=self.peer,
-            what=what,
-            seconds=seconds,
-        )
+        _log.info(_CUT, peer=self.peer, what=what, seconds=seconds)
         self.abort()
 
     @property

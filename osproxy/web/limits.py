@@ -113,6 +113,12 @@ class Limits:
             if not self._waiting[client]:
                 del self._waiting[client]
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether nobody has to wait for anything, nor is counted."""
+        bandwidth = self.bandwidth
+        return not (self.total or self.each or bandwidth.total or bandwidth.each)
+
     def pace(self, address: str) -> Pace | None:
         """Give the pace of a body to a client, None where it may have its own."""
         return self.bandwidth.pace(address)

@@ -111,6 +111,23 @@ class RatesTests(RatesTestCase):
         self.assertEqual(self.refused(), 3)
 
 
+class UnlimitedTests(RatesTestCase):
+    """Whether there is any limit."""
+
+    def test_each(self) -> None:
+        """There is none if there is none of any kind."""
+        limits = self.front.root.limits
+        self.assertFalse(limits.unlimited)
+        limits.each = None
+        self.assertTrue(limits.unlimited)
+        limits.total = self.rate
+        self.assertFalse(limits.unlimited)
+        limits.total = None
+        for total, each in ((1, 0), (0, 1)):
+            limits.bandwidth.limit(total, each)
+            self.assertFalse(limits.unlimited)
+
+
 class PatienceTests(RatesTestCase):
     """Who asks a little too often waits a little: twice at once, and then twice a second."""
 
