@@ -4,8 +4,8 @@ Hits of a file of 4 kB: requests a second, and what one costs the processor, bes
 Each checkout that is named has a server of its own, the first is what the others are compared with;
 with none named it is this one alone. All have one origin (nginx), rounds alternate, and the medians
 count. Where others use the machine too, rely on the processor's time: it hardly heeds them. An own
-page is asked for as well, which needs neither store nor file. It needs nginx and wrk; run it from
-the checkout::
+page is asked for as well, which needs neither store nor file, and a part of the file, which is not
+answered at once. It needs nginx and wrk; run it from the checkout::
 
     python -m benchmarks.hits [CHECKOUT...]
 """
@@ -64,12 +64,12 @@ class Contestant:
     process: subprocess.Popen[bytes]
     results: dict[str, list[Measured]] = field(factory=dict)
 
-    def ask(self, what: str, path: str, connections: int) -> None:
+    def ask(self, what: str, path: str, connections: int, *fields: str) -> None:
         """Let wrk ask for a path for some seconds."""
         before = self._spent()
         said = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{_SECONDS}s",
-             *(word for line in _FIELDS for word in ("-H", line)),
+             *(word for line in (*_FIELDS, *fields) for word in ("-H", line)),
              f"http://127.0.0.1:{self.port}{path}"],
             capture_output=True, check=True, text=True,
         ).stdout  # fmt: skip
@@ -117,14 +117,17 @@ def compare(place: Path, checkouts: Iterable[Path]) -> None:
             contestant(place, number, checkout, origin) for number, checkout in enumerate(checkouts)
         ]
         running += [one.process for one in contestants]
-        cases = {f"4 kB, {count} connections": (small, count) for count in _CONNECTIONS}
-        cases["own page, 32 connections"] = ("/-/healthy", 32)
+        cases: dict[str, tuple[str, int, *tuple[str, ...]]] = {
+            **{f"4 kB, {count} connections": (small, count) for count in _CONNECTIONS},
+            "own page, 32 connections": ("/-/healthy", 32),
+            "2 kB of it, 32 connections": (small, 32, "Range: bytes=2048-"),
+        }
         for one in contestants:
             download(one.port, small, 4096)
         for number in range(_ROUNDS):
-            for what, (path, connections) in cases.items():
+            for what, case in cases.items():
                 for one in contestants[:: -1 if number % 2 else 1]:
-                    one.ask(what, path, connections)
+                    one.ask(what, *case)
     finally:
         for process in running:
             process.terminate()

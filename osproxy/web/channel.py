@@ -2,9 +2,9 @@
 Connections of clients: strict HTTP/1 in, and limits on all a client could make us wait for.
 
 What a client sends is taken apart by `osproxy.web.incoming`, one request at a time. Twisted's
-channel, which is there for the response, is handed each head in one form that leaves nothing to be
-read differently, and never sees a body. Here is when a request has its turn, when a connection is
-read from, how it ends, and when to lose patience. What is asked is answered in
+channel, which is there for the response, is handed the first line of each, so that nothing is left
+to be read differently: it never sees a field, nor a body. Here is when a request has its turn, when
+a connection is read from, how it ends, and when to lose patience. What is asked is answered in
 `osproxy.web.resource`.
 """
 
@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from osproxy.http.lines import FIELD_LINE_AT_MOST, HEAD_AT_MOST, BadMessage
 from osproxy.http.messages import RequestHead, serialise_request
-from osproxy.web.incoming import Incoming, unframed
+from osproxy.web.incoming import Incoming, bare
 from osproxy.web.sockets import Outflow, address_text, keep_alive, socket_beneath, tune
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Channel(HTTPChannel):
 
     def _ask(self, head: RequestHead, refusal: BadMessage | None = None) -> None:
         self._head, self._refusal = head, refusal
-        HTTPChannel.dataReceived(self, serialise_request(unframed(head)))
+        HTTPChannel.dataReceived(self, serialise_request(bare(head)))
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         """Tell whether the connection outlives this response."""

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from osproxy.http.fields import without
 from osproxy.http.lines import EMPTY_LINES_AT_MOST, BadMessage, HeadReader
-from osproxy.http.messages import End, parse_request_head
+from osproxy.http.messages import End, RequestHead, parse_request_head
 from osproxy.web.content import BadContent, RequestContent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from osproxy.http.messages import RequestHead
 
 
 def _reader() -> HeadReader:
@@ -99,11 +96,10 @@ class Incoming:
         return head
 
 
-def unframed(head: RequestHead) -> RequestHead:
+def bare(head: RequestHead) -> RequestHead:
     """
-    Leave out of a head what says that a body follows, for a reader that is not to look for one.
+    Leave all fields out of a head, for a reader that is not to find anything in them.
 
     What is later than HTTP/1.1 is read as that (RFC 9110 section 2.5).
     """
-    fields = without(head.fields, "content-length", "transfer-encoding", "expect")
-    return evolve(head, version=min(head.version, (1, 1)), fields=fields)
+    return RequestHead(head.method, head.target, min(head.version, (1, 1)), ())
