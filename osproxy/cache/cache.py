@@ -178,7 +178,7 @@ class Cache:
 
     async def _file(self, target: Target, source: Source, asked: Asked, policy: Policy) -> Answer:
         now = self._clock.seconds()
-        entry = await self._store.find(target)
+        entry = self._store.at_hand(target) or await self._store.find(target)
         if entry is None:
             return await self._fetch(target, source, asked, policy, None, "uri-miss")
         since, lifetimes = freshness_of(entry, policy)

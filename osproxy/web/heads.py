@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from twisted.web.http_headers import Headers
 
 from osproxy.http import via
-from osproxy.http.fields import every, first, format_date
+from osproxy.http.fields import every, first, format_date, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from osproxy.http.cachestatus import CacheStatus
     from osproxy.http.fields import Fields
     from osproxy.model import Answer, Head
+
+# What is sent once, with what others have said of it in front.
+_OURS = frozenset(("via", "cache-status"))
 
 MOST = 2048
 """Heads that are kept; each has less than 1 KiB as a rule."""
@@ -39,23 +42,19 @@ def headers_of(
         section 5.1).
     :param pseudonym: our own.
     """
-    headers = Headers()
-
-    def say(name: str, *values: str) -> None:
-        # Twisted would make UTF-8 of what came as other octets.
-        octets = [value.encode("latin-1") for value in values]
-        headers.setRawHeaders(name.encode("latin-1"), octets)
-
-    for name in dict.fromkeys(name for name, _ in fields):
-        say(name, *every(fields, name))
+    said = [(name, value) for name, value in fields if name.lower() not in _OURS]
     if first(fields, "date") is None:
-        say("Date", format_date(now if date is None else date))
+        said.append(("Date", format_date(now if date is None else date)))
     if answer.age is not None and date is not None:
-        say("Age", str(answer.age))
+        said = [*without(tuple(said), "age"), ("Age", str(answer.age))]
     if first(fields, "server") is None:
-        say("Server", "osproxy")
-    say("Via", via.add(fields, "1.1", pseudonym))
-    say("Cache-Status", _chained(fields, answer))
+        said.append(("Server", "osproxy"))
+    said.append(("Via", via.add(fields, "1.1", pseudonym)))
+    said.append(("Cache-Status", _chained(fields, answer)))
+    headers = Headers()
+    for name, value in said:
+        # Twisted would make UTF-8 of what came as other octets.
+        headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
     return headers
 
 

@@ -66,9 +66,9 @@ def plan(content: Representation, asked: Fields, boundary: str) -> Response:
 
     :param boundary: what is to stand between parts, see `osproxy.http.multipart`.
     """
-    head, length = content.head, content.length
+    head, length, validators = content.head, content.length, content.head.validators
     # Where there would be no file there is nothing to compare with (RFC 9110 section 13.2.1).
-    outcome = evaluate(asked, head.validators) if head.status < 300 else Outcome.PROCEED
+    outcome = evaluate(asked, validators) if head.status < 300 else Outcome.PROCEED
     if outcome is Outcome.NOT_MODIFIED:
         kept = tuple((name, value) for name, value in head.fields if name.lower() in _WITH_304)
         return Response(304, (*kept, *head.tag))
@@ -84,7 +84,7 @@ def plan(content: Representation, asked: Fields, boundary: str) -> Response:
         # Only of a 200 there are parts (RFC 9110 section 14.2).
         return Response(head.status, whole, (Span(0, length),))
     fields = (*fields, _IN_PARTS)
-    wanted = applicable_range(asked, head.validators)
+    wanted = applicable_range(asked, validators)
     try:
         spans = () if wanted is None else merge(parse_range(wanted, length), length)
     except Unsatisfiable:
