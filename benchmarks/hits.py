@@ -4,8 +4,9 @@ Hits of a file of 4 kB: requests a second, and what one costs the processor, bes
 Each checkout that is named has a server of its own, the first is what the others are compared with;
 with none named it is this one alone. All have one origin (nginx), rounds alternate, and the medians
 count. Where others use the machine too, rely on the processor's time: it hardly heeds them. An own
-page is asked for as well, which needs neither store nor file, and a part of the file, which is not
-answered at once. It needs nginx and wrk; run it from the checkout::
+page is asked for as well, which needs neither store nor file, a part of the file, which is not
+answered at once, and as many files as there may be in a repository's update. It needs nginx and
+wrk; run it from the checkout::
 
     python -m benchmarks.hits [CHECKOUT...]
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 _ROUNDS = int(os.environ.get("ROUNDS", "5"))
 _SECONDS = int(os.environ.get("SECONDS_EACH", "3"))
 _CONNECTIONS = (1, 32, 256)
+_FILES = 1000
+# Asks for one after the other.
+_IN_TURN = """
+local asked = 0
+request = function()
+    asked = asked % %d + 1
+    return wrk.format("GET", "/small-" .. asked .. "-1.noarch.rpm")
+end
+"""
 _TICK = os.sysconf("SC_CLK_TCK")
 # What comes with a request of zypper's, or of dnf's.
 _FIELDS = (
@@ -64,12 +73,12 @@ class Contestant:
     process: subprocess.Popen[bytes]
     results: dict[str, list[Measured]] = field(factory=dict)
 
-    def ask(self, what: str, path: str, connections: int, *fields: str) -> None:
+    def ask(self, what: str, path: str, connections: int, *more: str) -> None:
         """Let wrk ask for a path for some seconds."""
         before = self._spent()
         said = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{_SECONDS}s",
-             *(word for line in (*_FIELDS, *fields) for word in ("-H", line)),
+             *(word for line in _FIELDS for word in ("-H", line)), *more,
              f"http://127.0.0.1:{self.port}{path}"],
             capture_output=True, check=True, text=True,
         ).stdout  # fmt: skip
@@ -110,7 +119,11 @@ def compare(place: Path, checkouts: Iterable[Path]) -> None:
     site = place / "site"
     site.mkdir()
     origin = free_port()
-    small = write(site, "small-1-1.noarch.rpm", 4096)
+    small, *others = [
+        write(site, f"small-{number + 1}-1.noarch.rpm", 4096) for number in range(_FILES)
+    ]
+    script = place / "in-turn.lua"
+    script.write_text(_IN_TURN.replace("%d", str(_FILES)))
     running = [nginx(place, "origin", origin, f"root {site};")]
     try:
         contestants = [
@@ -120,10 +133,12 @@ def compare(place: Path, checkouts: Iterable[Path]) -> None:
         cases: dict[str, tuple[str, int, *tuple[str, ...]]] = {
             **{f"4 kB, {count} connections": (small, count) for count in _CONNECTIONS},
             "own page, 32 connections": ("/-/healthy", 32),
-            "2 kB of it, 32 connections": (small, 32, "Range: bytes=2048-"),
+            "2 kB of it, 32 connections": (small, 32, "-H", "Range: bytes=2048-"),
         }
+        cases[f"{_FILES} of 4 kB, 32 connections"] = (small, 32, "-s", str(script))
         for one in contestants:
-            download(one.port, small, 4096)
+            for path in (small, *others):
+                download(one.port, path, 4096)
         for number in range(_ROUNDS):
             for what, case in cases.items():
                 for one in contestants[:: -1 if number % 2 else 1]:
@@ -149,7 +164,6 @@ def report(what: str, one: Contestant, other: Contestant) -> None:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     named = [Path(name).resolve() for name in sys.argv[1:]] or [Path.cwd()]
     with tempfile.TemporaryDirectory() as directory:
         compare(Path(directory), named)

@@ -22,7 +22,7 @@ _A_TURN = 48
 _OURS = 64
 # A file that stays open saves a thread's work, for which a sixteenth is a fair price.
 _STAY_OPEN = 16
-_STAY_OPEN_AT_MOST = 1024
+_STAY_OPEN_AT_MOST = 4096
 # Beyond this a process in one thread has no use for more connections.
 _CONNECTIONS_AT_MOST = 16_384
 # What the kernel allows where nobody has told it otherwise (fs.nr_open).

@@ -31,8 +31,8 @@ class NumbersTests(SynchronousTestCase):
         self.assertEqual(connections_within(1 << 20, 100_000), 100_000)
 
     def test_open(self) -> None:
-        """A sixteenth is for files that nobody reads, 1024 at most."""
-        for descriptors, files in ((8, 0), (256, 16), (1024, 64), (1 << 20, 1024)):
+        """A sixteenth is for files that nobody reads, 4096 at most."""
+        for descriptors, files in ((8, 0), (256, 16), (1024, 64), (1 << 20, 4096)):
             self.assertEqual(open_within(descriptors), files, descriptors)
 
     def test_reserve(self) -> None:
