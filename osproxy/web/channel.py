@@ -180,8 +180,8 @@ class Channel(HTTPChannel):
 
     def _at_once(self, data: bytes, now: float) -> bool:
         """Have a request answered without more ado, where nothing else is to be thought of."""
-        busy = self._full or self.half_closed or self._incoming.begun
-        if busy or not self.site.answer(data, self, now):
+        alone = self._incoming.fresh and not (self._full or self.half_closed)
+        if not alone or not self.site.answer(data, self, now):
             return False
         self._since, self._patience = now, self.site.idle_timeout
         if self._outflow is not None:

@@ -43,6 +43,11 @@ class Incoming:
         return bool(self._buffer) or self._reader.begun
 
     @property
+    def fresh(self) -> bool:
+        """Whether nothing has come since the last request, not even an empty line."""
+        return not self.begun and self._reader.empty_lines == EMPTY_LINES_AT_MOST
+
+    @property
     def unfinished(self) -> bool:
         """Whether content of the request that was taken last is still to come."""
         return self.content is not None and not self.content.done

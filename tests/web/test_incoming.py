@@ -113,6 +113,21 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(targets, [b"/a", b"/b", b"/c", b"/d"])
 
 
+class FreshTests(SynchronousTestCase):
+    """Whether a request would be the first that has come."""
+
+    def test_empty_lines(self) -> None:
+        """It is not behind an empty line, nor behind a part of another one."""
+        one = incoming()
+        for octets in (b"\r\n", b"G"):
+            self.assertTrue(one.fresh)
+            one.receive(octets)
+            self.assertIsNone(one.next())
+            self.assertFalse(one.fresh)
+            one.receive(request("/a").removeprefix(octets))
+            self.assertIsNotNone(one.next())
+
+
 class BareTests(SynchronousTestCase):
     """Tests of `bare`."""
 

@@ -157,6 +157,7 @@ class SameTests(LaneCase):
             [plain, other, plain, plain],
             [plain + other, plain + plain],
             [plain[:9], plain[9:] + other[:3], other[3:], plain, plain],
+            [b"\r\n", plain, other, plain, plain],
         ):
             self.front.site.lane = self.lane
             channel, wire = self.front.connect()
@@ -164,6 +165,19 @@ class SameTests(LaneCase):
                 channel.dataReceived(piece)
             self.assertEqual(wire.value(), whole)
             channel.connectionLost(Failure(ConnectionDone()))
+
+
+class EmptyLinesTests(LaneCase):
+    """Empty lines between requests."""
+
+    def test_before_each(self) -> None:
+        """Some may come before each request, however many requests there are."""
+        channel, wire = self.front.connect()
+        for _ in range(10):
+            for piece in (b"\r\n", b"\r\n", request(RPM)):
+                channel.dataReceived(piece)
+        self.assertEqual([got.status for got in responses(wire.value())], [200] * 10)
+        channel.connectionLost(Failure(ConnectionDone()))
 
 
 class ConnectionTests(LaneCase):
@@ -203,6 +217,17 @@ class LeftToOthersTests(LaneCase):
             self.assertFalse(self.answered(request(path)), path)
         self.clock.advance(900)
         self.assertFalse(self.answered())
+
+    def test_own(self) -> None:
+        """What lies at an origin where our own pages are is had by its whole URL only."""
+        path = "/-/a-1-1.noarch.rpm"
+        self.bench.origin.files[path] = b"file"
+        backend = evolve(BACKENDS[0], hosts=("authority.example",))
+        self.front.root.routes = Routes((backend,))
+        for _ in range(2):
+            got = self.front.ask(f"http://authority.example{path}")
+            self.assertEqual((got.status, got.body), (200, b"file"))
+        self.assertFalse(self.answered(request(path)))
 
     def test_challenge(self) -> None:
         """What an authority may ask for is left to others while there are answers to it."""
