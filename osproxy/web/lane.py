@@ -67,7 +67,7 @@ class Lane:
         """
         root = self._root
         request = plain_request(octets)
-        if request is None or not channel.served or not root.limits.unlimited:
+        if request is None or not channel.served:
             return False
         if root.challenges.are_at(request.target):
             return False
@@ -76,8 +76,11 @@ class Lane:
         way, client = self._way(request.target), channel.peer
         if way is None or not self._admits(client, way.target.backend):
             return False
+        if not root.limits.take_at_once(client):
+            return False
         answer = self._cache.at_hand(way)
         if answer is None:
+            root.limits.give_back(client)
             return False
         sent = self._send(answer, channel)
         took = self._clock.seconds() - began

@@ -23,8 +23,6 @@ from tests.web.doubles import Front
 from tests.web.reading import request, responses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from osproxy.web.record import Record
 
 FILES = {
@@ -239,24 +237,22 @@ class LeftToOthersTests(LaneCase):
         self.front.challenges.directory = Path(self.mktemp())
         self.assertFalse(self.answered(request(f"{path}.rpm")))
 
-    def test_limits(self) -> None:
-        """Where anything is limited, all is left to those who count."""
-        limits = self.front.root.limits
-
-        def rate(name: str) -> Callable[[bool], None]:
-            return lambda on: setattr(limits, name, Rate(1, 10) if on else None)
-
-        ways: list[Callable[[bool], None]] = [
-            rate("total"),
-            rate("each"),
-            lambda on: limits.bandwidth.limit(1000 * on, 0),
-            lambda on: limits.bandwidth.limit(0, 1000 * on),
-        ]
-        for way in ways:
-            way(True)
+    def test_pace(self) -> None:
+        """Where bodies have a pace, all is left to those who keep it."""
+        for total, each in ((1000, 0), (0, 1000)):
+            self.front.root.limits.bandwidth.limit(total, each)
             self.assertFalse(self.answered())
-            way(False)
-            self.assertTrue(self.answered())
+        self.front.root.limits.bandwidth.limit(0, 0)
+        self.assertTrue(self.answered())
+
+    def test_rates(self) -> None:
+        """Where requests are counted, each is once, and those that are too many are left."""
+        self.front.root.limits.each = Rate(0.001, 3)
+        for _ in range(5):
+            self.assertFalse(self.answered(request("/missing.rpm")))
+        self.assertEqual([self.answered() for _ in range(4)], [True, True, True, False])
+        (got,) = responses(self.ask(request(RPM))[0])
+        self.assertEqual(got.status, 503)
 
     def test_no_place(self) -> None:
         """A connection that has no place is told so by others."""
