@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from osproxy.store.store import Store
 
 
-AT_ONCE = 32 << 10
-"""Octets of a body that may be read between two others' turns."""
+AT_ONCE = 60 << 10
+"""
+Octets of a body that may be read between two others' turns.
+
+With its head it is one write, after which a transport does not pause: that would be at 64 KiB.
+"""
 
 
 class Lost(Exception):

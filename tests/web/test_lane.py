@@ -30,7 +30,7 @@ FILES = {
     "/a-1-1%2Bb.noarch.rpm": b"another",
     "/x/linux": b"kernel",
     "/x/empty.xml": b"",
-    "/x/large.xml": bytes(40_000),
+    "/x/large.xml": bytes(70_000),
     "/dir/": b"listing",
     "/repodata/repomd.xml": b"<repomd/>",
     "/no%20rule": b"unknown",
