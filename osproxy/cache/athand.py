@@ -58,7 +58,7 @@ def at_hand(store: Store, way: Way, now: float) -> Answer | None:
     entry = store.at_hand(way.target)
     if entry is None or entry.head.status != 200:
         return None
-    since, lifetimes = freshness_of(entry, way.policy)
+    since, lifetimes = freshness_of(entry.head, entry.checked_at, way.policy)
     if freshness.decide(since, lifetimes, now) is not Verdict.SERVE:
         return None
     status = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
