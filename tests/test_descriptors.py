@@ -9,7 +9,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.descriptors import connections_within, lowest_free, reserve_within
+from osproxy.descriptors import connections_within, lowest_free, open_within, reserve_within
 
 _PROGRAM = """
 import resource, sys
@@ -24,11 +24,16 @@ class NumbersTests(SynchronousTestCase):
 
     def test_connections(self) -> None:
         """Each client has three descriptors, and something is left; nobody is shut out."""
-        for descriptors, connections in ((3, 1), (256, 64), (1024, 320), (65_536, 16_384)):
+        for descriptors, connections in ((3, 1), (256, 58), (1024, 298), (65_536, 16_384)):
             self.assertEqual(connections_within(descriptors, None), connections, descriptors)
         self.assertEqual(connections_within(1024, 100), 100)
-        self.assertEqual(connections_within(1024, 1000), 320)
+        self.assertEqual(connections_within(1024, 1000), 298)
         self.assertEqual(connections_within(1 << 20, 100_000), 100_000)
+
+    def test_open(self) -> None:
+        """A sixteenth is for files that nobody reads, 4096 at most."""
+        for descriptors, files in ((8, 0), (256, 16), (1024, 64), (1 << 20, 4096)):
+            self.assertEqual(open_within(descriptors), files, descriptors)
 
     def test_reserve(self) -> None:
         """An eighth is kept from new connections, 512 at most, and what one turn could take."""

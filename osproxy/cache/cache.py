@@ -24,6 +24,7 @@ from osproxy.cache.answers import (
     stale,
     unavailable,
 )
+from osproxy.cache.athand import at_hand
 from osproxy.cache.experience import Experience
 from osproxy.cache.fills import UNATTENDED, Fills
 from osproxy.cache.fillstate import FillState, Order
@@ -51,6 +52,7 @@ from osproxy.waiting import Waiters
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from osproxy.cache.athand import Way
     from osproxy.cache.fill import Fill
     from osproxy.cache.generations import Generations
     from osproxy.cache.source import Source
@@ -126,6 +128,10 @@ class Cache:
             self._count(error)
             return failed(error, kind, asked)
 
+    def at_hand(self, way: Way) -> Answer | None:
+        """Answer a plain request if nothing need be waited for; see `osproxy.cache.athand`."""
+        return at_hand(self._store, way, self._clock.seconds()) if self._open else None
+
     def _count(self, error: UpstreamError) -> None:
         # Without a host it is our own fault.
         if error.host:
@@ -176,7 +182,7 @@ class Cache:
 
     async def _file(self, target: Target, source: Source, asked: Asked, policy: Policy) -> Answer:
         now = self._clock.seconds()
-        entry = await self._store.find(target)
+        entry = self._store.at_hand(target) or await self._store.find(target)
         if entry is None:
             return await self._fetch(target, source, asked, policy, None, Fwd.URI_MISS)
         since, lifetimes = freshness_of(entry.head, entry.checked_at, policy)

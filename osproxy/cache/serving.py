@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from osproxy.cache.fill import Fill
     from osproxy.cache.follow import FillReader
     from osproxy.http.cachestatus import CacheStatus
-    from osproxy.model import Asked
+    from osproxy.model import Asked, FileBody
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
+
+
+AT_ONCE = 60 << 10
+"""
+Octets of a body that may be read between two others' turns.
+
+With its head it is one write, after which a transport does not pause: that would be at 64 KiB.
+"""
 
 
 class Lost(Exception):
@@ -45,6 +53,19 @@ async def from_store(
                 text = f"what is stored cannot be opened: {error.strerror}"
                 raise Overloaded("", "descriptors", text) from error
             raise Lost(f"{entry.target} is lost: {error}") from error
+    return _answer(entry, body, status, now)
+
+
+def from_memory(store: Store, entry: Entry, status: CacheStatus, now: float) -> Answer | None:
+    """Answer with what is stored if it can be read without waiting; else it is not used."""
+    body = entry.glance() if entry.length <= AT_ONCE else None
+    if body is None:
+        return None
+    store.touch(entry)
+    return _answer(entry, body, status, now)
+
+
+def _answer(entry: Entry, body: FileBody | bytes | None, status: CacheStatus, now: float) -> Answer:
     return Answer(
         Representation(entry.head, body, entry.length),
         status,

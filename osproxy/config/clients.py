@@ -8,7 +8,8 @@ where that is written.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from osproxy.config.values import BadValue
@@ -53,13 +54,20 @@ def allows(allowed: Collection[Peer], address: str) -> bool:
     """
     if address == UNIX:
         return UNIX in allowed
+    found = _read(address)
+    if found is None:
+        return False
+    return any(found in network for network in allowed if not isinstance(network, str))
+
+
+@lru_cache(maxsize=4096)
+def _read(address: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in allowed if not isinstance(network, str))
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return found if mapped is None else mapped
 
 
 def client_of(address: str) -> str:

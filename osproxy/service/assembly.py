@@ -19,7 +19,7 @@ from osproxy.cache.fills import Fills
 from osproxy.cache.generations import Generations
 from osproxy.cache.refetch import Refetch
 from osproxy.config.options import ACCESS_LOG, CONTROL_SOCKET, ERROR_LOG
-from osproxy.descriptors import connections_within, raise_limit, reserve_within
+from osproxy.descriptors import connections_within, open_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
@@ -49,10 +49,12 @@ from osproxy.upstream.turns import Turns
 from osproxy.waiting import detached
 from osproxy.web.access import Access
 from osproxy.web.accesslog import AccessLog, open_log
+from osproxy.web.accounting import Accounting
 from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.connections import Connections
 from osproxy.web.gate import Gate
+from osproxy.web.lane import Lane
 from osproxy.web.limits import Limits
 from osproxy.web.listeners import Listeners, Listening, PassedEndpoint, endpoint_of
 from osproxy.web.pages.control import Control
@@ -133,6 +135,7 @@ def assemble(
         guard=WonderGuard(settings.wonder_guard_window),
         checkpoint=checkpoint,
         settled=leave_alone,
+        open_files=open_within(descriptors),
     )
     agent = ExactAgent(
         reactor,
@@ -179,6 +182,8 @@ def assemble(
     access_log = AccessLog(entries, reactor, lost("access").inc)
     events = open_first(ERROR_LOG, partial(open_errors, settings.error_log))
     errors = ErrorLog(events, reactor, reactor.callFromThread, lost("error").inc)
+    responder = Responder(in_thread, reactor.seconds, pseudonym)
+    accounting = Accounting(access_log, metrics)
     root = Root(
         cache,
         Routes(settings.backends),
@@ -192,9 +197,8 @@ def assemble(
             settings.requests,
             settings.client_requests,
         ),
-        Responder(in_thread, reactor.seconds, pseudonym),
-        access_log,
-        metrics,
+        responder,
+        accounting,
         reactor,
         pseudonym=pseudonym,
         body_size=settings.client_body_size,
@@ -205,6 +209,7 @@ def assemble(
         reactor,
         gate,
         shedding,
+        lane=Lane(root, cache, responder, accounting, reactor),
         client_timeout=settings.client_timeout,
     )
     control = ClientSite(

@@ -1,8 +1,8 @@
 """
 One file: how it is written, published, opened, and removed after its last reader.
 
-Readers share one descriptor, opened by the first and closed by the last. Whether a file may go is
-the ledger's to say; the unlink itself is `osproxy.store.removal`'s.
+Readers share one descriptor, opened by the first and closed by the last, or a while later. Whether
+a file may go is the ledger's to say; the unlink itself is `osproxy.store.removal`'s.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from attrs import define, field, frozen
 from twisted.internet.defer import DeferredSemaphore
 
 from osproxy.model import BodyBroken
-from osproxy.store.alteration import is_marked, mark, see_unaltered
+from osproxy.store.alteration import condition_of, is_marked, mark, see_unaltered
+from osproxy.store.openfiles import LARGEST, OpenFiles
 from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
+    from osproxy.store.alteration import Condition
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.syncing import Syncing
@@ -78,6 +80,7 @@ class Shelf:
     ledger: Ledger
     in_thread: InThread
     removal: Unlinks
+    open_files: OpenFiles = field(factory=OpenFiles)
     # To read files as a whole may take minutes, and must not take all the threads.
     reading: DeferredSemaphore = field(factory=lambda: DeferredSemaphore(_READINGS))
 
@@ -104,6 +107,8 @@ class Blob:
     _opening: bool = field(init=False, default=False)
     _opened: Waiters = field(init=False, factory=Waiters)
     _trouble: OSError | None = field(init=False, default=None)
+    # That of an open file that was checked.
+    _condition: Condition | None = field(init=False, default=None)
 
     @property
     def path(self) -> Path:
@@ -157,6 +162,8 @@ class Blob:
 
         :param check: raises when the file is not what it was; called if there is a reason to doubt.
         """
+        if self._shelf.open_files.forget(self) and not self._as_it_was():
+            self.let_go()
         if self.descriptor is None and not self._opening:
             self._opening = True
             self._trouble = None
@@ -164,12 +171,26 @@ class Blob:
             opening = self._shelf.in_thread(opener, self.path)
             if check is not None:
                 opening.addCallback(self._checked, check)
-            opening.addCallbacks(self._open_succeeded, self._open_failed)
+            opening.addCallbacks(self._open_succeeded, self._open_failed, (check is not None,))
         await self.settled()
         if self.spoilt:
             raise OSError(errno.EIO, "found damaged meanwhile", str(self.path))
         if self.descriptor is None:
             raise self._trouble or FileNotFoundError(errno.ENOENT, "closed meanwhile")
+
+    def at_hand(self) -> int | None:
+        """Give the descriptor if there is one already, for as long as the reactor's turn lasts."""
+        files = self._shelf.open_files
+        if self in files:
+            if not self._as_it_was():
+                self.let_go()
+                return None
+            files.keep(self)
+        return None if self.spoilt else self.descriptor
+
+    def _as_it_was(self) -> bool:
+        """Whether nobody has done anything to a file since it was opened."""
+        return self.descriptor is not None and condition_of(self.descriptor) == self._condition
 
     @property
     def opening(self) -> bool:
@@ -193,13 +214,18 @@ class Blob:
             self.close_if_idle()
 
     def close_if_idle(self) -> None:
-        """Close a file that nobody reads or writes."""
-        if self.state in (State.LIVE, State.KEPT) and not self._shelf.ledger.leased(self.id):
+        """Close a file that nobody reads or writes, unless it stays open for who comes next."""
+        if self.state not in (State.LIVE, State.KEPT) or self._shelf.ledger.leased(self.id):
+            return
+        if self._condition is not None and self.state is State.LIVE:
+            self._shelf.open_files.keep(self)
+        else:
             self.let_go()
 
     def take_descriptor(self) -> int | None:
         """Hand the descriptor to whoever will close it."""
-        taken, self.descriptor = self.descriptor, None
+        self._shelf.open_files.forget(self)
+        taken, self.descriptor, self._condition = self.descriptor, None, None
         return taken
 
     def let_go(self) -> None:
@@ -230,8 +256,11 @@ class Blob:
 
         return self.read_whole(check, descriptor).addCallbacks(lambda _: descriptor, close)
 
-    def _open_succeeded(self, descriptor: int) -> None:
+    def _open_succeeded(self, descriptor: int, checked: bool) -> None:
         self.descriptor = descriptor
+        condition = condition_of(descriptor) if checked else None
+        if condition is not None and condition[0] <= LARGEST:
+            self._condition = condition
         # All who waited may have left. A doomed file is closed by its removal.
         self._open_ended()
         self.close_if_idle()

@@ -5,14 +5,15 @@ A stored body with its response metadata, and a reader's hold on it.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import Factory, define, field
 
 from osproxy.store.blobs import State, check_of, opener_of
+from osproxy.store.pagecache import read_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from osproxy.model import Head, Target
     from osproxy.repo.kinds import Kind
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 
 #: Too many open files, or too little memory, say nothing about the file.
 NOT_ITS_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+
+
+class Settles(Protocol):
+    """Whoever knows what a power loss may have taken."""
+
+    def is_settled(self, entry: Entry) -> bool:
+        """Whether nothing is to be made sure of."""
+
+    async def settle(self, entry: Entry) -> None:
+        """
+        Make sure of an entry that is open.
+
+        :raises OSError: when it is not what it was.
+        """
 
 
 @define(eq=False)
@@ -45,7 +60,7 @@ class Entry:
     generation: str
     blob: Blob
     _unreadable: Callable[[Entry, OSError], None]
-    _settle: Callable[[Entry], Awaitable[None]]
+    _unsynced: Settles
     body: Blob = field(default=Factory(lambda self: self.blob, takes_self=True))
     _retired: bool = field(init=False, default=False)
 
@@ -83,7 +98,7 @@ class Entry:
                 opener_of(self.offset + self.length),
                 check_of(self.offset, self.length, self.digest),
             )
-            await self._settle(self)
+            await self._unsynced.settle(self)
         except OSError as error:
             lease.close()
             if error.errno not in NOT_ITS_FAULT:
@@ -93,6 +108,24 @@ class Entry:
             lease.close()
             raise
         return lease
+
+    def glance(self) -> bytes | None:
+        """
+        Give the whole body, if it can be read here and now: None says nothing about it.
+
+        Its file is open, was not touched since, need not be made sure of, and is in memory.
+        """
+        if self.state is not State.LIVE or not self._unsynced.is_settled(self):
+            return None
+        descriptor = self.body.at_hand()
+        if descriptor is None:
+            return None
+        try:
+            octets = read_cached(descriptor, self.offset, self.length)
+        except OSError:
+            # Whoever reads it as others do finds out once more, and can tell.
+            return None
+        return octets if len(octets) == self.length else None
 
     def lost(self, error: OSError) -> None:
         """Be told that what is stored cannot be read; the entry is dropped."""

@@ -91,6 +91,17 @@ class Inventory:
                 return entry
         return None
 
+    def at_hand(self, target: Target) -> Entry | None:
+        """Give an entry that is in memory and has its URL for itself; None says nothing."""
+        key = key_of(target)
+        if self._arrivals is not None and key not in self._arrivals.looked_up:
+            return None
+        number, *others = self._index.of(key) or (0,)
+        entry = None if others else self._residents.get(number)
+        if entry is None or entry.target != target:
+            return None
+        return self._residents.use(entry)
+
     async def entry(self, number: int) -> Entry | None:
         """
         Look an entry up by the number of its file, if it is listed.
@@ -195,7 +206,7 @@ class Inventory:
             generation=record.generation,
             blob=blob,
             unreadable=self._unreadable,
-            settle=self._unsynced.settle,
+            unsynced=self._unsynced,
             body=blob if record.body is None else self.blob(record.body),
         )
         return self._residents.add(entry)

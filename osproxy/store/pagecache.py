@@ -19,3 +19,16 @@ def cached(file: int, offset: int) -> bool:
         if error.errno != errno.EOPNOTSUPP:
             raise
     return True
+
+
+def read_cached(file: int, offset: int, count: int) -> bytes:
+    """Read what can be read without waiting for a disk: it may be less, and may be nothing."""
+    buffer = bytearray(count)
+    try:
+        got = os.preadv(file, [buffer], offset, os.RWF_NOWAIT)
+    except OSError as error:
+        # File systems that cannot tell are read from as if it were not there.
+        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+            raise
+        return b""
+    return bytes(buffer) if got == count else bytes(buffer[:got])

@@ -25,6 +25,7 @@ from osproxy.store.inventory import Inventory
 from osproxy.store.kept import Kept
 from osproxy.store.loading import Loading
 from osproxy.store.notes import Notes
+from osproxy.store.openfiles import OpenFiles
 from osproxy.store.pins import Pins
 from osproxy.store.rebuild import Rebuild
 from osproxy.store.records import DraftRecord
@@ -71,6 +72,7 @@ class Store:
         ``rename``, ``catalogue``, ``visible``; the first two in a thread.
     :param settled: called when memory was taken that will stay taken, again and again in a start.
     :param recent: how many entries stay in memory that nobody holds.
+    :param open_files: how many of their files stay open that nobody reads.
     """
 
     log = Logger()
@@ -94,6 +96,7 @@ class Store:
         checkpoint: Checkpoint = lambda name: None,
         settled: Callable[[], None] = lambda: None,
         recent: int = RECENT,
+        open_files: int = 0,
     ) -> None:
         self._directory = directory
         self._ledger = ledger
@@ -119,7 +122,7 @@ class Store:
         )
         self._guard = WonderGuard(0.0) if guard is None else guard
         self._notes = Notes(catalogue, ledger.hotness, self._guard)
-        self._shelf = Shelf(directory, ledger, in_thread, self._removal)
+        self._shelf = Shelf(directory, ledger, in_thread, self._removal, OpenFiles(open_files))
         self._drafting = Drafting(
             ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
         )
@@ -206,8 +209,7 @@ class Store:
             entries=len(self._inventory),
             stored=self._ledger.stored + self._room.unknown,
         )
-        loading = self._loading.run()
-        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, loading))
+        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, self._loading.run()))
         self._housekeeping.begin()
 
     async def stop(self) -> None:
@@ -219,6 +221,7 @@ class Store:
         self._drafting.put_all_aside()
         await self._tasks.idle()
         self._removal.close()
+        self._shelf.open_files.close()
         try:
             await self._housekeeping.write_down()
         finally:
@@ -243,6 +246,10 @@ class Store:
         may be let go of again, and cannot be opened then.
         """
         return await self._inventory.find(target)
+
+    def at_hand(self, target: Target) -> Entry | None:
+        """Look an entry up for which nothing need be waited for; see `find`."""
+        return self._inventory.at_hand(target)
 
     @property
     def listed(self) -> bool:

@@ -114,6 +114,10 @@ class Unsynced:
                 self._pending.update(bite)
                 raise
 
+    def is_settled(self, entry: Entry) -> bool:
+        """Whether nothing is to be made sure of, see `settle`."""
+        return self._doubtful.isdisjoint((entry.body.id, entry.id))
+
     async def settle(self, entry: Entry) -> None:
         """
         Make sure of an entry that somebody has opened: a power loss may have taken some of it.

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from osproxy.http.multipart import octets_of
 from osproxy.model import BodyBroken, BodyDiverted
-from osproxy.store.pagecache import cached
+from osproxy.store.pagecache import cached, read_cached
 from osproxy.web.passing import pass_on, release
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ async def send(
     :raises BodyBroken: when the body ends before its end.
     :raises ClientGone: when the client does.
     """
+    octets = _at_hand(body, pieces) if pace is None else None
+    if octets is not None:
+        request.write(octets)
+        sent(len(octets))
+        return
     sending = _Sending(request, body, pieces, in_thread, sent, pace)
     try:
         if pieces is None:
@@ -98,6 +103,27 @@ async def send(
         sending.release()
     finally:
         sending.end()
+
+
+def _at_hand(body: FileBody, pieces: Pieces | None) -> bytes | None:
+    """Give all that is to be sent, if it is little, and there, and in memory."""
+    if pieces is None or not 0 < octets_of(pieces) <= BLOCK:
+        return None
+    octets = []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            octets.append(piece)
+            continue
+        if piece.stop > body.available:
+            return None
+        try:
+            octets.append(read_cached(body.fileno(), body.offset + piece.start, piece.length))
+        except OSError:
+            # Whoever reads it as others do meets that again, and says so.
+            return None
+        if len(octets[-1]) < piece.length:
+            return None
+    return b"".join(octets)
 
 
 class _Sending:
@@ -353,16 +379,9 @@ async def read(body: FileBody, position: int, count: int, in_thread: InThread) -
     :raises OSError: when the file ends before, or cannot be read.
     """
     offset = body.offset + position
-    buffer = bytearray(count)
-    try:
-        got = os.preadv(body.fileno(), [buffer], offset, os.RWF_NOWAIT)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-            raise
-        got = 0
-    if got == 0:
+    data = read_cached(body.fileno(), offset, count)
+    if not data:
         data = await in_thread(os.pread, body.fileno(), count, offset)
-        if not data:
-            raise OSError(errno.EIO, "the file is shorter than it was")
-        return data
-    return bytes(buffer[:got])
+    if not data:
+        raise OSError(errno.EIO, "the file is shorter than it was")
+    return data

@@ -2,9 +2,9 @@
 Connections of clients: strict HTTP/1 in, and limits on all a client could make us wait for.
 
 What a client sends is taken apart by `osproxy.web.incoming`, one request at a time. Twisted's
-channel, which is there for the response, is handed each head in one form that leaves nothing to be
-read differently, and never sees a body. Here is when a request has its turn, when a connection is
-read from, how it ends, and when to lose patience. What is asked is answered in
+channel, which is there for the response, is handed the first line of each, so that nothing is left
+to be read differently: it never sees a field, nor a body. Here is when a request has its turn, when
+a connection is read from, how it ends, and when to lose patience. What is asked is answered in
 `osproxy.web.resource`.
 """
 
@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from osproxy.http.lines import FIELD_LINE_AT_MOST, HEAD_AT_MOST, BadMessage
 from osproxy.http.messages import RequestHead, serialise_request
-from osproxy.web.incoming import Incoming, unframed
+from osproxy.web.incoming import Incoming, bare
 from osproxy.web.sockets import Outflow, address_text, keep_alive, socket_beneath, tune
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ DROPPED_AT_MOST = 64 * 1024
 # What stands for a head that could not be read: in the access log, and before Twisted.
 _UNREADABLE = RequestHead("-", b"-", (1, 1), ())
 
+_CUT = "{peer} {what} for {seconds:.0f} s and is cut"
 _log = Logger()
 
 
@@ -79,6 +80,9 @@ class Watch(Protocol):
     def serves(self, channel: Channel) -> bool:
         """Whether its requests are answered, or told that there are too many."""
 
+    def answer(self, octets: bytes, channel: Channel, began: float) -> bool:
+        """Answer a request at once that has come alone and whole; say whether that was done."""
+
 
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
@@ -106,18 +110,13 @@ class Channel(HTTPChannel):
         self.number = 0
         self.origin = ""
         self.phase = Phase.IDLE
-        self._since = 0.0
+        self._since = self._linger_until = self._fed_at = 0.0
         self._patience = HEAD_TIMEOUT
-        self._linger_until = 0.0
-        self._fed_at = 0.0
         self._outflow: Outflow | None = None
         self._incoming = Incoming(self._invite, self._flow)
         self._head = _UNREADABLE
         self._refusal: BadMessage | None = None
-        self._advancing = False
-        self._waits = False
-        self._full = False
-        self.half_closed = False
+        self._advancing = self._waits = self._full = self.half_closed = False
 
     @property
     def busy(self) -> bool:
@@ -174,8 +173,20 @@ class Channel(HTTPChannel):
             self._since = min(now, self._linger_until)
             return
         self._fed_at = now
+        if self.phase is Phase.IDLE and self._at_once(data, now):
+            return
         self._incoming.receive(data)
         self._advance()
+
+    def _at_once(self, data: bytes, now: float) -> bool:
+        """Have a request answered without more ado, where nothing else is to be thought of."""
+        alone = self._incoming.fresh and not (self._full or self.half_closed)
+        if not alone or not self.site.answer(data, self, now):
+            return False
+        self._since, self._patience = now, self.site.idle_timeout
+        if self._outflow is not None:
+            self._outflow.moved_at = now
+        return True
 
     def readConnectionLost(self) -> None:
         """
@@ -235,7 +246,7 @@ class Channel(HTTPChannel):
 
     def _ask(self, head: RequestHead, refusal: BadMessage | None = None) -> None:
         self._head, self._refusal = head, refusal
-        HTTPChannel.dataReceived(self, serialise_request(unframed(head)))
+        HTTPChannel.dataReceived(self, serialise_request(bare(head)))
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         """Tell whether the connection outlives this response."""
@@ -376,12 +387,7 @@ class Channel(HTTPChannel):
         return now - self._fed_at if content is not None and content.wanted else 0.0
 
     def _cut(self, what: str, seconds: float) -> None:
-        _log.info(
-            "{peer} {what} for {seconds:.0f} s and is cut",
-            peer=self.peer,
-            what=what,
-            seconds=seconds,
-        )
+        _log.info(_CUT, peer=self.peer, what=what, seconds=seconds)
         self.abort()
 
     @property

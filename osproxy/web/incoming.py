@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from osproxy.http.fields import without
 from osproxy.http.lines import EMPTY_LINES_AT_MOST, BadMessage, HeadReader
-from osproxy.http.messages import End, parse_request_head
+from osproxy.http.messages import End, RequestHead, parse_request_head
 from osproxy.web.content import BadContent, RequestContent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from osproxy.http.messages import RequestHead
 
 
 def _reader() -> HeadReader:
@@ -44,6 +41,11 @@ class Incoming:
     def begun(self) -> bool:
         """Whether something of a further request has come."""
         return bool(self._buffer) or self._reader.begun
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing has come since the last request, not even an empty line."""
+        return not self.begun and self._reader.empty_lines == EMPTY_LINES_AT_MOST
 
     @property
     def unfinished(self) -> bool:
@@ -100,11 +102,10 @@ class Incoming:
         return head
 
 
-def unframed(head: RequestHead) -> RequestHead:
+def bare(head: RequestHead) -> RequestHead:
     """
-    Leave out of a head what says that a body follows, for a reader that is not to look for one.
+    Leave all fields out of a head, for a reader that is not to find anything in them.
 
     What is later than HTTP/1.1 is read as that (RFC 9110 section 2.5).
     """
-    fields = without(head.fields, "content-length", "transfer-encoding", "expect")
-    return evolve(head, version=min(head.version, (1, 1)), fields=fields)
+    return RequestHead(head.method, head.target, min(head.version, (1, 1)), ())

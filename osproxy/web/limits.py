@@ -113,6 +113,27 @@ class Limits:
             if not self._waiting[client]:
                 del self._waiting[client]
 
+    def take_at_once(self, address: str) -> bool:
+        """
+        Count a request that may pass now and have its body at any pace, and say whether it may.
+
+        Nothing is counted of one that may not yet, or has no use for it: see `give_back`.
+        """
+        if self.pace(address) is not None:
+            return False
+        now, client = self._clock.seconds(), client_of(address)
+        if self.each is not None and self._asked_by.take(client, self.each, now):
+            return False
+        if self.total is not None and self._asked.take("", self.total, now):
+            if self.each is not None:
+                self._asked_by.give_back(client)
+            return False
+        return True
+
+    def give_back(self, address: str) -> None:
+        """Let a request that was counted not count."""
+        self._give_back(client_of(address))
+
     def pace(self, address: str) -> Pace | None:
         """Give the pace of a body to a client, None where it may have its own."""
         return self.bandwidth.pace(address)

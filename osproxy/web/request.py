@@ -22,7 +22,7 @@ class ClientRequest(Request):
 
     A response has the Content-Type that it was given, or none.
 
-    :ivar head: what counts: of method, target and fields Twisted has a copy.
+    :ivar head: what counts: of method and target Twisted has a copy, of fields it knows nothing.
     :ivar content: its content, which may be taken; None if it has none. It is closed when the
         request ends.
     :ivar refusal: what is wrong with it, for one that could not be read; its head is made up.

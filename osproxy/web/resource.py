@@ -22,7 +22,6 @@ from twisted.web.server import NOT_DONE_YET
 from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first, without
-from osproxy.metrics import status_label
 from osproxy.model import Answer, Asked, BodyBroken, Notice
 from osproxy.repo.identity import anonymous
 from osproxy.web.body import ClientGone
@@ -39,11 +38,10 @@ if TYPE_CHECKING:
 
     from osproxy.cache.cache import Cache
     from osproxy.http.fields import Fields
-    from osproxy.metrics import Metrics
     from osproxy.model import Backend, Target
     from osproxy.repo.kinds import Kind
     from osproxy.web.access import Access
-    from osproxy.web.accesslog import AccessLog
+    from osproxy.web.accounting import Accounting
     from osproxy.web.challenges import Challenges
     from osproxy.web.limits import Limits
     from osproxy.web.pages.own import OwnPages
@@ -105,8 +103,7 @@ class Root(Resource):
         challenges: Challenges,
         limits: Limits,
         responder: Responder,
-        access_log: AccessLog,
-        metrics: Metrics,
+        accounting: Accounting,
         clock: IReactorTime,
         *,
         pseudonym: str,
@@ -125,8 +122,7 @@ class Root(Resource):
         self.limits = limits
         self._pages = pages
         self._responder = responder
-        self._access_log = access_log
-        self._metrics = metrics
+        self._accounting = accounting
         self._clock = clock
         self._pseudonym = pseudonym
         self.body_size = body_size
@@ -325,49 +321,28 @@ class Root(Resource):
 
     def _account(self, exchange: Exchange) -> None:
         now = self._clock.seconds()
-        outcome = exchange.cache_status.outcome
         request = exchange.request
         status = exchange.ended or request.code
         first_octet = exchange.first_octet and exchange.first_octet - exchange.began
-        self._count(exchange, status, first_octet, now - exchange.began)
         head = request.head
-        self._access_log.add(
-            Record(
-                client=exchange.client,
-                at=exchange.began,
-                method=head.method,
-                target=head.target.decode("latin-1"),
-                protocol="HTTP/{}.{}".format(*head.version),
-                status=status,
-                sent=exchange.octets,
-                referrer=first(exchange.fields, "referer"),
-                agent=first(exchange.fields, "user-agent"),
-                cache_status=outcome,
-                source=exchange.source or None,
-                first=first_octet,
-                total=now - exchange.began,
-                cut=exchange.cut,
-                kind=exchange.kind and exchange.kind.value,
-            )
+        record = Record(
+            client=exchange.client,
+            at=exchange.began,
+            method=head.method,
+            target=head.target.decode("latin-1"),
+            protocol="HTTP/{}.{}".format(*head.version),
+            status=status,
+            sent=exchange.octets,
+            referrer=first(exchange.fields, "referer"),
+            agent=first(exchange.fields, "user-agent"),
+            cache_status=exchange.cache_status.outcome,
+            source=exchange.source or None,
+            first=first_octet,
+            total=now - exchange.began,
+            cut=exchange.cut,
+            kind=exchange.kind and exchange.kind.value,
         )
-
-    def _count(
-        self, exchange: Exchange, status: int, first_octet: float | None, total: float
-    ) -> None:
-        metrics, answered = self._metrics, exchange.cache_status
-        outcome, kind = answered.outcome, _kind(exchange)
-        metrics.requests.add((outcome, kind))
-        metrics.sent.add((outcome, kind), exchange.octets)
-        metrics.responses.add((status_label(status),))
-        metrics.request.add((outcome,), total)
-        if first_octet is not None:
-            metrics.first_byte.add((outcome,), first_octet)
-        if answered.stale:
-            metrics.stale.add(("trouble",))
-        elif answered.ttl is not None and answered.ttl < 0:
-            metrics.stale.add(("refreshing",))
-        if exchange.cut:
-            metrics.cut.inc()
+        self._accounting.add(record, exchange.cache_status)
 
 
 def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None:
@@ -376,10 +351,6 @@ def _trouble_with(request: ClientRequest, error: Exception) -> BadContent | None
         return error
     trouble = None if request.content is None else request.content.trouble
     return trouble if isinstance(error, BodyBroken) and isinstance(trouble, BadContent) else None
-
-
-def _kind(exchange: Exchange) -> str:
-    return "own" if exchange.kind is None else exchange.kind.value
 
 
 def _own(notice: Notice) -> Answer:

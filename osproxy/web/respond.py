@@ -7,11 +7,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from osproxy.http import via
 from osproxy.http.conditions import Outcome, applicable_range, evaluate
-from osproxy.http.fields import end_to_end, every, first, format_date, without
+from osproxy.http.fields import end_to_end, first, without
 from osproxy.http.multipart import multipart
 from osproxy.http.ranges import (
     Span,
@@ -23,6 +22,7 @@ from osproxy.http.ranges import (
 )
 from osproxy.model import Notice, Relayed, Representation
 from osproxy.web.body import ClientGone, send
+from osproxy.web.heads import Heads, headers_of, octets_of
 from osproxy.web.passing import pass_on
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def plan(content: Representation, asked: Fields, boundary: str) -> Response:
 
     :param boundary: what is to stand between parts, see `osproxy.http.multipart`.
     """
-    head, length = content.head, content.length
+    head, length, validators = content.head, content.length, content.head.validators
     # Where there would be no file there is nothing to compare with (RFC 9110 section 13.2.1).
-    outcome = evaluate(asked, head.validators) if head.status < 300 else Outcome.PROCEED
+    outcome = evaluate(asked, validators) if head.status < 300 else Outcome.PROCEED
     if outcome is Outcome.NOT_MODIFIED:
         kept = tuple((name, value) for name, value in head.fields if name.lower() in _WITH_304)
         return Response(304, (*kept, *head.tag))
@@ -87,7 +87,7 @@ def plan(content: Representation, asked: Fields, boundary: str) -> Response:
         # Only of a 200 there are parts (RFC 9110 section 14.2).
         return Response(head.status, whole, (Span(0, length),))
     fields = (*fields, _IN_PARTS)
-    wanted = applicable_range(asked, head.validators)
+    wanted = applicable_range(asked, validators)
     try:
         spans = () if wanted is None else merge(parse_range(wanted, length), length)
     except Unsatisfiable:
@@ -144,6 +144,7 @@ class Responder:
         self._in_thread = in_thread
         self._now = now
         self._pseudonym = pseudonym
+        self._heads = Heads(self._whole)
 
     async def respond(
         self,
@@ -258,30 +259,18 @@ class Responder:
         date: float | None,
     ) -> None:
         request.setResponseCode(status)
+        request.responseHeaders = headers_of(fields, answer, date, self._now(), self._pseudonym)
 
-        def say(name: str, *values: str) -> None:
-            # Twisted would make UTF-8 of what came as other octets.
-            octets = [value.encode("latin-1") for value in values]
-            request.responseHeaders.setRawHeaders(name.encode("latin-1"), octets)
+    def head_of(self, answer: Answer, content: Representation) -> bytes:
+        """Give the head of an answer of 200, with all of a file that is stored, to a plain GET."""
+        return self._heads.of(answer, content.head, content.length)
 
-        for name in dict.fromkeys(name for name, _ in fields):
-            say(name, *every(fields, name))
-        if first(fields, "date") is None:
-            say("Date", format_date(self._now() if date is None else date))
-        if answer.age is not None and date is not None:
-            say("Age", str(answer.age))
-        if first(fields, "server") is None:
-            say("Server", "osproxy")
-        say("Via", via.add(fields, "1.1", self._pseudonym))
-        say("Cache-Status", _chained(fields, answer))
-
-
-def _chained(fields: Fields, answer: Answer) -> str:
-    """Add our member to what caches nearer the origin said (RFC 9211 section 2)."""
-    status = answer.cache_status
-    if answer.source and status.detail is None and not status.hit:
-        status = evolve(status, detail=answer.source)
-    return ", ".join([*every(fields, "cache-status"), status.serialise()])
+    def _whole(self, answer: Answer) -> bytes:
+        assert isinstance(answer.content, Representation), "a file"
+        content = answer.content
+        fields, date = plan(content, (), "").fields, content.head.date
+        headers = headers_of(fields, answer, date, self._now(), self._pseudonym)
+        return octets_of(content.head.status, headers)
 
 
 def _cut(body: bytes, pieces: Pieces | None) -> bytes:

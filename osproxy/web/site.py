@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from osproxy.shedding import Shedding
     from osproxy.web.connections import Connections
     from osproxy.web.gate import Gate
+    from osproxy.web.lane import Lane
 
 _SWEEP_EVERY = 1.0
 _MAKE_ROOM_EVERY = 0.25
@@ -38,6 +39,7 @@ class ClientSite(Site):
     """
     Makes the channels of all listeners, plain and TLS, and keeps watch over them.
 
+    :ivar lane: answers what it can at once; None where all is answered by the resource.
     :ivar draining: whether connections end with the response that is under way.
     """
 
@@ -53,6 +55,7 @@ class ClientSite(Site):
         gate: Gate,
         shedding: Shedding,
         *,
+        lane: Lane | None = None,
         head_timeout: float = HEAD_TIMEOUT,
         idle_timeout: float = IDLE_TIMEOUT,
         client_timeout: float = CLIENT_TIMEOUT,
@@ -60,6 +63,7 @@ class ClientSite(Site):
         # No timeout of Twisted's: each octet of a head would put it off.
         Site.__init__(self, resource, timeout=None, reactor=reactor)
         self.connections = connections
+        self.lane = lane
         self.gate = gate
         self._shedding = shedding
         self.head_timeout = head_timeout
@@ -114,6 +118,12 @@ class ClientSite(Site):
     def serves(self, channel: Channel) -> bool:
         """Whether requests of a connection are answered, or told that there are too many."""
         return self.connections.serves(channel)
+
+    def answer(self, octets: bytes, channel: Channel, began: float) -> bool:
+        """Answer a request at once that has come alone and whole; say whether that was done."""
+        if self.lane is None or self.draining:
+            return False
+        return self.lane.answer(octets, channel, began)
 
     def drain(self) -> None:
         """Close what is idle; let what is under way be the last of its connection."""

@@ -224,12 +224,14 @@ class Bench:
     A cache on a real directory, an upstream that is played, and a clock.
 
     :ivar instead: another upstream, in place of the one that is played.
+    :ivar stay_open: files that stay open though nobody reads them.
     """
 
     path: Path
     origin: Origin = field(factory=Origin)
     cache_size: int = 64 << 20
     instead: Upstream | None = None
+    stay_open: int = 0
     place: Place = field(init=False)
     upstream: Upstream = field(init=False)
     store: Store = field(init=False)
@@ -239,7 +241,7 @@ class Bench:
 
     def __attrs_post_init__(self) -> None:
         """Wire the parts as the server does, and start."""
-        self.place = Place(self.path, cache_size=self.cache_size)
+        self.place = Place(self.path, cache_size=self.cache_size, stay_open=self.stay_open)
         self.place.clock.advance(36_000)
         self.origin.clock = self.place.clock
         self.start()
@@ -289,10 +291,13 @@ class CacheTestCase(SynchronousTestCase):
     """A bench, and the ledger equation at the end of every test."""
 
     cache_size = 64 << 20
+    stay_open = 0
 
     def setUp(self) -> None:
         """Have a cache that is started."""
-        self.bench = Bench(Path(self.mktemp()), cache_size=self.cache_size)
+        self.bench = Bench(
+            Path(self.mktemp()), cache_size=self.cache_size, stay_open=self.stay_open
+        )
         self.origin = self.bench.origin
 
     def tearDown(self) -> None:

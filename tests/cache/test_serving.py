@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from osproxy.cache.fillstate import FillState
 from osproxy.cache.follow import FillReader
-from osproxy.cache.serving import Lost, from_fill, from_store
+from osproxy.cache.serving import Lost, from_fill, from_memory, from_store
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import only
 from osproxy.model import Asked, Representation, Target
@@ -64,6 +64,23 @@ class FromStoreTests(CacheTestCase):
         self.bench.place.in_thread = at_once
         asking = self.bench.get(PATH)
         self.assertEqual(octets(self.successResultOf(asking)), b"package")
+
+
+class FromMemoryTests(CacheTestCase):
+    """What is stored is handed out here and now, or not at all."""
+
+    stay_open = 1
+
+    def test_whole(self) -> None:
+        """The answer has the body itself; who has to wait for it gets none."""
+        self.store(PATH, b"package")
+        entry = find(self.bench.store, Target("/", PATH))
+        assert entry is not None
+        answer = from_memory(self.bench.store, entry, CacheStatus(hit=True), entry.head.date + 7.5)
+        assert answer is not None
+        self.assertEqual((answer.age, answer.kind, octets(answer)), (7, Kind.PACKAGE, b"package"))
+        self.store("/b.rpm", b"other")
+        self.assertIsNone(from_memory(self.bench.store, entry, CacheStatus(hit=True), 0.0))
 
 
 class FromFillTests(CacheTestCase):

@@ -140,6 +140,7 @@ class Place:
     :ivar free: octets that the disk has free; None for what the real one has.
     :ivar boot: of the machine.
     :ivar recent: entries that stay in memory though nobody holds them.
+    :ivar stay_open: files that stay open though nobody reads them.
     :ivar eviction: the name of the policy.
     :ivar pins: what is never evicted.
     """
@@ -155,6 +156,7 @@ class Place:
     durable: bool = False
     syncing: Syncing = field(factory=Disk)
     recent: int = 1000
+    stay_open: int = 0
     eviction: str = "lru"
     image_space: Callable[[int], int] = field(default=lambda capacity: capacity)
     pins: tuple[str, ...] = ()
@@ -192,6 +194,7 @@ class Place:
             guard=WonderGuard(3600.0),
             checkpoint=lambda name: self.checkpoint(name),
             recent=self.recent,
+            open_files=self.stay_open,
         )
 
     # Through these, a test can change its mind in the middle.

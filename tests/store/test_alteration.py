@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.alteration import digest_of, mark, see_unaltered
+from osproxy.store.alteration import condition_of, digest_of, mark, see_unaltered
 from tests.store.doubles import sha256
 
 SECOND = 10**9
@@ -64,6 +65,31 @@ class AlterationTests(SynchronousTestCase):
             self.see()
         trouble = errno.EIO
         self.assertRaises(OSError, self.see)
+
+    def test_condition(self) -> None:
+        """An open file is in the same condition until something is done to it."""
+        before = condition_of(self.descriptor)
+        self.assertIsNotNone(before)
+        self.path.read_bytes()
+        self.assertEqual(condition_of(self.descriptor), before)
+        os.link(self.path, self.path.with_name("further"))
+        self.assertNotEqual(condition_of(self.descriptor), before)
+
+    def test_no_condition(self) -> None:
+        """What is not marked is in none, nor is what bears a time of whole seconds."""
+        found = os.fstat(self.descriptor)
+        seconds = SimpleNamespace(
+            st_size=found.st_size,
+            st_nlink=found.st_nlink,
+            st_mtime_ns=found.st_mtime_ns,
+            st_ctime_ns=found.st_ctime_ns // SECOND * SECOND,
+        )
+        self.patch(os, "fstat", lambda descriptor: seconds)
+        self.assertIsNone(condition_of(self.descriptor))
+        seconds.st_ctime_ns += 1
+        self.assertIsNotNone(condition_of(self.descriptor))
+        seconds.st_mtime_ns += 1
+        self.assertIsNone(condition_of(self.descriptor))
 
 
 class DigestTests(SynchronousTestCase):

@@ -5,22 +5,56 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.model import BodyBroken
 from osproxy.store.blobs import State, creator_of, opener_of, publish, remove, write_all
+from osproxy.store.openfiles import LARGEST
 from tests.store.doubles import (
     StoreTestCase,
     WhenTold,
+    at_once,
     body_named,
     draft_of,
     find,
     run,
     sha256,
     target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osproxy.store.entries import Entry
+
+
+def write(path: Path) -> None:
+    """Write to a file as if nothing had happened."""
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def let_time_pass(path: Path) -> None:
+    """See that what is done to a file from now on is done later, as file systems count."""
+    other = path.with_name("other clock")
+    while not other.exists() or other.stat().st_ctime_ns <= path.stat().st_ctime_ns:
+        other.touch()
+    other.unlink()
+
+
+_CHANGES: tuple[Callable[[Path], object], ...] = (
+    write,
+    Path.unlink,
+    lambda path: os.truncate(path, 1),
+    lambda path: path.chmod(0o400),
+    lambda path: path.rename(path.with_suffix(".other")),
+    lambda path: os.link(path, path.with_suffix(".further")),
 )
 
 
@@ -82,6 +116,102 @@ class SharedTests(StoreTestCase):
         self.assertEqual(self.place.descriptors(), before)
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
+
+
+class StayingOpenTests(StoreTestCase):
+    """Files that stay open for whoever comes next."""
+
+    def setUp(self) -> None:
+        """Have a store of which one file stays open, with an entry that was read."""
+        super().setUp()
+        self.place.stay_open = 1
+        self.store = self.started()
+        self.put(self.store, "a")
+        self.entry = self.found("a")
+        self.read_once(self.entry)
+        self.place.in_thread = self.threads = WhenTold()
+
+    def found(self, name: str) -> Entry:
+        """Look an entry up that is there."""
+        entry = find(self.store, target(name))
+        assert entry is not None
+        return entry
+
+    def read_once(self, entry: Entry) -> bytes:
+        """Read an entry, for which nothing need be waited for, and give it up."""
+        lease = self.successResultOf(run(entry.open()))
+        try:
+            return self.read(lease)
+        finally:
+            lease.close()
+
+    def test_without_a_thread(self) -> None:
+        """Who comes next has it at once, and leaves it open for the next."""
+        for _ in range(2):
+            self.assertEqual(self.read_once(self.entry), body_named("a"))
+        self.assertEqual(len(self.place.open_files()), 1)
+        self.assertFalse(self.place.ledger.leased(self.entry.id))
+        descriptor = self.entry.body.at_hand()
+        assert descriptor is not None
+        self.assertEqual(os.pread(descriptor, 5000, self.entry.offset), body_named("a"))
+
+    def test_what_was_done_to_it(self) -> None:
+        """Whatever was done to its file, it is closed, and opened in a thread that finds out."""
+        for number, change in enumerate(_CHANGES):
+            for ask in (False, True):
+                self.place.in_thread = at_once
+                self.put(self.store, f"{number}{ask}")
+                entry = self.found(f"{number}{ask}")
+                self.read_once(entry)
+                self.place.in_thread = self.threads = WhenTold()
+                let_time_pass(entry.body.path)
+                change(entry.body.path)
+                if ask:
+                    opening = run(entry.open())
+                    self.assertEqual(len(self.threads.waiting), 1, number)
+                    opening.cancel()
+                    self.failureResultOf(opening, CancelledError)
+                else:
+                    self.assertIsNone(entry.body.at_hand(), number)
+                self.assertEqual(self.place.open_files(), [], number)
+                self.threads.run_all()
+
+    def test_the_last_ones(self) -> None:
+        """No more stay open than may."""
+        self.place.in_thread = at_once
+        self.put(self.store, "b")
+        self.read_once(self.found("b"))
+        (path,) = self.place.open_files()
+        self.assertEqual(Path(path).name, self.found("b").body.path.name)
+
+    def test_large(self) -> None:
+        """A large file is closed after its last reader."""
+        self.place.in_thread = at_once
+        self.put(self.store, "large", bytes(LARGEST))
+        before = self.place.open_files()
+        self.read_once(self.found("large"))
+        self.assertEqual(self.place.open_files(), before)
+
+    def test_doomed(self) -> None:
+        """What is taken out of sight is closed before it is unlinked."""
+        self.store.doom(self.entry)
+        self.threads.run_all()
+        self.assertEqual(self.place.open_files(), [])
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()
+
+    def test_spoilt(self) -> None:
+        """A file that is found damaged is at nobody's hand."""
+        self.entry.blob.spoilt = True
+        self.assertIsNone(self.entry.body.at_hand())
+        self.failureResultOf(run(self.entry.open()), OSError)
+
+    def test_at_the_end(self) -> None:
+        """A stop closes what is open."""
+        stopping = run(self.store.stop())
+        self.threads.run_all()
+        self.successResultOf(stopping)
+        self.assertEqual(self.place.open_files(), [])
 
 
 class SpoiltTests(StoreTestCase):

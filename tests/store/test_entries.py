@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from osproxy.store.blobs import State
+from osproxy.store.blobs import State, check_of, opener_of
 from tests.store.doubles import Failing, StoreTestCase, find, run, target
 
 
@@ -59,6 +60,73 @@ class OpenTests(StoreTestCase):
         lease.close()
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
+
+
+class GlanceTests(StoreTestCase):
+    """Bodies that are read here and now."""
+
+    def setUp(self) -> None:
+        """Have an entry whose file stays open."""
+        super().setUp()
+        self.place.stay_open = 1
+        self.store = self.started()
+        self.put(self.store, "a", b"abc")
+        found = self.store.at_hand(target("a"))
+        assert found is not None
+        self.entry = found
+
+    def read_once(self) -> None:
+        """Read it as others do, after which its file stays open."""
+        self.successResultOf(run(self.entry.open())).close()
+
+    def test_open(self) -> None:
+        """The body is given once the file is open, and nobody holds it by that."""
+        self.assertIsNone(self.entry.glance())
+        self.read_once()
+        for _ in range(2):
+            self.assertEqual(self.entry.glance(), b"abc")
+        self.assertFalse(self.place.ledger.leased(self.entry.id))
+
+    def test_held(self) -> None:
+        """Where others have it open it is given as well."""
+        lease = self.successResultOf(run(self.entry.open()))
+        self.assertEqual(self.entry.glance(), b"abc")
+        lease.close()
+
+    def test_doomed(self) -> None:
+        """What is out of sight is not given, though its file is open."""
+        lease = self.successResultOf(run(self.entry.open()))
+        self.store.doom(self.entry)
+        self.assertIsNone(self.entry.glance())
+        lease.close()
+
+    def test_in_part(self) -> None:
+        """What is in memory in part only, or cannot be read, is not given, and not judged."""
+        self.read_once()
+        real = os.preadv
+        self.patch(os, "preadv", lambda *args: real(*args) - 1)
+        self.assertIsNone(self.entry.glance())
+
+        def broken(*_: object) -> int:
+            raise OSError(errno.EIO, "broken")
+
+        self.patch(os, "preadv", broken)
+        self.assertIsNone(self.entry.glance())
+        self.assertIs(self.store.at_hand(target("a")), self.entry)
+
+    def test_after_another_boot(self) -> None:
+        """What a power loss may have taken is not given before it was made sure of."""
+        self.read_once()
+        self.successResultOf(run(self.store.stop()))
+        self.place.boot = "another boot"
+        store = self.started()
+        entry = find(store, target("a"))
+        assert entry is not None
+        opening = run(entry.body.open(opener_of(entry.offset + 3), check_of(entry.offset, 3, "")))
+        self.successResultOf(opening)
+        self.assertIsNone(entry.glance())
+        self.successResultOf(run(entry.open())).close()
+        self.assertEqual(entry.glance(), b"abc")
 
 
 class LeaseTests(StoreTestCase):

@@ -70,6 +70,36 @@ class FindingTests(InventoryTestCase):
         assert entry is not None
         self.assertEqual((entry.target, entry.head, entry.checked_at), (target("a"), HEAD, 5.0))
 
+    def test_at_hand(self) -> None:
+        """What is in memory is at hand, and what is not, or is of several variants, is not."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        self.assertIs(store.at_hand(target("b")), self.entry(store, "b"))
+        for missing in (target("a"), target("c"), evolve(target("b"), variant="x")):
+            self.assertIsNone(store.at_hand(missing))
+        self.put_variant(store, "x", b"x")
+        self.put_variant(store, "y", b"y")
+        for variant in ("", "x", "y"):
+            self.assertIsNone(store.at_hand(evolve(target("a"), variant=variant)))
+
+    def test_not_at_hand_yet(self) -> None:
+        """After a start nothing is at hand that was not looked up."""
+        store = self.started()
+        self.put(store, "b")
+        self.successResultOf(run(store.stop()))
+        self.place.in_database = database = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        while not database.waiting:
+            self.place.clock.advance(0)
+        self.assertIsNone(store.at_hand(target("b")))
+        database.run_all()
+        self.successResultOf(starting)
+        finding = run(store.find(target("b")))
+        database.run_all()
+        self.assertIs(store.at_hand(target("b")), self.successResultOf(finding))
+
     def test_one_entry_a_file(self) -> None:
         """Whoever asks, at whatever time, gets the entry that another holds; so with leases."""
         store = self.started()

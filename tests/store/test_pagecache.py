@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.pagecache import cached
+from osproxy.store.pagecache import cached, read_cached
+
+
+class ReadTests(SynchronousTestCase):
+    """What is read without waiting."""
+
+    def test_in_memory(self) -> None:
+        """What was just written is read, as far as the file goes."""
+        path = Path(self.mktemp())
+        path.write_bytes(b"0123456789")
+        with path.open("rb") as file:
+            self.assertEqual(read_cached(file.fileno(), 2, 3), b"234")
+            self.assertEqual(read_cached(file.fileno(), 8, 3), b"89")
+            self.assertEqual(read_cached(file.fileno(), 10, 3), b"")
+
+    def test_not_in_memory(self) -> None:
+        """Where the kernel would wait, or cannot tell, it is nothing."""
+        trouble = 0
+
+        def preadv(*_: object) -> int:
+            raise OSError(trouble, "no")
+
+        self.patch(os, "preadv", preadv)
+        for trouble in (errno.EAGAIN, errno.EOPNOTSUPP):  # noqa: B007
+            self.assertEqual(read_cached(0, 0, 1), b"")
+        trouble = errno.EIO
+        self.assertRaises(OSError, read_cached, 0, 0, 1)
 
 
 class CachedTests(SynchronousTestCase):

@@ -22,11 +22,13 @@ from osproxy.model import Answer, Backend, BodyBroken, Head, Notice, Representat
 from osproxy.repo.kinds import Kind
 from osproxy.shedding import Shedding
 from osproxy.web.access import Access
+from osproxy.web.accounting import Accounting
 from osproxy.web.bandwidth import Bandwidth
 from osproxy.web.challenges import Challenges
 from osproxy.web.channel import Channel
 from osproxy.web.connections import Connections
 from osproxy.web.gate import Gate
+from osproxy.web.lane import Lane
 from osproxy.web.limits import Limits
 from osproxy.web.pages.own import OwnPages, Status
 from osproxy.web.resource import Root
@@ -261,6 +263,8 @@ class Front:
         self.records: list[Record] = []
         status = Status("1", 0.0, 0, 0, 0, 0, 0)
         self.challenges = Challenges(None, in_thread)
+        responder = Responder(in_thread, clock.seconds, pseudonym)
+        accounting = Accounting(cast("AccessLog", self), self.metrics)
         self.root = Root(
             cache or cast("Cache", self.cache),
             Routes(backends),
@@ -268,15 +272,17 @@ class Front:
             OwnPages(lambda: True, lambda: status, self.metrics),
             self.challenges,
             Limits(clock, self.shedding, Bandwidth(clock, 0, 0)),
-            Responder(in_thread, clock.seconds, pseudonym),
-            cast("AccessLog", self),
-            self.metrics,
+            responder,
+            accounting,
             clock,
             pseudonym=pseudonym,
             body_size=100,
         )
         self.connections = Connections(100, 100)
-        self.site = ClientSite(self.root, self.connections, clock, Gate(1 << 20), self.shedding)
+        lane = Lane(self.root, cache, responder, accounting, clock) if cache is not None else None
+        self.site = ClientSite(
+            self.root, self.connections, clock, Gate(1 << 20), self.shedding, lane=lane
+        )
 
     def add(self, record: Record) -> None:
         """See `osproxy.web.accesslog.AccessLog.add`."""

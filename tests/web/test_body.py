@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.ranges import Span
 from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.web.body import BLOCK, ClientGone, read, send
-from tests.store.doubles import Failing, at_once
+from tests.store.doubles import Failing, WhenTold, at_once
 from tests.web.clients import Server
 from tests.web.doubles import File, Onward, Passing, broken, stored
 from tests.web.reading import request
@@ -44,6 +45,40 @@ class SendTests(SynchronousTestCase):
         self.successResultOf(self.send(stored(self.mktemp(), CONTENT), 0, len(CONTENT)))
         self.assertEqual(self.sent(), CONTENT)
         self.assertEqual((max(self.sizes), sum(self.sizes)), (BLOCK, len(CONTENT)))
+
+    def test_little(self) -> None:
+        """What is little, and in memory, is one write, and nobody is asked to produce it."""
+        pieces = (b"before", Span(3, 5), b"after", Span(7, 8))
+        body = stored(self.mktemp(), b"0123456789")
+        sending = send(self.request, body, pieces, WhenTold(), self.sizes.append)
+        self.successResultOf(Deferred.fromCoroutine(sending))
+        self.assertEqual(self.sent(), b"before34after7")
+        self.assertEqual(self.sizes, [14])
+
+    def test_held_back(self) -> None:
+        """What may not be read yet is not sent, though it lies in the file."""
+        body = stored(self.mktemp(), b"0123456789")
+        body.available = 5
+        sending = self.send(body, 2, 8)
+        self.assertEqual(self.sent(), b"234")
+        sending.cancel()
+        self.failureResultOf(sending)
+
+    def test_not_in_memory(self) -> None:
+        """What is in memory in part only is read by those who may wait."""
+        real = os.preadv
+
+        def preadv(file: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+            if len(buffers[0]) <= 2:
+                return real(file, buffers, offset, flags)
+            shorter = bytearray(2)
+            read_now = real(file, [shorter], offset, flags)
+            buffers[0][:2] = shorter
+            return read_now
+
+        self.patch(os, "preadv", preadv)
+        self.successResultOf(self.send(stored(self.mktemp(), b"0123456789"), 1, 9))
+        self.assertEqual(self.sent(), b"12345678")
 
     def test_part(self) -> None:
         """What is sent begins and ends where it should."""

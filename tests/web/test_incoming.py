@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.lines import BadMessage
-from osproxy.http.messages import RequestHead, parse_request_head
+from osproxy.http.messages import End, RequestHead, parse_request_head
 from osproxy.web.content import BadContent
-from osproxy.web.incoming import Incoming, unframed
+from osproxy.web.incoming import Incoming, bare
 from tests.web.reading import request
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -121,16 +121,30 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(targets, [b"/a", b"/b", b"/c", b"/d"])
 
 
-class UnframedTests(SynchronousTestCase):
-    """Tests of `unframed`."""
+class FreshTests(SynchronousTestCase):
+    """Whether a request would be the first that has come."""
+
+    def test_empty_lines(self) -> None:
+        """It is not behind an empty line, nor behind a part of another one."""
+        one = incoming()
+        for octets in (b"\r\n", b"G"):
+            self.assertTrue(one.fresh)
+            one.receive(octets)
+            self.assertIsNone(one.next())
+            self.assertFalse(one.fresh)
+            one.receive(request("/a").removeprefix(octets))
+            self.assertIsNotNone(one.next())
+
+
+class BareTests(SynchronousTestCase):
+    """Tests of `bare`."""
 
     def test_fields(self) -> None:
-        """What frames a body or asks for leave to send one is left out, and nothing else."""
+        """All fields are left out, and so is what is later than HTTP/1.1."""
         head = parse_request_head(
             request("/a", "content-length: 3", "Expect: 100-continue", "X: y", method="PUT")
         )
-        self.assertEqual(
-            unframed(head), RequestHead("PUT", b"/a", (1, 1), (("Host", "x"), ("X", "y")))
-        )
+        self.assertEqual(bare(head), RequestHead("PUT", b"/a", (1, 1), ()))
+        self.assertIs(bare(head).framing, End.NO_BODY)
         head = parse_request_head(request("/a", CHUNKED, version="1.7"))
-        self.assertEqual(unframed(head), RequestHead("GET", b"/a", (1, 1), (("Host", "x"),)))
+        self.assertEqual(bare(head), RequestHead("GET", b"/a", (1, 1), ()))

@@ -111,6 +111,54 @@ class RatesTests(RatesTestCase):
         self.assertEqual(self.refused(), 3)
 
 
+class AtOnceTests(RatesTestCase):
+    """Requests that are answered at once, or left to those who may wait."""
+
+    def taken(self, address: str = "192.0.2.1") -> bool:
+        """Ask for one."""
+        return self.front.root.limits.take_at_once(address)
+
+    def test_each(self) -> None:
+        """So many of a client's are counted; what may not pass yet is not, nor is it refused."""
+        self.assertEqual([self.taken() for _ in range(4)], [True, True, False, False])
+        self.assertTrue(self.taken("192.0.2.2"))
+        self.clock.advance(8)
+        self.assertEqual([self.taken() for _ in range(2)], [True, False])
+        self.assertEqual(self.refused(), 0)
+
+    def test_in_all(self) -> None:
+        """So it is with all of them; who may not pass for the others' sake is not counted."""
+        self.front.root.limits.total = Rate(1, 1)
+        self.assertTrue(self.taken("192.0.2.2"))
+        for _ in range(5):
+            self.assertFalse(self.taken())
+        self.front.root.limits.total = None
+        self.assertEqual([self.taken() for _ in range(3)], [True, True, False])
+
+    def test_given_back(self) -> None:
+        """What was of no use does not count, whoever limits it."""
+        self.front.root.limits.total = Rate(0.125, 2)
+        for _ in range(5):
+            self.assertTrue(self.taken())
+            self.front.root.limits.give_back("192.0.2.1")
+        self.assertEqual([self.taken() for _ in range(3)], [True, True, False])
+
+    def test_networks(self) -> None:
+        """Who counts as one client is counted as one."""
+        addresses = ("2001:db8::1", "2001:db8::2", "2001:db8::3")
+        self.assertEqual([self.taken(address) for address in addresses], [True, True, False])
+        self.front.root.limits.give_back("2001:db8::4")
+        self.assertTrue(self.taken("2001:db8::5"))
+
+    def test_pace(self) -> None:
+        """Where bodies have a pace nothing passes at once."""
+        self.front.root.limits.each = None
+        self.assertTrue(self.taken())
+        for total, each in ((1, 0), (0, 1)):
+            self.front.root.limits.bandwidth.limit(total, each)
+            self.assertFalse(self.taken())
+
+
 class PatienceTests(RatesTestCase):
     """Who asks a little too often waits a little: twice at once, and then twice a second."""
 
