@@ -20,18 +20,19 @@ from attrs import define, field
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST = 7
+MOST = 20
 """What a counter can come to."""
 HIT = 4
 """What a hit adds."""
+_MOST_CREDIT = 7
 # A file of this size has no credit; one of a quarter of it has one, of a sixteenth two.
 _LARGE = 16_000_000
 
 
 def credit(octets: int) -> int:
-    """Say with which counter a file of this size begins: log4(16 MB / size), from 0 to `MOST`."""
+    """Say with which counter a file of this size begins: log4(16 MB / size), from 0 to 7."""
     fourfold = (_LARGE // max(octets, 1)).bit_length() - 1
-    return min(max(fourfold, 0) // 2, MOST)
+    return min(max(fourfold, 0) // 2, _MOST_CREDIT)
 
 
 def _queues() -> deque[OrderedDict[int, None]]:

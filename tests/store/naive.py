@@ -107,7 +107,7 @@ class NaiveClock(NaivePolicy):
 
     def restore(self, key: int, octets: int, hotness: int) -> None:
         """Enter a file from before."""
-        self.ranks[key] = (self.round + 1 + min(max(hotness, 0), 7), self.next_stamp())
+        self.ranks[key] = (self.round + 1 + min(max(hotness, 0), 20), self.next_stamp())
 
     def hit(self, key: int) -> None:
         """Put the round off by four, to seven rounds after the next at most."""
@@ -116,7 +116,7 @@ class NaiveClock(NaivePolicy):
             self.ranks[key] = (self.round + 4, self.next_stamp())
             return
         due = self.ranks[key][0]
-        later = min(due + 4, self.round + 8)
+        later = min(due + 4, self.round + 21)
         if later > due:
             self.ranks[key] = (later, self.next_stamp())
 

@@ -73,7 +73,7 @@ class CreditClockTests(SynchronousTestCase):
 
     def test_hits(self) -> None:
         """A hit keeps a file for some rounds; many keep it for hardly more."""
-        for key, hits in ((1, 0), (2, 1), (3, 2), (4, 50)):
+        for key, hits in ((1, 0), (2, 1), (3, 5), (4, 50)):
             self.clock.insert(key, LARGE)
             for _ in range(hits):
                 self.clock.hit(key)

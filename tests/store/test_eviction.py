@@ -55,7 +55,7 @@ class PolicyMachine(RuleBasedStateMachine):
         self.policy.insert(key, octets)
         self.model.insert(key, octets)
 
-    @rule(octets=_sizes, hotness=st.integers(-1, 12))
+    @rule(octets=_sizes, hotness=st.integers(-1, 25))
     def restore(self, octets: int, hotness: int) -> None:
         """A file comes back, with whatever the catalogue says of it."""
         key = self.new()
