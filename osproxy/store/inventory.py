@@ -235,8 +235,7 @@ class Inventory:
             return 0
         nameless = body == number
         self._unlisted = max(0, self._unlisted - (not nameless))
-        homeless = body is not None and not nameless and not self.has(body)
-        if homeless or (key in arrivals.forgotten and not nameless):
+        if body is not None and not nameless and not self.has(body):
             # Its file is a leftover for the sweep.
             arrivals.gone.add(number)
             self._removal.rows((number,))
@@ -252,6 +251,8 @@ class Inventory:
             self._index.add(number, key)
             if body is not None:
                 self._sharing.join(number, body, pinned=not evictable)
+            if key in arrivals.forgotten:
+                self.retire(number)
         return blocks_of(octets) * BLOCK
 
     async def recover(self, record: Record) -> bool:
@@ -302,11 +303,14 @@ class Inventory:
         """Take an entry out of sight, if it is not yet; its readers keep it."""
         if number not in self._index:
             return
+        if self.is_outlived(number):
+            self._unname(number)
+        else:
+            self._let_go(number, row_is_gone=row_is_gone)
+
+    def _let_go(self, number: int, *, row_is_gone: bool = False) -> None:
         self._index.remove(number)
         self._residents.let_go(number)
-        if self._sharing.names_of(number):
-            self._unname(number)
-            return
         self._go(number, row_is_gone=row_is_gone)
         self.leave(number)
 
@@ -327,8 +331,18 @@ class Inventory:
         wanted = [it.body for it in records if it.body is not None and not self.has(it.body)]
         return await self._catalogue.rows(wanted) if wanted else []
 
+    def is_outlived(self, number: int) -> bool:
+        """Whether the body of an entry is to stay when the entry goes."""
+        of_its_own = self._sharing.body_of(number) == number
+        return bool(self._sharing.names_of(number)) or (of_its_own and self._may_be_named(number))
+
+    def _may_be_named(self, body: int) -> bool:
+        """Whether others may share a body that are not listed yet."""
+        return self._arrivals is not None and body < self._shelf.directory.first_id
+
     def _unname(self, number: int) -> None:
         """Leave a file to those who share its body."""
+        self._index.remove(number)
         entry = self._residents.forget(number)
         if entry is not None:
             entry.retire()
@@ -341,7 +355,7 @@ class Inventory:
     def leave(self, number: int) -> None:
         """Let an entry have no share in a body any more, which goes if nobody else has one."""
         body = self._sharing.leave(number)
-        if body is not None:
+        if body is not None and not self._may_be_named(body):
             self._sharing.dissolve(body)
             # Whoever has deleted the row of the entry has not thought of this one.
             self._go(body, row_is_gone=False)
@@ -363,12 +377,11 @@ class Inventory:
     def clear(self, number: int) -> None:
         """Let go of a file and of all entries that have their body in it."""
         nameless = self._sharing.is_nameless(number)
-        for name in self._sharing.dissolve(number):
-            self.retire(name)
+        for entry in (*self._sharing.dissolve(number), number):
+            if entry in self._index:
+                self._let_go(entry)
         if nameless:
             self._go(number, row_is_gone=False)
-        else:
-            self.retire(number)
 
     def forget(self, target: Target) -> None:
         """Take all out of sight that is stored of a target's URL, listed or not."""
@@ -380,8 +393,7 @@ class Inventory:
 
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
-        self._arrivals = None
-        self._unlisted = 0
+        self.completed()
         self._room.found(self._room.unknown)
         for number in self._index.all():
             self.retire(number, row_is_gone=True)

@@ -109,6 +109,25 @@ class RebuildTests(StoreTestCase):
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
 
+    def test_replaced_but_not_unlinked(self) -> None:
+        """Names keep the body of an entry that was just being replaced when all was lost."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name, b"shared" * 1000)
+        first = find(store, target("a"))
+        assert first is not None
+        body = first.body
+        self.put(store, "a", b"new")
+        self.place.directory.entry_path(body.id).hardlink_to(body.path)
+        self.successResultOf(run(store.stop()))
+        self.place.directory.catalogue.unlink()
+        for _ in range(2):
+            store = self.started()
+            self.assertEqual(self.body_of(store, "a"), b"new")
+            self.assertEqual(self.body_of(store, "b"), b"shared" * 1000)
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+
     def test_serves_meanwhile(self) -> None:
         """
         A start is done before a header is read. What is found is shown at once, and what is not
