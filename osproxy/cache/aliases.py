@@ -23,19 +23,23 @@ if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply
 
 
+def may_be_alias(target: Target, kind: Kind) -> bool:
+    """Whether a file may have another name: any image, and what is called as aliases are."""
+    return kind is Kind.IMAGE or is_alias(target.path)
+
+
 def real_target(order: Order, reply: Reply) -> Target | None:
     """
     Say what else a reply is the file of, by its real name; None where there is no other name.
 
-    Any image may have one, other files if they are called as aliases are. What has a digest in its
-    name has no other, nor has what would be kept in another way under it.
+    What has a digest in its name has no other, nor has what would be kept in another way under it.
     """
     target, kind, name = order.target, order.policy.kind, reply.alias_of
     if name is None or order.expectation.digest is not None:
         return None
     path = f"{target.path.rpartition('/')[0]}/{name}"
-    aliased = kind is Kind.IMAGE or is_alias(target.path)
-    return evolve(target, path=path) if aliased and classify(path) is kind else None
+    aliased = may_be_alias(target, kind) and classify(path) is kind
+    return evolve(target, path=path) if aliased else None
 
 
 async def named(order: Order, means: Means, reply: Reply) -> Entry | None:

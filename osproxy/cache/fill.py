@@ -48,6 +48,7 @@ class Fill:
     :ivar length: octets in all, None while unknown.
     :ivar written: octets in the draft.
     :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
+    :ivar admitted: whether what comes is kept, which may still be decided while it is ASKING.
     :ivar confirmed: whether that reply says that what is stored is still right.
     :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
     :ivar caches: what caches nearer the origin said of it (RFC 9211 section 2); not kept.
@@ -65,6 +66,7 @@ class Fill:
         decided: Callable[[Fill], None],
     ) -> None:
         self.order = order
+        self.admitted = order.admitted
         self.state = FillState.ASKING
         self.head: Head | None = None
         self.length: int | None = None
@@ -163,10 +165,12 @@ class Fill:
             return
         reply = found or await self.order.source(fields=rule.conditions(stored))
         take = rule.judge(reply, stored)
-        if take is Take.KEEP:
-            entry = await named(self.order, self._means, reply)
-            await self._begin(reply) if entry is None else self._named(entry.head)
-        elif take is Take.PASS:
+        entry = await named(self.order, self._means, reply) if take is Take.KEEP else None
+        if entry is not None:
+            self._named(entry.head)
+        elif take is Take.KEEP and self.admitted:
+            await self._begin(reply)
+        elif take in (Take.KEEP, Take.PASS):
             self._divert(reply)
         else:
             if take is Take.CONFIRMED:

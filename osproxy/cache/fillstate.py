@@ -74,6 +74,7 @@ class Order:
     :ivar stored: the entry that is to be revalidated, if there is one.
     :ivar expectation: what the file must be like.
     :ivar background: whether it is to be finished though nobody reads.
+    :ivar admitted: whether it is kept; if not, it may become another name of what is.
     :ivar rule: what is asked and kept; as the kind of the file has it, unless given.
     """
 
@@ -83,6 +84,7 @@ class Order:
     expectation: Expectation = field(factory=Expectation)
     stored: Entry | None = None
     background: bool = False
+    admitted: bool = True
     rule: Rule = field()
 
     @rule.default

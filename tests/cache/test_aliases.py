@@ -12,7 +12,7 @@ from osproxy.cache.fillstate import Order
 from osproxy.cache.source import FileSource
 from osproxy.model import Expectation, Relayed, Target
 from osproxy.repo.digests import digest_in_name
-from osproxy.repo.kinds import classify
+from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import (
     BACKEND,
@@ -26,6 +26,7 @@ from tests.cache.doubles import (
     passed,
     read,
     unreachable,
+    whole,
 )
 from tests.store.doubles import Failing, WhenTold, at_once, find, run
 
@@ -275,6 +276,93 @@ class StoredTests(AliasTestCase):
         self.hit(real, b"abc")
         self.bench.store.doom_all(Target("/", alias))
         self.given_up(alias, b"abc", tagged(b"abc", real))
+
+
+class GuardedTests(AliasTestCase):
+    """Images are kept when they are asked for a second time, aliases of what is stored at once."""
+
+    def ask(self, path: str, *fields: tuple[str, str]) -> Deferred[Answer]:
+        """Ask for a file."""
+        guarded = evolve(IMAGES, guarded=frozenset({Kind.IMAGE, Kind.MUTABLE}))
+        return self.bench.get(path, *fields, backend=guarded)
+
+    def passed(self, path: str, body: bytes, told: Told, *fields: tuple[str, str]) -> Told:
+        """Have a file asked for, passed on, and not kept."""
+        asked = self.ask(path, *fields)
+        self.origin.next().answer(told)
+        if fields:
+            self.assertTrue(told.abandoned)
+            told = self.origin.next().answer(whole(body[:9], status=206))
+            body = body[:9]
+        answer = self.successResultOf(asked)
+        self.assertIsInstance(answer.content, Relayed)
+        taking = passed(answer)
+        told.send(body)
+        told.finish()
+        self.assertEqual(self.successResultOf(taking), body)
+        self.assertIsNone(self.stored(path))
+        return told
+
+    def test_stored_under_its_real_name(self) -> None:
+        """The alias is served from the store at its first request, a range of it, too."""
+        for fields, part in (((), BODY), ((("Range", "bytes=0-9"),), BODY)):
+            self.passed(FIRST, BODY, tagged(BODY))
+            self.fetch(FIRST, BODY, tagged(BODY))
+            asked = self.ask(ALIAS, *fields)
+            self.origin.next().answer(told := tagged(BODY, FIRST))
+            self.assertEqual(octets(self.successResultOf(asked)), part)
+            self.assertTrue(told.abandoned)
+            self.hit(ALIAS, BODY)
+            self.assert_bodies(1, ALIAS, FIRST)
+            for path in (ALIAS, FIRST):
+                self.bench.store.doom_all(Target("/", path))
+            self.bench.advance(2 * HOUR)
+
+    def test_not_stored(self) -> None:
+        """What is stored under no name, or as another version, is kept at the second request."""
+        self.passed(ALIAS, BODY, tagged(BODY, FIRST), ("Range", "bytes=0-8"))
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        self.bench.store.doom_all(Target("/", ALIAS))
+        self.bench.advance(2 * HOUR)
+        self.passed(ALIAS, NEW, tagged(NEW, FIRST))
+        self.assertEqual(self.bench.store.drafts, 0)
+        self.assertEqual(self.stored(FIRST), BODY)
+
+    def test_at_the_same_time(self) -> None:
+        """Who asks before there is an answer asks for a second time, but not by HEAD."""
+        for again in (False, True):
+            asked = self.ask(ALIAS)
+            looked = self.bench.get(ALIAS, head=True, backend=IMAGES)
+            if again:
+                leaving = self.ask(ALIAS)
+                leaving.cancel()
+                self.failureResultOf(leaving)
+            self.origin.next().answer(told := tagged(BODY, FIRST))
+            if not again:
+                self.origin.next().answer(Told(200, (), len(BODY)))
+            close(self.successResultOf(looked))
+            answer = self.successResultOf(asked)
+            taking = read(answer) if again else passed(answer)
+            told.send(BODY)
+            told.finish()
+            self.assertEqual(self.successResultOf(taking), BODY)
+            self.assertEqual(self.stored(ALIAS), BODY if again else None)
+            self.bench.advance(2 * HOUR)
+
+    def test_missing(self) -> None:
+        """What the authority denies is remembered as with any file."""
+        asked = self.ask(ALIAS)
+        self.origin.next().answer(Told(404, (), None))
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 404)
+        self.assertEqual(self.status_of(self.successResultOf(self.ask(ALIAS))), 404)
+
+    def test_no_alias(self) -> None:
+        """What cannot have another name is not asked for as if it were to be kept."""
+        asked = self.ask("/iso/a.iso.sha256", ("Range", "bytes=0-1"))
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), "bytes=0-1")
+        question.answer(whole(b"ab", status=206))
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(asked))), b"ab")
 
 
 class StaleTests(AliasTestCase):
