@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.blobs import State
-from osproxy.store.ledger import BLOCK, CacheFull
+from osproxy.store.ledger import CacheFull
+from osproxy.store.schema import CatalogueDamaged
 from tests.store.doubles import (
     HEAD,
     MIB,
@@ -263,7 +264,7 @@ class SharedTests(LoadingTestCase):
         """See that the body is there once, under these names, now and after a restart."""
         for _ in range(2):
             self.assertEqual([self.body_of(store, name) for name in names], [self.BODY] * 2)
-            self.assertEqual(len([it for it in self.place.files().values() if it > BLOCK]), 1)
+            self.assertEqual(len({self.found(store, name).body.id for name in names}), 1)
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
             store = self.started()
@@ -338,6 +339,17 @@ class SharedTests(LoadingTestCase):
         self.assertEqual(self.place.ledger.pinned, 0)
         self.finished(store, threads)
         self.assertEqual(store.entries, 1)
+
+    def test_damage_shows(self) -> None:
+        """A body that is found by a name before the damage is has a row again like the name."""
+        self.shared("b", "c")
+        store, threads = self.starting()
+        self.found(store, "b")
+        listing, _ = threads.waiting.popleft()
+        listing.errback(CatalogueDamaged("malformed"))
+        threads.run_all()
+        self.place.in_thread = at_once
+        self.see(store, "b", "c")
 
     def test_directory_deleted(self) -> None:
         """Nothing is kept for the sake of names that will never be listed."""

@@ -47,7 +47,7 @@ class RemovalTests(StoreTestCase):
         self.assertIsNone(find(store, target("a")))
 
     def test_catalogue_failing_for_a_shared_body(self) -> None:
-        """While the row says that a file is an entry it stays one, or those who share it lose it."""
+        """While the row says that a file is an entry, it is one, for the sake of who shares it."""
         for killed in (True, False):
             store = self.started()
             for name in "ab":
