@@ -1,7 +1,7 @@
 """
 What a store does now and then: notes are written down, files synced, old drafts go.
 
-What the disk refuses is tried again the next time.
+What the disk refuses is tried again the next time; so is what is left of the start.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.store.kept import Kept
+    from osproxy.store.loading import Loading
     from osproxy.store.notes import Notes
     from osproxy.store.removal import Removal
     from osproxy.store.renewal import Renewal
@@ -42,6 +43,7 @@ class Housekeeping:
     """
 
     _root: Path
+    _loading: Loading
     _kept: Kept
     _notes: Notes
     _room: Room
@@ -61,13 +63,17 @@ class Housekeeping:
         self._loop.clock = self._clock
 
     def begin(self) -> None:
-        """Do it from now on."""
+        """Do it from now on, and what is left of the start at once."""
+        self._load()
         self._loop.start(_TICK, now=False)
 
     def end(self) -> None:
         """Do it no more."""
         if self._loop.running:
             self._loop.stop()
+
+    def _load(self) -> None:
+        self._tasks.unattended(self.attempt(Work.LOOK, self._loading.run()))
 
     async def look(self) -> None:
         """See how much may be taken."""
@@ -92,5 +98,6 @@ class Housekeeping:
             await self.attempt(Work.DIRECTORY, self._renewal.see_to_it())
             await self.look()
             self._removal.retry()
+            self._load()
         if self._ticks % _TICKS_BETWEEN_SYNCS == 0:
             await self.attempt(Work.SYNC, self._unsynced.write_out())

@@ -42,6 +42,7 @@ class Loading:
     _in_thread: InThread
     _settled: Callable[[], None]
     _stopped: bool = field(init=False, default=False)
+    _begun: bool = field(init=False, default=False)
 
     def stop(self) -> None:
         """End after the bite under way."""
@@ -67,7 +68,17 @@ class Loading:
         return extent
 
     async def run(self) -> None:
-        """List, rebuild where that must be, and sweep."""
+        """List, rebuild where that must be, and sweep, unless that is done or under way."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            await self._run()
+        except BaseException:
+            self._begun = False
+            raise
+
+    async def _run(self) -> None:
         try:
             await self._list()
         except CatalogueDamaged as damage:

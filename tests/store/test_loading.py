@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from pathlib import Path
@@ -212,6 +213,27 @@ class LoadingTests(LoadingTestCase):
         self.put(store, "b", b"new")
         self.finished(store, threads)
         self.assertEqual(self.body_of(store, "b"), b"new")
+
+    def test_tried_again(self) -> None:
+        """What the disk refuses of it is done within ten seconds after it does so no more."""
+        self.stored("a", "b")
+        for error in (sqlite3.OperationalError("disk I/O error"), OSError(errno.EIO, "broken")):
+            stray = self.place.directory.entry_path(77)
+            stray.parent.mkdir(parents=True, exist_ok=True)
+            stray.write_bytes(b"")
+            store, threads = self.starting()
+            refused, _ = threads.waiting.popleft()
+            refused.errback(error)
+            threads.run_all()
+            self.assertFalse(store.listed)
+            self.place.in_thread = at_once
+            for _ in range(2):
+                self.place.clock.advance(5)
+            self.assertTrue(store.listed)
+            self.assertFalse(stray.exists())
+            self.assert_agrees()
+            self.assertEqual(self.place.ledger.overhead % (256 * 1024), 0)
+            self.successResultOf(run(store.stop()))
 
     def test_damage_shows_while_it_lists(self) -> None:
         """Damage that shows only when all is read costs nothing that is stored."""
