@@ -83,7 +83,9 @@ class Loading:
             await self._list()
         except CatalogueDamaged as damage:
             await self._catalogue.start_anew(damage)
-            self._room.unknown = await self._rebuild.weigh()
+            found = await self._rebuild.weigh()
+            # Of a directory that was deleted meanwhile nothing counts any more.
+            self._room.unknown = 0 if self._stopped else found
         # Before the sweep, which takes a file without a row for a leftover.
         if self._catalogue.incomplete and not self._stopped:
             await self._rebuild.run()

@@ -214,6 +214,22 @@ class LoadingTests(LoadingTestCase):
         self.finished(store, threads)
         self.assertEqual(self.body_of(store, "b"), b"new")
 
+    def test_deleted_while_it_is_weighed(self) -> None:
+        """Of a directory that is deleted while it is found out what it has, nothing counts."""
+        self.stored("a")
+        store, threads = self.starting()
+        listing, _ = threads.waiting.popleft()
+        listing.errback(CatalogueDamaged("malformed"))
+        # The list ends, a folder is read, and its file weighed.
+        threads.run(3)
+        self.place.in_thread = at_once
+        shutil.rmtree(self.place.directory.root)
+        for _ in range(2):
+            self.place.clock.pump([5, 5])
+            threads.run_all()
+        self.assertEqual(store.entries, 0)
+        self.assertEqual(self.place.ledger.overhead % (256 * 1024), 0)
+
     def test_tried_again(self) -> None:
         """What the disk refuses of it is done within ten seconds after it does so no more."""
         self.stored("a", "b")
