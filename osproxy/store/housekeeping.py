@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from osproxy.store.trouble import DISK_ERRORS, Work
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.store.kept import Kept
@@ -42,6 +44,8 @@ class Housekeeping:
     :param unwritten: says how many octets are reserved and not on the disk yet.
     """
 
+    _log = Logger()
+
     _root: Path
     _loading: Loading
     _kept: Kept
@@ -59,7 +63,7 @@ class Housekeeping:
 
     def __attrs_post_init__(self) -> None:
         """Have a loop that is not running yet."""
-        self._loop = LoopingCall(lambda: self._tasks.start(self._tick()))
+        self._loop = LoopingCall(self._tick_and_survive)
         self._loop.clock = self._clock
 
     def begin(self) -> None:
@@ -89,6 +93,12 @@ class Housekeeping:
             await doing
         except DISK_ERRORS as error:
             self._trouble.met(work, error, self._root)
+
+    def _tick_and_survive(self) -> Deferred[None]:
+        # A bug must not be the end of all that is done now and then.
+        return self._tasks.start(self._tick()).addErrback(
+            lambda failure: self._log.failure("in housekeeping", failure)
+        )
 
     async def _tick(self) -> None:
         self._ticks += 1
