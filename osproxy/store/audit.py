@@ -126,8 +126,15 @@ def _with_files(directory: Directory, found: Examination) -> Book:
     if not found.complete:
         wanted = _numbers(directory)
     records = list(_headers(directory, (number for number in wanted if number not in known)))
-    every = _needed([*found.records, *records])
+    every = _needed([_as_found(directory, it) for it in (*found.records, *records)])
     return Book(every, found.unreadable, complete=found.complete)
+
+
+def _as_found(directory: Directory, record: Record) -> Record:
+    """Give a body its name no longer where only its second link is there, whatever the row says."""
+    paths = directory.entry_path(record.id), directory.body_path(record.id)
+    unnamed = not record.is_name and paths[1].exists() and not paths[0].exists()
+    return evolve(record, body=record.id) if unnamed else record
 
 
 def _records_of_files(directory: Directory) -> list[Record]:

@@ -203,7 +203,7 @@ class Inventory:
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
             self._trouble.met(Work.READ, error, entry.target)
-            self.clear(entry.body.id)
+            self.lose(entry.body.id, found=error.errno != errno.ENOENT)
 
     # Coming.
 
@@ -373,6 +373,13 @@ class Inventory:
         numbers = [*self._sharing.names_of(entry.body.id), entry.body.id]
         found = [await self.entry(number) for number in numbers if number in self._index]
         return [it for it in found if it is not None]
+
+    def lose(self, number: int, *, found: bool) -> None:
+        """Let go of a file that is damaged, or missing: its second link may be there for others."""
+        if found or number not in self._index:
+            self.clear(number)
+        else:
+            self.retire(number)
 
     def clear(self, number: int) -> None:
         """Let go of a file and of all entries that have their body in it."""

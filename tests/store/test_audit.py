@@ -115,6 +115,14 @@ class SharedTests(AuditTestCase):
         self.successResultOf(run(store.stop()))
         self.directory = find_directory(self.place.path)
 
+    def test_row_lost(self) -> None:
+        """A row that a power loss has brought back says no more than that there is a body."""
+        self.execute(f"UPDATE entries SET body = NULL WHERE id = {self.ids['s']}")
+        book = read_book(self.directory)
+        (body,) = [record for record in book.records if record.target.path == "/s"]
+        self.assertTrue(body.nameless)
+        self.assertEqual(strays(self.directory, book), [])
+
     def test_on_its_way_out(self) -> None:
         """A body that nobody names any more is no entry, and its file a stray if there is one."""
         for name in ("a", "b"):
