@@ -281,6 +281,11 @@ class Cache:
                     reader.close()
                     return answer
                 return from_fill(fill, reader, asked, forwarded, self._clock.seconds())
+            case FillState.FOLLOWING:
+                reader.close()
+                assert fill.leader is not None
+                reader, forwarded = FillReader(fill.leader), evolve(forwarded, collapsed=True)
+                return await self._filled(fill.leader, reader, asked, policy, forwarded)
             case FillState.NAMED:
                 reader.close()
                 return await self._kept(fill, asked, forwarded)

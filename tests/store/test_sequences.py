@@ -381,10 +381,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def images_within_bounds(self) -> None:
-        """Images that are stored have their half, and no more."""
+        """Images that are stored have their half, and no more, but for what a name pins."""
         ledger = self.place.ledger
         if not ledger.reserved:
-            assert ledger.images <= ledger.image_capacity
+            assert ledger.images <= max(ledger.image_capacity, ledger.pinned)
 
     @invariant()
     def pinned_stays(self) -> None:
