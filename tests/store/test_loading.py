@@ -360,6 +360,30 @@ class SharedTests(LoadingTestCase):
         self.place.in_thread = at_once
         self.see(store, "b", "c")
 
+    def test_ends_before_all_is_listed(self) -> None:
+        """The next start finds the body for its names, and drops what nobody names."""
+        for stops in (True, False):
+            self.shared("first", "b", "c")
+            self.stored("alone")
+            store, threads = self.starting()
+            for name in ("first", "alone"):
+                store.doom(self.found(store, name))
+                # Its link is removed.
+                threads.waiting.rotate(1)
+                threads.run()
+            stopping = run(store.stop()) if stops else None
+            if stopping is None:
+                self.place.kill()
+            else:
+                threads.run_all()
+                self.successResultOf(stopping)
+            self.place.in_thread = at_once
+            store = self.started()
+            for name in ("first", "alone"):
+                self.assertIsNone(find(store, target(name)))
+            self.see(store, "b", "c")
+            self.assertEqual(self.place.files(), {})
+
     def test_damaged(self) -> None:
         """A body that is lost goes at once, and all names that are listed later with it."""
         self.shared("first", "b", "c")
