@@ -24,7 +24,7 @@ from tests.containerfile import health, stages
 from tests.integration.artefacts import PIP, ROOT
 from tests.integration.packages import temporary_directory
 from tests.integration.roots import Mounts, Root, env
-from tests.integration.tools import find, require, run, until
+from tests.integration.tools import DEADLINE, find, require, run, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -191,7 +191,7 @@ class Container:
         """Send its first process a signal, by default the one by which the image is stopped."""
         os.kill(self.pid, number or signal.Signals[self.stage.text("STOPSIGNAL")])
 
-    def wait(self, deadline: float = 40.0) -> int:
+    def wait(self, deadline: float = DEADLINE) -> int:
         """Wait for its end, and return its exit status."""
         assert self._process is not None
         return self._process.wait(deadline)

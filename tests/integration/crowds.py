@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from tests.integration.tools import DEADLINE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
@@ -44,7 +46,7 @@ class Crowd:
         for source in sources:
             client = socket.socket()
             self.sockets.append(client)
-            client.settimeout(5)
+            client.settimeout(DEADLINE)
             if receive_buffer is not None:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             try:
@@ -67,7 +69,7 @@ def request(port: Port, target: str, method: str = "GET") -> bytes:
 
 
 def ask_all(
-    port: Port, targets: Sequence[str], method: str = "GET", *, deadline: float = 30.0
+    port: Port, targets: Sequence[str], method: str = "GET", *, deadline: float = DEADLINE
 ) -> list[bytes]:
     """
     Ask for all of these at once, by a connection each, and return what came, in no order.

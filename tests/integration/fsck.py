@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.integration.server import environment_of
-from tests.integration.tools import Finished
+from tests.integration.tools import DEADLINE, Finished
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def begin_fsck(directory: Path, *arguments: str | Path) -> subprocess.Popen[str]
     )
 
 
-def fsck(directory: Path, *arguments: str | Path, deadline: float = 60.0) -> Finished:
+def fsck(directory: Path, *arguments: str | Path, deadline: float = DEADLINE) -> Finished:
     """Run the command to its end."""
     process = begin_fsck(directory, *arguments)
     try:

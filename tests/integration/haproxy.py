@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.integration.ports import Port
-from tests.integration.tools import find, until
+from tests.integration.tools import DEADLINE, find, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +78,6 @@ class Haproxy:
         """End it for good."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(DEADLINE)
         for port in self.ports:
             port.close()

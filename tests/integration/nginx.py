@@ -18,7 +18,8 @@ from urllib.parse import unquote
 from attrs import frozen
 
 from tests.integration.ports import Port
-from tests.integration.tools import find, until
+from tests.integration.tools import DEADLINE, find, until
+from tests.integration.wire import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,11 @@ http {{
     server {{
         listen {port}{tls};
         {server}
+    }}
+    server {{
+        listen {aside};
+        access_log off;
+        return 204;
     }}
 }}
 """
@@ -103,6 +109,7 @@ class Nginx:
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True)
         self.port = Port()
+        self._aside = Port()
         tls = ""
         if certificates is not None:
             tls = " ssl"
@@ -114,7 +121,12 @@ class Nginx:
         self._process: subprocess.Popen[bytes] | None = None
         (self.directory / "nginx.conf").write_text(
             _CONFIGURATION.format(
-                directory=self.directory, port=self.port, server=server, above=above, tls=tls
+                directory=self.directory,
+                port=self.port,
+                aside=self._aside,
+                server=server,
+                above=above,
+                tls=tls,
             )
         )
 
@@ -148,29 +160,33 @@ class Nginx:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(DEADLINE)
         until(lambda: not self.port.answers(), f"nothing listens on {self.port}")
 
     def close(self) -> None:
         """End it for good."""
         self.stop()
-        self.port.close()
+        for port in (self.port, self._aside):
+            port.close()
 
     def forget(self) -> None:
         """Leave what was logged so far out of later readings."""
+        self._catch_up()
         self._skipped = os.stat(self._log).st_size
 
     def logged(self) -> list[Logged]:
-        """
-        Read what was asked since the last `forget`.
-
-        A line is written when a request has ended, and that is a moment after its asker has the
-        last octet.
-        """
+        """Read what was asked since the last `forget`, of requests that have ended."""
+        self._catch_up()
         with self._log.open("rb") as file:
             file.seek(self._skipped)
             lines = file.read().splitlines(keepends=True)
         return [Logged(**json.loads(line)) for line in lines if line.endswith(b"\n")]
+
+    def _catch_up(self) -> None:
+        # A line is written a moment after the asker has the last octet, but before the one worker
+        # turns to anything else.
+        if self._process is not None:
+            fetch(self._aside, "/")
 
 
 def file_server(

@@ -75,4 +75,4 @@ class Manager:
         def found() -> list[Message]:
             return [message for message in self.read() if wanted(message)]
 
-        return until(found, what, deadline=20)[0]
+        return until(found, what)[0]

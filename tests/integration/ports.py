@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import socket
 
+from tests.integration.tools import DEADLINE
+
 
 class Port:
     """
@@ -31,7 +33,7 @@ class Port:
     def answers(self) -> bool:
         """Tell whether somebody accepts connections there."""
         try:
-            socket.create_connection((self.host, self.number), timeout=1).close()
+            socket.create_connection((self.host, self.number), timeout=DEADLINE).close()
         except OSError:
             return False
         return True

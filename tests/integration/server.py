@@ -16,7 +16,7 @@ from attrs import frozen
 
 import osproxy
 from tests.integration.ports import Port
-from tests.integration.tools import Finished, find, until
+from tests.integration.tools import DEADLINE, Finished, find, until
 from tests.integration.wire import fetch
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_briefly(
     *,
     environment: Mapping[str, str] | None = None,
     directory: Path,
-    deadline: float = 20.0,
+    deadline: float = DEADLINE,
 ) -> Finished:
     """
     Run a server that is to end by itself, for a complaint about its options.
@@ -168,7 +168,7 @@ class Osproxy:
             except OSError:
                 return False
 
-        until(ready, "osproxy is ready", deadline=20)
+        until(ready, "osproxy is ready")
 
     def reload(self) -> None:
         """Ask it to take up what was written anew; it does that when it comes to it."""
@@ -211,15 +211,15 @@ class Osproxy:
                 env=environment_of(environment),
             )
 
-    def stop(self, *, deadline: float = 40.0) -> int:
+    def stop(self, *, deadline: float = DEADLINE) -> int:
         """Ask it to stop, and return its exit status."""
         return self._end(signal.SIGTERM, deadline)
 
     def kill(self) -> None:
         """End it as a power failure would."""
-        self._end(signal.SIGKILL, 10)
+        self._end(signal.SIGKILL, DEADLINE)
 
-    def wait(self, *, deadline: float = 20.0) -> int:
+    def wait(self, *, deadline: float = DEADLINE) -> int:
         """Wait for it to end by itself, and return its exit status."""
         return self._end(None, deadline)
 
@@ -252,7 +252,7 @@ class Osproxy:
         fields: Mapping[str, str] | None = None,
         method: str = "GET",
         *,
-        deadline: float = 30.0,
+        deadline: float = DEADLINE,
     ) -> Answer:
         """Ask it one question."""
         return fetch(self.port, target, fields, method, deadline=deadline)

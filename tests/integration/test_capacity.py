@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
 from tests.integration.packages import pattern
-from tests.integration.tools import require, require_root, run, threaded, until
+from tests.integration.tools import DEADLINE, require, require_root, run, threaded, until
 from tests.integration.wire import Connection, download
 
 if TYPE_CHECKING:
@@ -114,13 +114,15 @@ class CapacityTests(IntegrationCase):
         server = self.osproxy(nginx.url, *options, cache_path=disk)
         self.assert_whole(server.fetch(wanted), digest)
         server.settle()
-        evicted = threading.Event()
+        begun, evicted = threading.Event(), threading.Event()
 
         def pace(seconds: float) -> int | None:
+            begun.set()
             return None if evicted.is_set() else 2_000_000
 
         def evict() -> None:
             try:
+                self.assertTrue(begun.wait(DEADLINE))
                 for target in others:
                     self.assertEqual(server.fetch(target).status, 200)
                 nginx.forget()

@@ -31,7 +31,8 @@ class ChainTests(IntegrationCase):
                 near = self.osproxy(origin.url, backends=table.format(origin.url))
                 far = self.osproxy(near.url, backends=table.format(near.url + prefix))
                 target = prefix + _TARGET
-                self.assertEqual(near.fetch(target).age, 0)
+                began = time.monotonic()
+                self.assertLessEqual(near.fetch(target).age, time.monotonic() - began + 1)
                 near.settle()
                 # The scenario: it grows old, in whole seconds, at the near one and at the far one.
                 time.sleep(2.2)
@@ -43,7 +44,7 @@ class ChainTests(IntegrationCase):
                 second = far.fetch(target)
                 self.assertIn("hit", second.cache_status)
                 self.assertGreaterEqual(second.age, 3)
-                self.assertLess(second.age, 30)
+                self.assertLessEqual(second.age, time.monotonic() - began + 1)
                 vias = (first.field("via") or "").split(", ")
                 self.assertEqual(len(vias), 2)
                 self.assertEqual(len(set(vias)), 2)
@@ -67,10 +68,9 @@ class ChainTests(IntegrationCase):
                     f'[backend."/"]\nauthority = "{second.url}"\n{table}', encoding="ascii"
                 )
                 first.start()
-                begin = time.monotonic()
                 answer = first.fetch(prefix + _TARGET)
+                # Not 504: nobody has waited for anybody.
                 self.assertIn(answer.status, (502, 508))
-                self.assertLess(time.monotonic() - begin, 5)
                 until(partial(self.has_seen_a_loop, first), "the loop is logged")
 
     def has_seen_a_loop(self, server: Osproxy) -> bool:

@@ -86,7 +86,7 @@ class ContainerTests(IntegrationCase):
                 MIRROR_CHAIN=upstream.url,
             )
             container.start()
-            until(container.is_well, "it is well", deadline=20)
+            until(container.is_well, "it is well")
             self.assertEqual(fetch(At(8080), _PACKAGE).body, b"content")
             tls = self.client_context()
             self.assertEqual(fetch(At(8443), _PACKAGE, tls=tls).body, b"content")
@@ -114,7 +114,7 @@ class ContainerTests(IntegrationCase):
             upstream = self.scripted(slowly)
             container = self.container({_VOLUME: self.volume_of(_USER)}, MIRROR_CHAIN=upstream.url)
             container.start()
-            until(container.is_well, "it is well", deadline=20)
+            until(container.is_well, "it is well")
             with Connection(At(8080)) as connection:
                 connection.ask(_PACKAGE)
                 connection.head()
@@ -160,7 +160,7 @@ class ContainerTests(IntegrationCase):
             BIND_ADDRESS="0.0.0.0:9090",
         )
         container.start()
-        until(container.is_well, "it is well", deadline=20)
+        until(container.is_well, "it is well")
         self.assertTrue((other / "osproxy").is_dir())
         self.assertEqual(list(volume.iterdir()), [])
         container.kill()

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import threading
 from pathlib import Path
@@ -266,8 +265,4 @@ class JournalTests(IntegrationCase):
         until(lambda: len(self.entries("OSPROXY_KIND=package")) == 1000, "it has read all")
         metrics = server.fetch("/-/metrics").body.decode()
         self.assertIn('osproxy_log_lost_total{log="access"} 0.0\n', metrics)
-        # That nothing waited for the journal shows in how late the reactor was.
-        late = re.findall(r'osproxy_reactor_lag_seconds_bucket{le="(?:1.0|.Inf)"} (\S+)', metrics)
-        self.assertEqual((len(late), late[0]), (2, late[1]))
-        self.assertGreater(float(late[0]), 0)
         self.assertEqual(server.stop(), 0)

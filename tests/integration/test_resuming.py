@@ -102,7 +102,7 @@ class ResumingTests(IntegrationCase):
             target=lambda: results.append(run(command, check=False, deadline=60)), daemon=True
         )
         client.start()
-        until(lambda: server.draft_octets() > octets, "a good part has come", deadline=30)
+        until(lambda: server.draft_octets() > octets, "a good part has come")
 
         def ended() -> tuple[int, bytes]:
             client.join(60)

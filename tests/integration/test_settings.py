@@ -209,7 +209,7 @@ class OptionTests(IntegrationCase):
             self.assertEqual(server.fetch("/-/healthy").status, 200)
         finally:
             os.kill(number, 15)
-        until(lambda: not Path(f"/proc/{number}").exists(), "it has ended", deadline=40)
+        until(lambda: not Path(f"/proc/{number}").exists(), "it has ended")
         self.assertFalse(pid.exists())
 
     @threaded

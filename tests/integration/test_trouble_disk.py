@@ -11,9 +11,6 @@ from tests.integration import disks
 from tests.integration.tools import require_root, run, threaded, until
 from tests.integration.troubles import FILE, TroubleCase
 
-# The disk is looked at every ten seconds.
-_LOOKED_AT = 25.0
-
 
 class DiskTests(TroubleCase):
     """The real thing, on small file systems of its own."""
@@ -29,13 +26,13 @@ class DiskTests(TroubleCase):
         ballast = disk.fill()
         self.assertEqual(self.hits(server, files), 1)
         self.assertEqual(self.troubles(server)["keep"], 5)
-        until(lambda: server.status().capacity < FILE, "it is noticed", deadline=_LOOKED_AT)
+        until(lambda: server.status().capacity < FILE, "it is noticed")
         self.hits(server, files)
         said = self.complaints(server)
         # That there is no space, that there is no room, and that uses cannot be noted.
         self.assertLessEqual(len(said), 4, said)
         ballast.unlink()
-        until(lambda: server.status().capacity > 20 << 20, "there is space", deadline=_LOOKED_AT)
+        until(lambda: server.status().capacity > 20 << 20, "there is space")
         self.hits(server, files)
         self.assertEqual(self.hits(server, files), 6)
         self.assertEqual(self.complaints(server), said)
@@ -92,7 +89,7 @@ class DiskTests(TroubleCase):
         for _ in range(2):
             self.assertEqual(self.hits(server, files), 2)
         self.assertEqual(self.troubles(server)["keep"], 4)
-        until(lambda: "catalogue" in self.troubles(server), "uses are lost", deadline=_LOOKED_AT)
+        until(lambda: "catalogue" in self.troubles(server), "uses are lost")
         said = self.complaints(server)
         self.assertIn("Read-only file system", said[0])
         self.assertEqual(len(said), 2, said)
@@ -186,7 +183,7 @@ class DiskTests(TroubleCase):
         shutil.rmtree(server.store)
         self.assertEqual(self.hits(server, files), 0)
         self.assertGreaterEqual(self.troubles(server)["keep"], 4)
-        until(server.store.is_dir, "the directory is made anew", deadline=_LOOKED_AT)
+        until(server.store.is_dir, "the directory is made anew")
         until(lambda: "directory" in self.troubles(server), "it is counted")
         self.hits(server, files)
         self.assertEqual(self.hits(server, files), 4)

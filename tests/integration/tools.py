@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+#: Seconds after which what is waited for is given up: far more than a machine that stalls needs.
+DEADLINE = 60.0
+
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -107,7 +110,7 @@ def require_root(purpose: str) -> None:
 def run(
     arguments: Sequence[str | Path],
     *,
-    deadline: float = 90.0,
+    deadline: float = 3 * DEADLINE,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
     check: bool = True,
@@ -136,7 +139,7 @@ def run(
 
 
 def until(
-    condition: Callable[[], T], what: str, *, deadline: float = 10.0, every: float = 0.02
+    condition: Callable[[], T], what: str, *, deadline: float = DEADLINE, every: float = 0.02
 ) -> T:
     """
     Ask again and again until the answer is true, and return it.

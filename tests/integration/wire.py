@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
+from tests.integration.tools import DEADLINE
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
     from tests.integration.ports import Port
 
+#: Seconds within which a connection is closed that is closed at once: less than any patience that
+#: the server has, more than a machine that stalls needs.
+AT_ONCE = 20.0
 _CHUNK = 256 * 1024
 
 
@@ -70,7 +75,7 @@ class Connection:
         port: Port,
         *,
         tls: ssl.SSLContext | None = None,
-        deadline: float = 30.0,
+        deadline: float = DEADLINE,
         receive_buffer: int | None = None,
         source: str | None = None,
     ) -> None:
@@ -178,8 +183,8 @@ class Connection:
         except (ConnectionError, ValueError):
             return b"".join(parts), False
 
-    def closed_within(self, seconds: float) -> bool:
-        """Tell whether the server closes the connection within so many seconds."""
+    def closed_within(self, seconds: float = AT_ONCE) -> bool:
+        """Tell whether the server closes the connection within so many seconds, or at once."""
         self.socket.settimeout(seconds)
         try:
             while self.socket.recv(65536):
@@ -198,7 +203,7 @@ def fetch(
     method: str = "GET",
     *,
     tls: ssl.SSLContext | None = None,
-    deadline: float = 30.0,
+    deadline: float = DEADLINE,
     source: str | None = None,
 ) -> Answer:
     """Ask one question on a connection of its own and read the whole answer."""
@@ -221,7 +226,6 @@ class Download:
     got: int
     digest: str
     first_octet: float
-    seconds: float
 
 
 def download(
@@ -232,7 +236,7 @@ def download(
     tls: ssl.SSLContext | None = None,
     pace: Callable[[float], int | None] = lambda seconds: None,
     leave_at: int | None = None,
-    deadline: float = 60.0,
+    deadline: float = DEADLINE,
 ) -> Download:
     """
     Read a body without keeping it.
@@ -261,4 +265,4 @@ def download(
             first_octet = first_octet or time.monotonic() - begin
             digest.update(part)
             got += len(part)
-    return Download(head, got, digest.hexdigest(), first_octet, time.monotonic() - begin)
+    return Download(head, got, digest.hexdigest(), first_octet)

@@ -27,7 +27,7 @@ def parsed(*arguments: str) -> Options:
 class WholeTestCase(TestCase):
     """A place for a cache, and an origin."""
 
-    timeout = 30
+    timeout = 60
 
     def setUp(self) -> None:
         """Make them, and keep what a server changes of its process."""

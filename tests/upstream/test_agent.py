@@ -35,7 +35,7 @@ async def ask(network: Network, url: str, headers: Headers | None = None) -> IRe
 class ExactTests(TestCase):
     """Nothing is added to a question, and nothing changed in an answer."""
 
-    timeout = 10
+    timeout = 60
 
     async def test_question(self) -> None:
         """What is sent is what is given, and to whom."""
@@ -74,7 +74,7 @@ class ExactTests(TestCase):
 class ConnectionTests(TestCase):
     """Connections are made for bulk, and used again."""
 
-    timeout = 10
+    timeout = 60
 
     async def read_at_once(self, network: Network, url: str) -> int:
         """Find how much is read at once from the socket beneath a response."""
@@ -184,7 +184,7 @@ class ConnectionTests(TestCase):
 class HeadTimeoutTests(TestCase):
     """An upstream has its time to answer, from when there is a connection."""
 
-    timeout = 10
+    timeout = 60
 
     async def test_new_connection(self) -> None:
         """An upstream that says nothing is given up, and its connection dropped."""

@@ -59,7 +59,7 @@ OPEN = b"HTTP/1.1 200 OK\r\n"
 class AskTests(TestCase):
     """An upstream is asked for a file, and says what it says."""
 
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""
@@ -373,7 +373,7 @@ class ConnectTests(SynchronousTestCase):
 class RedirectTests(TestCase):
     """Redirects are followed, within bounds."""
 
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class CountTests(TestCase):
     """Questions to upstreams, counted."""
 
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         """Have a network."""

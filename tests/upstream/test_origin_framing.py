@@ -103,7 +103,7 @@ ODD_BODIES = (
 class FramingTestCase(TestCase):
     """Has a network."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""

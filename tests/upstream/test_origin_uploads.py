@@ -36,7 +36,7 @@ MEGABYTES = 32
 class UploadTestCase(TestCase):
     """Has a network, and an origin that takes bodies."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""

@@ -13,7 +13,7 @@ from tests.upstream.origins import Network, Origin, moved, plain
 class VerbatimTestCase(TestCase):
     """Has a network."""
 
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""

@@ -23,7 +23,7 @@ TEN = OPEN + b"Content-Length: 10\r\n\r\n"
 class ReplyTestCase(TestCase):
     """Has a network, and a reply whose body the test sends."""
 
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         """Make a network."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class PolicyTests(TestCase):
     """Upstreams prove who they are."""
 
-    timeout = 10
+    timeout = 60
 
     async def test_private_authority(self) -> None:
         """The operator's own authorities are trusted, and names are verified against theirs."""

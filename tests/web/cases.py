@@ -21,7 +21,7 @@ SIZES = (0, 5, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 300_000, TURN, TURN + 1, 3 * M
 class SocketsTestCase(TestCase):
     """A front that listens, and a client that has connected."""
 
-    timeout = 30
+    timeout = 60
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Listen and connect."""

@@ -246,7 +246,7 @@ class Sending(Resource):
 class TurnsTests(TestCase):
     """How much is moved at a time."""
 
-    timeout = 20
+    timeout = 60
 
     async def test_by_the_kernel(self) -> None:
         """The kernel is told to send more than we would write, and 1 MiB at most."""

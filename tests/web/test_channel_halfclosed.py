@@ -110,7 +110,7 @@ class HalfClosedTests(SocketsTestCase):
 class GoneTests(TestCase):
     """Clients that had only seemed to wait, on a clock of ours."""
 
-    timeout = 20
+    timeout = 60
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Have a client ask and end its side."""

@@ -52,7 +52,7 @@ class Straight:
 class LoopbackTests(TestCase):
     """Clients over real sockets, on a clock of ours."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         """Listen, for two connections an address, and connect a client."""

@@ -194,7 +194,7 @@ class TlsRefusalTests(RefusalTests):
 class LingeringTests(TestCase):
     """Connections that we close while the client still sends."""
 
-    timeout = 30
+    timeout = 60
 
     def setUp(self) -> None:
         """Listen on a clock of ours."""

@@ -80,7 +80,7 @@ class GateTests(SynchronousTestCase):
 class PortTests(TestCase):
     """A listener of the reactor's."""
 
-    timeout = 20
+    timeout = 60
 
     async def test_kernel_queues(self) -> None:
         """Who connects while it is shut is accepted once it is open."""

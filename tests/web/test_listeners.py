@@ -136,7 +136,7 @@ class ListenersTests(TestCase):
 class PassedTests(TestCase):
     """Tests of `PassedEndpoint`."""
 
-    timeout = 20
+    timeout = 60
 
     def passed(self, family: socket.AddressFamily, address: object) -> tuple[Passed, object]:
         """Listen as the service manager does; give what is passed, and where it is."""

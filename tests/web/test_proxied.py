@@ -240,7 +240,7 @@ class RefusedTests(ProxiedCase):
 class SocketsTests(TestCase):
     """Over real sockets, where the header comes before TLS, and clients end their side."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         """Have a front that believes headers of loopback."""

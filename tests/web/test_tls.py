@@ -53,7 +53,7 @@ class Heard:
 class TlsTests(TestCase):
     """A TLS listener, and clients that are not Twisted's."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         """Listen with a certificate of an authority of the test's."""
