@@ -218,6 +218,14 @@ class StoredTests(AliasTestCase):
         fills = self.bench.place.metrics.registry.get_sample_value
         self.assertEqual(fills("osproxy_fills_running"), 0.0)
 
+    def test_link_removed(self) -> None:
+        """Where somebody has removed the first link, the other name is served in that request."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
+        self.entry(ALIAS).body.path.unlink()
+        self.hit(ALIAS, BODY)
+        self.assertIsNone(self.stored(FIRST))
+
     def test_waiting(self) -> None:
         """All who waited are served, each with what it asked for."""
         self.fetch(FIRST, BODY, tagged(BODY))
