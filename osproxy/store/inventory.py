@@ -67,7 +67,7 @@ class Inventory:
         self._residents = residents
         self._index = Index()
         self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._arrivals: Arrivals | None = Arrivals()
+        self._arrivals: Arrivals | None = Arrivals(shelf.directory.first_id)
         self._unlisted = 0
 
     def __len__(self) -> int:
@@ -259,7 +259,9 @@ class Inventory:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
         self._room.found(self._restore(place_of(record), record))
-        if len(self._index.of(key)) > 1:
+        if self._arrivals is not None and self._arrivals.outdated(record):
+            self.retire(record.id)
+        elif len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)
         return self.has(record.id)
@@ -284,6 +286,8 @@ class Inventory:
         self._blobs[record.id] = blob
         self._index.add(record.id, key_of(record.target))
         self._note_use(record.id)
+        if self._arrivals is not None:
+            self._arrivals.replaced.add(record.target)
         return self._residents.use(self._entry_of(record, blob))
 
     def touch(self, entry: Entry) -> None:
@@ -338,7 +342,7 @@ class Inventory:
 
     def _may_be_named(self, body: int) -> bool:
         """Whether others may share a body that are not listed yet."""
-        return self._arrivals is not None and body < self._shelf.directory.first_id
+        return self._arrivals is not None and self._arrivals.is_earlier(body)
 
     def _unname(self, number: int) -> None:
         """Leave a file to those who share its body."""
