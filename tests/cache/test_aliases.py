@@ -226,6 +226,17 @@ class StoredTests(AliasTestCase):
         self.hit(ALIAS, BODY)
         self.assertIsNone(self.stored(FIRST))
 
+    def test_file_removed(self) -> None:
+        """Where the whole file is gone, it is fetched in the same request, by whatever name."""
+        for path in (FIRST, ALIAS):
+            self.fetch(FIRST, BODY, tagged(BODY))
+            close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
+            for link in self.entry(FIRST).body.links:
+                link.unlink()
+            self.fetch(path, BODY, tagged(BODY))
+            for name in (FIRST, ALIAS):
+                self.bench.store.doom_all(Target("/", name))
+
     def test_waiting(self) -> None:
         """All who waited are served, each with what it asked for."""
         self.fetch(FIRST, BODY, tagged(BODY))
