@@ -158,8 +158,10 @@ class Head:
     @property
     def validators(self) -> Validators:
         """What a client's conditions are compared with."""
-        sent = self.last_modified
-        return Validators(self.etag, None if sent is None else parse_date(sent), self.date)
+        modified = parse_date(self.last_modified or "")
+        # Generic backends' Date is handed on as it is.
+        told = parse_date(first(self.fields, "date") or "")
+        return Validators(self.etag, modified, self.date if told is None else told)
 
 
 class PassingBody(Protocol):

@@ -50,3 +50,9 @@ class HeadTests(SynchronousTestCase):
         """A date that is missing, or is none, is no validator."""
         for fields in ((), (("Last-Modified", "yesterday"),)):
             self.assertEqual(self.head(*fields).validators, Validators('"ours"', None, 500.0))
+
+    def test_date_that_is_told(self) -> None:
+        """Where clients are told the source's Date it is that one, by the source's clock."""
+        head = self.head(("Date", "Thu, 01 Jan 1970 00:02:00 GMT"))
+        self.assertEqual(head.validators.date, 120.0)
+        self.assertEqual(self.head(("Date", "today")).validators.date, 500.0)

@@ -14,7 +14,7 @@ from osproxy.http.fields import first
 from osproxy.http.methods import READING
 from osproxy.model import Answer, Notice
 from osproxy.shedding import RETRY_AFTER
-from osproxy.upstream.origin import Overloaded, TimedOut
+from osproxy.upstream.origin import Overloaded, TimedOut, Useless
 
 if TYPE_CHECKING:
     from osproxy.model import Asked, Target
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 
 #: Statuses by which an authority says that it has no such file.
 MISSING = frozenset({404, 410})
+# Errors of an upstream that mean the same to whoever asks us: to come again, that something took
+# too long, that the request goes round in a loop (RFC 5842 section 7.2).
+_TOLD = frozenset({503, 504, 508})
+
+
+class Unanswered(Exception):
+    """
+    There is no answer to a question about what is stored, nor may that be served without one.
+
+    :ivar why: the question was asked.
+    """
+
+    def __init__(self, error: UpstreamError, why: Fwd) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.why = why
 
 
 def line(status: int, text: str) -> Notice:
@@ -79,23 +95,32 @@ def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -
         notice = line(reply.status, f"{reply.host} answered {reply.status}.")
     else:
         # An error of the upstream's, or an answer that makes no sense to this question.
-        code = reply.status if reply.status in (503, 504) else 502
-        notice = line(code, f"{reply.host} answered {reply.status}.")
+        notice = line(_told(reply.status), f"{reply.host} answered {reply.status}.")
     return Answer(notice, status, kind, source=reply.host)
 
 
-def failed(error: UpstreamError, kind: Kind, asked: Asked) -> Answer:
+def failed(error: UpstreamError, kind: Kind, asked: Asked, why: Fwd | None = None) -> Answer:
     """
-    Say that there is no answer from upstream: 502, or 504 where it did not come in time.
+    Say that there is no answer from upstream, or none of any use: 502 as a rule.
 
-    Where it was not asked, since there is too much to do, it is 503, and when to come again.
+    Where it did not come in time it is 504. Where it was not asked, since there is too much to do,
+    it is 503, and when to come again.
+
+    :param why: the upstream was asked, where something is stored.
     """
     match error:
         case Overloaded():
             notice = evolve(line(503, f"{error}."), retry_after=RETRY_AFTER)
+        case Useless():
+            notice = line(_told(error.status), f"{error}.")
         case TimedOut():
             notice = line(504, f"{error}.")
         case _:
             notice = line(502, f"{error}.")
-    why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
+    if why is None:
+        why = Fwd.URI_MISS if asked.method in READING else Fwd.METHOD
     return Answer(notice, CacheStatus(fwd=why, detail=str(error)), kind)
+
+
+def _told(status: int) -> int:
+    return status if status in _TOLD else 502

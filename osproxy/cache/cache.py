@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from osproxy.cache.aliases import may_be_alias
 from osproxy.cache.answers import (
+    Unanswered,
     failed,
     insists,
     line,
@@ -37,7 +38,7 @@ from osproxy.cache.snapshots import Document
 from osproxy.cache.source import FileSource
 from osproxy.cache.unkept import Unkept, far_ahead
 from osproxy.http import freshness
-from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.freshness import Verdict
 from osproxy.model import Answer, Expectation, Representation, Target
 from osproxy.repo.digests import digest_in_name
@@ -119,6 +120,9 @@ class Cache:
                 return await self._answer(backend, target, asked, kind)
         except Lost as lost:
             return failed(Unreachable("", "disk", str(lost)), kind, asked)
+        except Unanswered as unanswered:
+            self._count(unanswered.error)
+            return failed(unanswered.error, kind, asked, unanswered.why)
         except UpstreamError as error:
             self._count(error)
             return failed(error, kind, asked)
@@ -175,8 +179,8 @@ class Cache:
         now = self._clock.seconds()
         entry = await self._store.find(target)
         if entry is None:
-            return await self._fetch(target, source, asked, policy, None, "uri-miss")
-        since, lifetimes = freshness_of(entry, policy)
+            return await self._fetch(target, source, asked, policy, None, Fwd.URI_MISS)
+        since, lifetimes = freshness_of(entry.head, entry.checked_at, policy)
         verdict = freshness.decide(since, lifetimes, now)
         status = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
         fresh = verdict is Verdict.SERVE
@@ -189,8 +193,11 @@ class Cache:
                 self._refresh(target, source, policy, entry)
                 status = evolve(status, detail="stale-while-revalidate")
             else:
-                why = "request" if fresh else "stale"
-                return await self._fetch(target, source, asked, policy, entry, why)
+                why = Fwd.REQUEST if fresh else Fwd.STALE
+                try:
+                    return await self._fetch(target, source, asked, policy, entry, why)
+                except UpstreamError as error:
+                    raise Unanswered(error, why) from error
         return await self._stored(entry, asked, status)
 
     async def _stored(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
@@ -218,7 +225,7 @@ class Cache:
         asked: Asked,
         policy: Policy,
         entry: Entry | None,
-        why: str,
+        why: Fwd,
     ) -> Answer:
         now = self._clock.seconds()
         fill, admitted = self._fills.find(target), True
@@ -232,17 +239,20 @@ class Cache:
             if passes or not (admitted or may_be_alias(target, policy.kind)):
                 digest = digest_in_name(target.path)
                 return await self._unkept.answer(target, source, asked, policy.kind, None, digest)
-        collapsed = fill is not None
+        forwarded = CacheStatus(fwd=why, collapsed=fill is not None)
         if fill is None:
             order = self._order(target, source, policy, entry)
             fill = self._begin(evolve(order, admitted=admitted))
+        elif fill.arrived and fill.head is not None:
+            since, lifetimes = freshness_of(fill.head, now, policy)
+            if freshness.decide(since, lifetimes, now) is Verdict.SERVE:
+                forwarded = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
         elif not asked.head:
             # This is the second time.
             fill.admitted = True
         reader = FillReader(fill)
         try:
             await fill.when_headed()
-            forwarded = CacheStatus(fwd=why, collapsed=collapsed)
             return await self._filled(fill, reader, asked, policy, forwarded)
         except BaseException:
             reader.close()

@@ -55,6 +55,7 @@ class Fill:
     :ivar confirmed: whether that reply says that what is stored is still right.
     :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
     :ivar caches: what caches nearer the origin said of it (RFC 9211 section 2); not kept.
+    :ivar fields_of_asker: what was said to whoever began it, and to nobody else; not kept either.
     :ivar failure: why it FAILED.
     :ivar readers: how many follow it, each a `osproxy.cache.follow.FillReader`.
     """
@@ -82,6 +83,7 @@ class Fill:
         self.confirmed = False
         self.outgrown = False
         self.caches: Fields = ()
+        self.fields_of_asker: Fields = ()
         self.failure: UpstreamError | None = None
         self.readers = 0
         self._delivering = False
@@ -133,6 +135,12 @@ class Fill:
     def whole(self) -> bool:
         """Whether all its octets have come, and only the disk is waited for."""
         return self.state is FillState.VERIFYING or self.written == self.length
+
+    @property
+    def arrived(self) -> bool:
+        """Whether readers may have all of it, so that it is as good as stored."""
+        whole = self.state is FillState.VERIFYING and self._shown == self.length
+        return whole and self.headed and self.readable
 
     @property
     def headed(self) -> bool:
@@ -210,6 +218,7 @@ class Fill:
     async def _begin(self, reply: Reply) -> None:
         order = self.order
         self.caches = only(reply.fields, "cache-status")
+        self.fields_of_asker = order.rule.fields_of_asker(reply)
         head = order.rule.head_of(reply, order.expectation, self._means.clock.seconds())
         try:
             draft = await self._means.store.begin(

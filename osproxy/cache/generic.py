@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from osproxy.cache.answers import line, plain, stale
+from osproxy.cache.answers import Unanswered, line, plain, stale
 from osproxy.cache.experience import REST
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
@@ -22,13 +22,17 @@ from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
     AsSaid,
     Travelling,
+    key_of,
     last_hop,
     localised,
     looked_at,
+    outnumbered,
     renewed,
+    selected,
     stored_of,
     target_of,
     variant_of,
+    with_fields,
 )
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.cache.transfer import Abandoned
@@ -36,15 +40,14 @@ from osproxy.cache.unkept import far_ahead
 from osproxy.http import freshness, methods
 from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
-from osproxy.http.fields import end_to_end
+from osproxy.http.fields import end_to_end, without
 from osproxy.http.freshness import Verdict
 from osproxy.http.invalidation import invalidated
-from osproxy.http.storing import may_store
+from osproxy.http.storing import fields_of_asker, may_store
 from osproxy.model import Answer, Notice
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
-from osproxy.upstream.turns import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,14 +104,31 @@ class Generic:
         if asked.method not in _LOOKED_UP or asked.body is not None:
             return await self._forward(source)
         stored = await self._store.all_of(source.target)
-        entry = _selected(stored, asked)
+        key = key_of(source, stored)
+        answer = self._arrived(source, key)
+        if answer is not None:
+            return answer
+        entry = selected(stored, asked)
         if entry is None:
-            return await self._missing(source, stored)
-        return await self._known(source, entry, _key(source, stored))
+            return await self._missing(source, key, stored)
+        return await self._known(source, entry, key)
+
+    def _arrived(self, source: Travelling, key: Target) -> Answer | None:
+        """Answer with what has come as a whole, although the disk has yet to take it."""
+        fill, asked, now = self._fills.find(key), source.asked, self._clock.seconds()
+        if fill is None or not fill.arrived or self._overtaken(fill, source.target):
+            return None
+        assert fill.head is not None
+        stored, control = stored_of(fill.head), RequestControl.parse(asked.fields)
+        fresh = freshness.decide_heeded(stored, control, now).verdict is Verdict.SERVE
+        if not fresh or not _fits(fill, asked):
+            return None
+        status = CacheStatus(hit=True, ttl=freshness.ttl_of(stored, now))
+        return from_fill(fill, FillReader(fill), asked, status, now)
 
     # What is not stored.
 
-    async def _missing(self, source: Travelling, stored: Sequence[Entry]) -> Answer:
+    async def _missing(self, source: Travelling, key: Target, stored: Sequence[Entry]) -> Answer:
         asked = source.asked
         control = RequestControl.parse(asked.fields)
         why = Fwd.VARY_MISS if stored else Fwd.URI_MISS
@@ -118,7 +138,9 @@ class Generic:
             return await self._relay(source, Fwd.BYPASS)
         if asked.head:
             return await self._relay(source, why)
-        return await self._fetch(_key(source, stored), source, None, why)
+        for entry in outnumbered(stored):
+            self._store.doom(entry)
+        return await self._fetch(key, source, None, why)
 
     # What is stored.
 
@@ -141,9 +163,12 @@ class Generic:
         why_asked = decision.fwd or Fwd.MISS
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
-        if asked.head:
-            return await self._look(source, entry, why_asked)
-        return await self._fetch(key, source, entry, why_asked)
+        try:
+            if asked.head:
+                return await self._look(source, entry, why_asked)
+            return await self._fetch(key, source, entry, why_asked)
+        except UpstreamError as error:
+            raise Unanswered(error, why_asked) from error
 
     async def _serve(self, entry: Entry, asked: Asked, status: CacheStatus) -> Answer:
         return await from_store(self._store, entry, asked, status, self._clock.seconds())
@@ -156,7 +181,7 @@ class Generic:
     def _refresh(self, key: Target, source: Travelling, entry: Entry) -> None:
         """Revalidate behind the client's back, once however many ask."""
         if self._fills.find(key) is None and self._fills.unattended < UNATTENDED:
-            self._begin(key, source.on_behalf_of(OURS), entry, background=True)
+            self._begin(key, source.for_all(), entry, background=True)
 
     # Asking for ourselves, on behalf of all who want the same.
 
@@ -188,10 +213,13 @@ class Generic:
         elif fill.state is not FillState.FAILED:
             self._resting.forget(target)
         if fill.confirmed and entry is not None and reply is not None:
-            head = renewed(source.asked.fields, entry.head, reply)
-            self._store.freshen(entry, now, head)
-            if not may_store(head.status, source.asked.fields, head.fields):
+            asked = source.asked.fields
+            head = renewed(asked, entry.head, reply)
+            if may_store(head.status, asked, head.fields):
+                self._store.freshen(entry, now, head)
+            elif not may_store(head.status, without(asked, "authorization"), head.fields):
                 self._store.doom(entry)
+            # Else it is right, but what was said of it was said to one who is known (section 3.5).
         if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
             self._store.doom_all(target)
         del self._before[fill.order.target]
@@ -227,10 +255,9 @@ class Generic:
             if collapsed and not self._also_for(asked, fill.head):
                 reader.close()
                 return await self._relay(source, why)
-            variant = variant_of(asked.fields, fill.head.fields)
-            if fill.order.rule.target_of(fill.order.target, fill.head).variant != variant:
+            if not _fits(fill, asked):
                 reader.close()
-                return await self._fetch_apart(fill, source, variant)
+                return await self._fetch_apart(fill, source)
             if far_ahead(fill, asked):
                 reader.close()
                 return await self._relay(source, why)
@@ -238,7 +265,7 @@ class Generic:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
             return from_fill(fill, reader, asked, status, self._clock.seconds())
-        entry = _selected(await self._store.all_of(source.target), asked)
+        entry = selected(await self._store.all_of(source.target), asked)
         # Taken after the last await: whoever has it must give it on, or up. It was asked with the
         # fields of whoever began the fill, and may be theirs alone.
         reply = None if collapsed else fill.take_reply()
@@ -279,9 +306,10 @@ class Generic:
         decision = freshness.decide_heeded(stored_of(head), control, self._clock.seconds())
         return decision.verdict in (Verdict.SERVE, Verdict.SERVE_AND_REFRESH)
 
-    async def _fetch_apart(self, fill: Fill, source: Travelling, variant: str) -> Answer:
+    async def _fetch_apart(self, fill: Fill, source: Travelling) -> Answer:
         """Fetch a variant of which only now it is known that it is another than the fill's."""
-        key = evolve(source.target, variant=variant)
+        assert fill.head is not None
+        key = evolve(source.target, variant=variant_of(source.asked.fields, fill.head.fields))
         if key == fill.order.target:
             # What the responses vary by has just changed.
             return await self._relay(source, Fwd.VARY_MISS)
@@ -299,7 +327,8 @@ class Generic:
             status = CacheStatus(
                 fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
             )
-            return await self._serve(entry, source.asked, status)
+            answer = await self._serve(entry, source.asked, status)
+            return answer if collapsed else with_fields(answer, fields_of_asker(reply.fields))
         if fill.order.stored is not None:
             # It speaks of a response that we do not have (RFC 9111 section 4.3.4).
             self._store.doom(fill.order.stored)
@@ -353,25 +382,11 @@ class Generic:
                 self._store.doom_all(target)
 
 
-def _selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
-    """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
-    fitting = [
-        entry
-        for entry in stored
-        if variant_of(asked.fields, entry.head.fields) == entry.target.variant
-    ]
-    return max(fitting, key=lambda entry: entry.head.date, default=None)
-
-
-def _key(source: Travelling, stored: Sequence[Entry]) -> Target:
-    """
-    Name the fill that would do for a request.
-
-    What is stored of a URL tells which fields its responses vary by.
-    """
-    newest = max(stored, key=lambda entry: entry.head.date, default=None)
-    said = () if newest is None else newest.head.fields
-    return evolve(source.target, variant=variant_of(source.asked.fields, said))
+def _fits(fill: Fill, asked: Asked) -> bool:
+    """Say whether what is being filled is of the variant that a request is for."""
+    assert fill.head is not None
+    theirs = fill.order.rule.target_of(fill.order.target, fill.head).variant
+    return variant_of(asked.fields, fill.head.fields) == theirs
 
 
 def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:

@@ -18,9 +18,12 @@ from osproxy.http.freshness import Lifetimes, lifetime
 from osproxy.model import Head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osproxy.http.fields import Fields
     from osproxy.model import Expectation, Target
     from osproxy.repo.policies import Policy
+    from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply
 
@@ -45,6 +48,9 @@ class Take(Enum):
 class Rule(Protocol):
     """What a fill asks for, and what it keeps."""
 
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """Say under which target the beginning of a body may lie, given what is kept of its URL."""
+
     def conditions(self, stored: Entry | None) -> Fields:
         """Say what to ask upstream, so that what is stored need not be sent again."""
 
@@ -53,6 +59,9 @@ class Rule(Protocol):
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """Make the head that is kept of a reply."""
+
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """Give what is not kept of a reply, but is for whoever it was asked for."""
 
     def target_of(self, target: Target, head: Head) -> Target:
         """Say under which target it is kept."""
@@ -69,6 +78,10 @@ class ByKind:
     """The rule for files of repositories: what is kept, and for how long, is in the policy."""
 
     policy: Policy
+
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """See `Rule`."""
+        return target
 
     def conditions(self, stored: Entry | None) -> Fields:
         """See `Rule`."""
@@ -89,6 +102,10 @@ class ByKind:
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `Rule`."""
         return head_of(reply, expectation, now)
+
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """See `Rule`; who asks for a file of a repository does not matter."""
+        return ()
 
     def target_of(self, target: Target, head: Head) -> Target:
         """See `Rule`."""
@@ -142,12 +159,11 @@ def confirmed(head: Head, reply: Reply, now: float) -> Head:
     )
 
 
-def freshness_of(entry: Entry, policy: Policy) -> tuple[float, Lifetimes]:
+def freshness_of(head: Head, checked_at: float, policy: Policy) -> tuple[float, Lifetimes]:
     """Say since when, and for how long, what is stored is fresh."""
     if not policy.heeds_response:
-        return entry.checked_at, policy.lifetimes
+        return checked_at, policy.lifetimes
     # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
-    head = entry.head
     said = CacheControl.of(head.fields)
     grace = said.stale_while_revalidate if may_be_stale(head.fields) else None
     return head.date, Lifetimes(lifetime(head.status, head.fields, head.date), grace or 0.0)

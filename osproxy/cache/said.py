@@ -14,17 +14,24 @@ from attrs import evolve, field, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
-from osproxy.http.fields import end_to_end, first, format_date, only, without
+from osproxy.http.fields import end_to_end, every, first, format_date, only, without
 from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
-from osproxy.upstream.turns import Asker
+from osproxy.upstream.turns import OURS, Asker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osproxy.http.fields import Fields
     from osproxy.model import Answer, Asked, Backend, Expectation, PassingBody
+    from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply, Upstream
+
+#: So many variants of a URL are stored. Each is looked at by whoever asks for it, and there is one
+#: for each client where a response varies by what tells clients apart.
+VARIANTS_AT_MOST = 100
 
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
@@ -78,6 +85,11 @@ class Travelling:
         """Give the same source, fields included, as another asks it."""
         return evolve(self, asker=asker)
 
+    def for_all(self) -> Travelling:
+        """Give the same source as we ask it, whatever a client puts up with or wants kept."""
+        fields = without(self.asked.fields, "cache-control", "pragma")
+        return evolve(self, asked=evolve(self.asked, fields=fields), asker=OURS)
+
     def _travelling(self) -> Fields:
         asked = self.asked
         given, client, sender = asked.fields, asked.client, asked.sender
@@ -97,6 +109,15 @@ class AsSaid:
     """The rule for what generic backends have: the response says whether it is kept."""
 
     request: Fields
+
+    def begun(self, target: Target, kept: Sequence[Draft]) -> Target:
+        """See `osproxy.cache.heads.Rule`; what it varied by was said when it began."""
+        fitting = [
+            draft.target
+            for draft in kept
+            if variant_of(self.request, draft.head.fields) == draft.target.variant
+        ]
+        return fitting[-1] if fitting else target
 
     def conditions(self, stored: Entry | None) -> Fields:
         """See `osproxy.cache.heads.Rule`."""
@@ -130,6 +151,10 @@ class AsSaid:
             status=reply.status,
         )
 
+    def fields_of_asker(self, reply: Reply) -> Fields:
+        """See `osproxy.cache.heads.Rule`."""
+        return storing.fields_of_asker(reply.fields)
+
     def target_of(self, target: Target, head: Head) -> Target:
         """See `osproxy.cache.heads.Rule`."""
         return evolve(target, variant=variant_of(self.request, head.fields))
@@ -153,6 +178,37 @@ def variant_of(request: Fields, fields: Fields) -> str:
     Only the name is written down: what it is made of may be somebody's cookie.
     """
     return vary.variant_key(vary.selecting(request, fields) or ())
+
+
+def selected(stored: Sequence[Entry], asked: Asked) -> Entry | None:
+    """Choose among what is stored of a URL (RFC 9111 section 4.1)."""
+    # As a rule all vary by the same, which is looked at once.
+    variants: dict[tuple[str, ...], str] = {}
+
+    def fits(entry: Entry) -> bool:
+        varies = tuple(every(entry.head.fields, "vary"))
+        if varies not in variants:
+            variants[varies] = variant_of(asked.fields, entry.head.fields)
+        return variants[varies] == entry.target.variant
+
+    return max(filter(fits, stored), key=lambda entry: entry.head.date, default=None)
+
+
+def outnumbered(stored: Sequence[Entry]) -> list[Entry]:
+    """Give those that go before another variant is stored, so that they do not become too many."""
+    excess = max(0, len(stored) - VARIANTS_AT_MOST + 1)
+    return sorted(stored, key=lambda entry: entry.head.date)[:excess]
+
+
+def key_of(source: Travelling, stored: Sequence[Entry]) -> Target:
+    """
+    Name the fill that would do for a request.
+
+    What is stored of a URL tells which fields its responses vary by.
+    """
+    newest = max(stored, key=lambda entry: entry.head.date, default=None)
+    said = () if newest is None else newest.head.fields
+    return evolve(source.target, variant=variant_of(source.asked.fields, said))
 
 
 def stored_of(head: Head) -> Stored:
@@ -239,6 +295,15 @@ def localised(answer: Answer, backend: Backend) -> Answer:
         fields = _pointing_here(content.head.fields, backend)
         return evolve(answer, content=evolve(content, head=evolve(content.head, fields=fields)))
     return answer
+
+
+def with_fields(answer: Answer, fields: Fields) -> Answer:
+    """Add to what is stored what was said to whoever asked, and is not stored."""
+    content = answer.content
+    if not fields or not isinstance(content, Representation):
+        return answer
+    head = evolve(content.head, fields=(*content.head.fields, *fields))
+    return evolve(answer, content=evolve(content, head=head))
 
 
 def _pointing_here(fields: Fields, backend: Backend) -> Fields:

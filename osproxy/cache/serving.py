@@ -61,7 +61,7 @@ def from_fill(
     Answer with a file that is being filled, or has just been.
 
     :param reader: the fill's; it becomes the body, or is closed where none is wanted.
-    :param forwarded: why the upstream was asked.
+    :param forwarded: why the upstream was asked, or that it was not: for a fill that has `arrived`.
     """
     head = fill.head
     assert head is not None
@@ -71,9 +71,15 @@ def from_fill(
     else:
         reader.hold()
         body = reader
+    status = forwarded
+    if not status.hit:
+        # What caches nearer the origin said is of the request that was forwarded.
+        status = evolve(status, fwd_status=head.status, stored=True, detail=head.source)
+        theirs = () if status.collapsed else fill.fields_of_asker
+        head = evolve(head, fields=(*head.fields, *theirs, *fill.caches))
     return Answer(
-        Representation(evolve(head, fields=(*head.fields, *fill.caches)), body, fill.length),
-        evolve(forwarded, fwd_status=head.status, stored=True, detail=head.source),
+        Representation(head, body, fill.length),
+        status,
         fill.order.policy.kind,
         age=freshness.age(head.date, now),
         source=head.source,

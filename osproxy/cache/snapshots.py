@@ -21,7 +21,7 @@ from osproxy.http.fields import first
 from osproxy.model import Expectation
 from osproxy.repo.layout import CORE
 from osproxy.store.blobs import State
-from osproxy.upstream.origin import Unreachable
+from osproxy.upstream.origin import Unreachable, Useless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -167,7 +167,7 @@ async def fetch(source: Source, name: str, now: float) -> Document | None:
         return None
     if reply.status != 200:
         reply.abandon()
-        raise Unreachable(reply.host, "status", f"{reply.host} answered {reply.status}")
+        raise Useless(reply.host, reply.status)
     content = await reply.read(LARGEST)
     digest = hashlib.sha256(content).hexdigest()
     return Document(head_of(reply, Expectation(), now), content, digest)

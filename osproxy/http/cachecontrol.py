@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 EVER = 2**31
 
 # No directive has a blank in it but in quotes, so a blank may separate them as well as a comma:
-# MirrorCache leaves the commas out. Blanks around the equals sign are no syntax, but are sent.
-# Possessive, and begun at nothing that separates: a hostile value costs linear time.
+# MirrorCache leaves the commas out. So does a semicolon, which others write by mistake: what stands
+# behind it, or before it, may be a `private`. An argument keeps it, and is none that can be read.
+# Blanks around the equals sign are no syntax, but are sent. Possessive, and begun at nothing that
+# separates: a hostile value costs linear time.
 _DIRECTIVE = re.compile(
-    r'(?=[^ \t,])(?P<name>[^ \t,="]*+)'
+    r'(?=[^ \t,;])(?P<name>[^ \t,;="]*+)'
     r'(?P<equals>[ \t]*+=(?:[ \t]*+(?=[0-9"]))?+)?+'
-    r'(?P<argument>(?P<open>"(?:[^"\\]|\\.)*+(?P<close>")?+)?+[^ \t,]*+)',
+    r'(?P<argument>(?P<open>"(?:[^"\\]|\\.)*+(?P<close>")?+)?+[^ \t,;]*+;?+)',
     re.DOTALL,
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)

@@ -7,6 +7,7 @@ is another question, see `osproxy.http.freshness`.
 
 from __future__ import annotations
 
+import math
 import re
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -64,8 +65,9 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
     """
     Judge the conditions of a GET or HEAD in the order of RFC 9110 section 13.2.2.
 
-    A date that cannot be read, or that is there twice, is no condition, nor is one about a file
-    whose date is unknown (sections 13.1.3 and 13.1.4).
+    A date that cannot be read, or that is there twice, is no condition (sections 13.1.3 and
+    13.1.4). Of a file that does not say when it was modified, If-Unmodified-Since is none either;
+    for If-Modified-Since its Date counts, as a cache has it (RFC 9111 section 4.3.2).
     """
     modified = validators.last_modified
     # Steps 1 and 2.
@@ -82,7 +84,8 @@ def evaluate(fields: Fields, validators: Validators) -> Outcome:
         unchanged = _matches(had, validators.etag, _equal_weakly)
     else:
         since = _date(fields, "if-modified-since")
-        unchanged = modified is not None and since is not None and modified <= since
+        latest = validators.date if modified is None else modified
+        unchanged = latest is not None and since is not None and math.floor(latest) <= since
     return Outcome.NOT_MODIFIED if unchanged else Outcome.PROCEED
 
 

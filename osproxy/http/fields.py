@@ -18,6 +18,15 @@ Fields = tuple[tuple[str, str], ...]
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
+# What tells whether, for how long and for whom a response may be kept, and how its octets are read:
+# it is meant for all recipients, so that Connection must not name it (RFC 9110 section 7.6.1).
+# Were it left out nevertheless, what is private would be handed to others.
+_FOR_ALL = frozenset(
+    (
+        "age", "cache-control", "content-encoding", "content-type", "date", "expires", "pragma",
+        "set-cookie", "vary",
+    )
+)  # fmt: skip
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -70,11 +79,11 @@ def end_to_end(fields: Fields) -> Fields:
     """
     Leave out what is meant for the next hop only (RFC 9110 section 7.6.1).
 
-    That is the fields that are hop-by-hop by their name, those that Connection names, and what is
-    said to or by a proxy.
+    That is the fields that are hop-by-hop by their name, those that Connection may name and does,
+    and what is said to or by a proxy.
     """
     named = {token.lower() for value in every(fields, "connection") for token in tokens(value)}
-    dropped = _HOP_BY_HOP | named
+    dropped = _HOP_BY_HOP | (named - _FOR_ALL)
     return tuple(
         (key, value)
         for key, value in fields

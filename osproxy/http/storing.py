@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
-from osproxy.http.fields import end_to_end, every, first, parse_date, tokens, without
+from osproxy.http.fields import end_to_end, every, first, only, parse_date, tokens, without
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
 
@@ -31,11 +31,22 @@ _UNDERSTOOD = frozenset(
 # 6585 forbids to store.
 _NEVER = frozenset((206, 226, 304, 407, 412, 416, 417, 428, 429, 431, 511))
 
-# Fields that speak of one transfer, one hop's copy, the origin's own host or one client; what says
-# so in the RFC's own words is left out by `end_to_end`. Warning is obsolete (section 5.5).
-_NOT_KEPT = (
-    "accept-ranges", "age", "alt-svc", "authentication-info", "content-length", "content-range",
-    "set-cookie", "set-cookie2", "strict-transport-security", "warning",
+# Fields that speak of one transfer, one hop's copy or the origin's own host; what says so in the
+# RFC's own words is left out by `end_to_end`. Warning is obsolete (section 5.5).
+_OF_TRANSFER = (
+    "accept-ranges", "age", "alt-svc", "content-length", "content-range",
+    "strict-transport-security", "warning",
+)  # fmt: skip
+# Those that speak of one client.
+_OF_ASKER = ("authentication-info", "set-cookie", "set-cookie2")
+# What clients tell who they are by, beside Authorization, of which section 3.5 speaks: cookies, and
+# the tokens of APIs and of artifact stores (GitLab, JFrog, HashiCorp, OpenStack).
+_CREDENTIALS = frozenset(
+    (
+        "api-key", "apikey", "cookie", "deploy-token", "job-token", "private-token",
+        "x-access-token", "x-api-key", "x-api-token", "x-auth-key", "x-auth-token",
+        "x-consul-token", "x-jfrog-art-api", "x-vault-token",
+    )
 )  # fmt: skip
 # Without these a response would say something else.
 _ESSENTIAL = frozenset(
@@ -86,11 +97,12 @@ def may_be_personal(request: Fields, response: Fields) -> bool:
     """
     Say whether a response could be meant for one client alone, though it does not say so.
 
-    Many applications know their users by a cookie and say nothing of caching. What is stored of
-    them would be handed to others where the origin cannot be asked (RFC 9111 section 4.2.4).
+    Many applications know their users by a cookie, or by a token in a field of their own, and say
+    nothing of caching. What is stored of them would be handed to others, be it where the origin
+    cannot be asked (RFC 9111 section 4.2.4).
     """
     said = CacheControl.of(response)
-    if first(request, "cookie") is None or said.public:
+    if said.public or not any(name.lower() in _CREDENTIALS for name, _ in request):
         return False
     explicit = (said.s_maxage, said.max_age, first(response, "expires"))
     return all(it is None for it in explicit)
@@ -102,8 +114,16 @@ def kept_fields(response: Fields) -> Fields:
 
     Those are also the ones that private or no-cache name (sections 5.2.2.4 and 5.2.2.7).
     """
-    said = CacheControl.of(response)
-    return without(end_to_end(response), *_NOT_KEPT, *said.private_fields, *said.no_cache_fields)
+    return without(end_to_end(response), *_OF_TRANSFER, *_names_of_asker(response))
+
+
+def fields_of_asker(response: Fields) -> Fields:
+    """
+    Give the fields that are not stored, but are meant for whoever has asked.
+
+    A cookie that no-cache names is for them as for everybody who asks (section 5.2.2.4).
+    """
+    return only(without(end_to_end(response), *_OF_TRANSFER), *_names_of_asker(response))
 
 
 def updated(stored: Fields, new: Fields) -> Fields:
@@ -161,6 +181,11 @@ def after_head(stored: Fields, stored_length: int, head: Fields) -> Fields | Non
     if lengths and lengths != {str(stored_length)}:
         return None
     return updated(stored, head)
+
+
+def _names_of_asker(response: Fields) -> tuple[str, ...]:
+    said = CacheControl.of(response)
+    return (*_OF_ASKER, *said.private_fields, *said.no_cache_fields)
 
 
 def _etag(fields: Fields) -> str | None:

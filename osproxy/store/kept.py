@@ -33,6 +33,8 @@ class Kept:
     _ledger: Ledger
     # In the order in which they were put aside.
     _drafts: dict[Target, tuple[Draft, float]] = field(init=False, factory=dict)
+    # By what all variants of a URL have in common.
+    _variants: dict[Target, list[Target]] = field(init=False, factory=dict)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -43,15 +45,27 @@ class Kept:
         found = self._drafts.get(target)
         return None if found is None else found[0]
 
+    def variants(self, target: Target) -> list[Draft]:
+        """Return the drafts of a target's URL, whatever the variant; the latest last."""
+        return [self._drafts[variant][0] for variant in self._variants.get(target.url, ())]
+
     def put(self, draft: Draft, since: float) -> None:
         """Keep a draft, in place of an older one of its target."""
-        self.drop(draft.target)
-        self._drafts[draft.target] = (draft, since)
+        target = draft.target
+        self.drop(target)
+        self._drafts[target] = (draft, since)
+        self._variants.setdefault(target.url, []).append(target)
 
     def take(self, target: Target) -> Draft | None:
         """Hand the draft of a target over to whoever completes it."""
         found = self._drafts.pop(target, None)
-        return None if found is None else found[0]
+        if found is None:
+            return None
+        variants = self._variants[target.url]
+        variants.remove(target)
+        if not variants:
+            del self._variants[target.url]
+        return found[0]
 
     def drop(self, target: Target) -> None:
         """Give the draft of a target up, if there is one."""

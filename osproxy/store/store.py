@@ -274,6 +274,10 @@ class Store:
         """Look the draft up that was put aside for a target."""
         return self._kept.find(target)
 
+    def kept_of(self, target: Target) -> list[Draft]:
+        """Look up what was put aside of a target's URL, whatever the variant."""
+        return self._kept.variants(target)
+
     def drop_kept(self, target: Target) -> None:
         """Give the draft up that was put aside for a target, if there is one."""
         self._kept.drop(target)

@@ -34,7 +34,14 @@ from osproxy.http.fields import every, without
 from osproxy.http.lines import BadMessage
 from osproxy.model import BodyBroken
 from osproxy.upstream.redirects import MOST, STATUSES, Redirect, alias_of, judge
-from osproxy.upstream.reply import Overloaded, Reply, TimedOut, Unreachable, UpstreamError
+from osproxy.upstream.reply import (
+    Overloaded,
+    Reply,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+    Useless,
+)
 from osproxy.upstream.turns import OURS
 from osproxy.upstream.upload import Upload
 from osproxy.upstream.watch import TookTooLong
@@ -59,6 +66,7 @@ __all__ = [
     "Unreachable",
     "Upstream",
     "UpstreamError",
+    "Useless",
 ]
 
 # Begins like a package manager's: MirrorCache answers those without guessing.

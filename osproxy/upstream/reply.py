@@ -52,6 +52,18 @@ class Unreachable(UpstreamError):
     """It refuses, breaks off, or makes no sense."""
 
 
+class Useless(Unreachable):
+    """
+    It answers, but with a status that is of no use.
+
+    :ivar status: which one.
+    """
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(host, "status", f"{host} answered {status}")
+        self.status = status
+
+
 class TimedOut(UpstreamError):
     """It takes too long."""
 

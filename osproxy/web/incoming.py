@@ -87,7 +87,8 @@ class Incoming:
             return None
         self._reader = _reader()
         head = parse_request_head(octets)
-        if head.framing is not End.NO_BODY:
+        # A GET that says that it brings nothing is one like any other (RFC 9110 section 9.3.1).
+        if head.framing not in (End.NO_BODY, 0):
             content = RequestContent(
                 head.framing,
                 expected="100-continue" in head.expectations,

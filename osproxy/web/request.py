@@ -4,6 +4,7 @@ A request as the listeners hand it on.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from twisted.web.server import Request
@@ -43,6 +44,14 @@ class ClientRequest(Request):
     def gone(self) -> bool:
         """Whether the connection was lost: from then on nothing can be said, or finished."""
         return self._disconnected
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:  # noqa: N802
+        """Give a status its reason; Twisted knows none of those of RFC 6585 and RFC 7725."""
+        try:
+            reason = HTTPStatus(code).phrase.encode("ascii")
+        except ValueError:
+            reason = b""
+        super().setResponseCode(code, reason if message is None else message)
 
     def gotLength(self, length: int | None) -> None:
         """Have no content of Twisted's."""

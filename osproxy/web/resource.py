@@ -21,7 +21,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from osproxy.http import methods, via
 from osproxy.http.cachestatus import CacheStatus
-from osproxy.http.fields import first
+from osproxy.http.fields import first, without
 from osproxy.metrics import status_label
 from osproxy.model import Answer, Asked, BodyBroken, Notice
 from osproxy.repo.identity import anonymous
@@ -240,6 +240,9 @@ class Root(Resource):
         if request.head.method == "CONNECT":
             permit("CONNECT", None)
         place = place_of(request.head.target)
+        if place.host is not None:
+            # Whatever the field says (RFC 9112 section 3.2.2).
+            exchange.fields = (*without(exchange.fields, "host"), ("Host", place.host))
         if _is_ourselves(request, place.host):
             place = evolve(place, host=None)
         if place.host is None and is_own(place.path):

@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from osproxy.web.bandwidth import Pace
     from osproxy.web.request import ClientRequest
 
-# What a 304 carries of a stored head (RFC 9110 section 15.4.5). Last-Modified is there for caches
-# that have no use for an entity tag.
+# What a 304 carries of a head (RFC 9110 section 15.4.5). Last-Modified is there for caches that
+# have no use for an entity tag; a cookie is never stored, but may have come for this client now.
 _WITH_304 = frozenset(
-    {"cache-control", "content-location", "date", "expires", "vary", "last-modified"}
-)
+    {
+        "cache-control", "content-location", "date", "expires", "vary", "last-modified",
+        "set-cookie",
+    }
+)  # fmt: skip
 _IN_PARTS = ("Accept-Ranges", "bytes")
 
 # Digests of what is sent, not of the file: of a part they would be wrong (RFC 9530 section 2).

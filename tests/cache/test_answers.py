@@ -15,10 +15,10 @@ from osproxy.cache.answers import (
     stale,
     unavailable,
 )
-from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import Kind
-from osproxy.upstream.origin import Overloaded, TimedOut
+from osproxy.upstream.origin import Overloaded, TimedOut, Useless
 from tests.cache.doubles import Told, unreachable
 
 if TYPE_CHECKING:
@@ -73,6 +73,23 @@ class AnswerTests(SynchronousTestCase):
             assert isinstance(answer.content, Notice)
             self.assertEqual(answer.content.status, status)
             self.assertEqual(answer.content.body, f"{error}.\n".encode())
+
+    def test_told(self) -> None:
+        """Errors of an upstream that mean the same to a client are told it, a loop for one."""
+        for status, told in ((503, 503), (504, 504), (508, 508), (500, 502), (206, 502)):
+            reply = cast("Reply", Told(status, (), 0, "a.example"))
+            for answer in (
+                failed(Useless("a.example", status), Kind.INDEX, Asked()),
+                unavailable(reply, Target("/", "/a"), Kind.PACKAGE, FORWARDED),
+            ):
+                assert isinstance(answer.content, Notice)
+                self.assertEqual(answer.content.status, told)
+                self.assertEqual(answer.content.body, f"a.example answered {status}.\n".encode())
+
+    def test_why(self) -> None:
+        """Where something is stored it is told why that would not do."""
+        answer = failed(unreachable(), Kind.PACKAGE, Asked(), Fwd.STALE)
+        self.assertEqual(answer.cache_status, CacheStatus(fwd=Fwd.STALE, detail=str(unreachable())))
 
     def test_overloaded(self) -> None:
         """What was not asked, since too much is, is 503, and may be asked for again soon."""

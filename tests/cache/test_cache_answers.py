@@ -297,7 +297,8 @@ class UnknownTests(CacheTestCase):
         for _ in range(2):
             asked = self.bench.get(UNKNOWN)
             self.origin.next().fail()
-            self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+            answer = self.successResultOf(asked)
+            self.assertEqual((self.status_of(answer), answer.cache_status.fwd), (502, "stale"))
         asked = self.bench.get(UNKNOWN)
         self.origin.next().answer(Told(304, (("Cache-Control", "max-age=9"),), 0))
         octets(self.successResultOf(asked))

@@ -17,6 +17,7 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
+from tests.store.doubles import Slow, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 MIB = 1 << 20
@@ -38,6 +39,24 @@ class CollapsingTests(CacheTestCase):
         self.assertEqual([octets(answer) for answer in answers], [b"package"] * 3)
         self.assertEqual([answer.cache_status.collapsed for answer in answers], [False, True, True])
         self.assertEqual(self.origin.log, [f"GET {RPM}"])
+
+    def test_arrived(self) -> None:
+        """What has come as a whole is a hit, however long the disk takes; unless it is stale."""
+        for path, fields, said in (
+            (RPM, (), "osproxy; hit; ttl=900"),
+            ("/oss/x.foo", (("Cache-Control", "max-age=9"),), "osproxy; hit; ttl=9"),
+            (
+                "/oss/y.foo",
+                (("Cache-Control", "max-age=0"),),
+                "osproxy; fwd=uri-miss; fwd-status=200; stored; collapsed;"
+                ' detail="authority.example"',
+            ),
+        ):
+            self.bench.place.in_thread = disk = Slow("publish")
+            self.assertEqual(octets(self.begin(path, whole(b"package", *fields))), b"package")
+            self.assertEqual(self.served(path), (b"package", said))
+            disk.run_all()
+            self.bench.place.in_thread = at_once
 
     def test_own_pace(self) -> None:
         """Each reader waits for its own offset only, and one that comes late gets octet 0."""

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from osproxy.cache.experience import REST
+from osproxy.cache.said import VARIANTS_AT_MOST
 from osproxy.cache.transfer import PAUSES
-from osproxy.http.fields import first, format_date
+from osproxy.http.fields import first, format_date, only
 from osproxy.model import (
     Answer,
     Asked,
@@ -30,7 +32,7 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
-from tests.store.doubles import find
+from tests.store.doubles import Slow, at_once, find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -218,6 +220,34 @@ class FreshnessTests(GenericCase):
         self.origin.next().answer(self.told(b"two", HOUR))
         self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
 
+    def test_stale_while_revalidate_for_all(self) -> None:
+        """What one client puts up with does not go along then: another cache would heed it."""
+        self.kept(("Cache-Control", "max-age=10, stale-while-revalidate=60"))
+        self.bench.advance(20)
+        said = ("Cache-Control", "no-store, max-stale"), ("Pragma", "x"), ("X-A", "1")
+        octets(self.successResultOf(self.ask("/x", *said)))
+        question = self.origin.next()
+        self.assertEqual([question.field(name) for name, _ in said], [None, None, "1"])
+        question.answer(self.told(b"two", HOUR))
+        self.assertEqual(self.get(None), "200 two | hit; ttl=3600")
+
+    def test_no_answer(self) -> None:
+        """Where what is stored may not be served, it is told why it would not do."""
+        said = ("Cache-Control", "max-age=10, must-revalidate")
+        self.kept(said)
+        no_cache = ("Cache-Control", "no-cache")
+        for method, seconds, fields, why in (
+            ("GET", 0, (no_cache,), "request"),
+            ("HEAD", 0, (no_cache,), "request"),
+            ("GET", 20, (), "stale"),
+            ("HEAD", 0, (), "stale"),
+        ):
+            self.bench.advance(seconds)
+            asking = self.ask("/x", *fields, method=method)
+            self.origin.next().fail()
+            answer = self.successResultOf(asking)
+            self.assertEqual((self.status_of(answer), answer.cache_status.fwd), (502, why))
+
     def test_errors(self) -> None:
         """An upstream that fails does not cost what may be served stale."""
         for number, (said, status, expected) in enumerate(
@@ -325,6 +355,61 @@ class StoringTests(GenericCase):
             [self.outcome(self.successResultOf(one))[:5] for one in asking], ["200 a", "200 b"]
         )
 
+    def fields_said(self, asking: Deferred[Answer]) -> tuple[Fields, bytes]:
+        """Return the fields that are for one client only, and the body."""
+        answer = self.successResultOf(asking)
+        assert isinstance(answer.content, Representation)
+        return only(answer.content.head.fields, "set-cookie", "x-user"), octets(answer)
+
+    def test_fields_of_asker(self) -> None:
+        """What is not stored of a response is for the one who asked (section 5.2.2.4)."""
+        own = (("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"), ("X-User", "me"))
+        said = ("Cache-Control", 'max-age=60, no-cache="Set-Cookie, X-User"')
+        tag = ("ETag", '"1"')
+        asking = [self.ask() for _ in range(2)]
+        self.origin.next().answer(self.told(b"one", said, tag, *own))
+        self.assertEqual([self.fields_said(one) for one in asking], [(own, b"one"), ((), b"one")])
+        self.assertEqual(self.fields_said(self.ask()), ((), b"one"))
+        self.bench.advance(61)
+        asking = [self.ask() for _ in range(2)]
+        self.origin.next().answer(Told(304, (said, tag, *own[1:])))
+        self.assertEqual(
+            [self.fields_said(one) for one in asking], [(own[1:], b"one"), ((), b"one")]
+        )
+        self.assertEqual(self.fields_said(self.ask()), ((), b"one"))
+
+    def test_arrived(self) -> None:
+        """What has come whole is as good as stored, however long the disk takes."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        first = self.get(self.told(b"one", HOUR, ("Vary", "Foo")), "/x", ("Foo", "1"))
+        self.assertEqual(first, "200 one | fwd=uri-miss; fwd-status=200; stored")
+        for method, *fields in (
+            ("GET", ("Foo", "1")),
+            ("HEAD", ("Foo", "1")),
+            ("GET", ("Foo", "1"), ("Cache-Control", "only-if-cached")),
+        ):
+            answer = self.successResultOf(self.ask("/x", *fields, method=method))
+            assert isinstance(answer.content, Representation)
+            self.assertEqual(answer.cache_status.serialise(), "osproxy; hit; ttl=3600")
+            close(answer)
+        for unlike in ((("Foo", "2"),), (("Foo", "1"), ("Cache-Control", "no-cache"))):
+            other = self.get(self.told(b"other"), "/x", *unlike)
+            self.assertTrue(other.startswith("200 other | fwd="), other)
+        disk.run_all()
+        self.bench.place.in_thread = at_once
+        self.assertEqual(self.get(None, "/x", ("Foo", "1")), "200 one | hit; ttl=3600")
+
+    def test_arrived_and_changed(self) -> None:
+        """What was changed since it was asked for is none, though it has come."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        self.get(self.told(b"one", HOUR))
+        posting = self.ask(method="POST")
+        self.origin.next().answer(self.told(b"done"))
+        self.outcome(self.successResultOf(posting))
+        self.assertEqual(self.get(self.told(b"two"))[:7], "200 two")
+        disk.run_all()
+        self.bench.place.in_thread = at_once
+
     def test_no_collapsing(self) -> None:
         """What could not be used a moment later is not for who asks at the same time, either."""
         for number, fields in enumerate(
@@ -399,6 +484,17 @@ class StoringTests(GenericCase):
         found = [self.outcome(self.successResultOf(one))[:7] for one in asking]
         self.assertEqual(found, ["200 one"] * 3)
 
+    def test_authorized_look(self) -> None:
+        """What is confirmed to one who is known stays for the others, as it was (section 3.5)."""
+        tag, known = ("ETag", '"1"'), ("Authorization", "Basic eDp5")
+        self.kept(("Cache-Control", "max-age=10"), tag)
+        self.bench.advance(20)
+        looked = self.get(Told(304, (HOUR, tag)), "/x", known)
+        self.assertEqual(looked, "200 one | fwd=stale; fwd-status=304")
+        again = self.get(Told(304, (HOUR, tag)))
+        self.assertEqual(again, "200 one | fwd=stale; fwd-status=304")
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+
     def test_authorization(self) -> None:
         """What was asked for with credentials is kept only if it says that it is for all."""
         credentials = ("Authorization", "Basic eDp5")
@@ -448,6 +544,21 @@ class StoringTests(GenericCase):
             self.get(self.told(b"fr", HOUR, vary), "/x", ("Accept-Language", "fr")),
             "200 fr | fwd=vary-miss; fwd-status=200; stored",
         )
+
+    def test_too_many_variants(self) -> None:
+        """The oldest of many variants goes before another is stored."""
+        vary = ("Vary", "User-Agent")
+        for number in range(VARIANTS_AT_MOST + 2):
+            agent = ("User-Agent", str(number))
+            self.bench.advance(1)
+            self.get(self.told(b"%d" % number, HOUR, vary), "/x", agent)
+        self.assertEqual(self.bench.store.entries, VARIANTS_AT_MOST)
+        last = self.get(None, "/x", agent)
+        self.assertEqual(last, f"200 {number} | hit; ttl=3600")
+        oldest = self.get(None, "/x", ("User-Agent", "2"))
+        self.assertTrue(oldest.startswith("200 2 | hit"), oldest)
+        gone = self.get(self.told(b"new", HOUR, vary), "/x", ("User-Agent", "1"))
+        self.assertTrue(gone.startswith("200 new | fwd=vary-miss"), gone)
 
     def test_vary_at_once(self) -> None:
         """Those who ask at once for different variants get each their own."""
@@ -573,6 +684,33 @@ class ResumingTests(GenericCase):
         self.assertEqual(first(answer.content.head.fields, "x-said"), "last")
         self.assertIsNone(first(answer.content.head.fields, "content-range"))
         self.assertEqual(answer.age, 61)
+
+    def test_taken_up_later(self) -> None:
+        """What was put aside is found again by those whom it is for, and by no others."""
+        body = bytes(range(256)) * 4096
+        german, english = ("Accept-Language", "de"), ("Accept-Language", "en")
+        asking = self.ask("/x", german)
+        told = Told(200, (HOUR, self.tag, self.vary), 2 * len(body))
+        self.origin.next().answer(told)
+        reading = read(self.successResultOf(asking))
+        told.send(body)
+        told.fail(unreachable())
+        for pause in PAUSES:
+            self.bench.advance(pause)
+            self.origin.next().fail()
+        self.failureResultOf(reading, BodyBroken)
+        self.bench.advance(REST)
+        other = self.ask("/x", english)
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"other"))
+        self.assertEqual(octets(self.successResultOf(other)), b"other")
+        asking = self.ask("/x", german)
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), f"bytes={len(body)}-")
+        part = ("Content-Range", f"bytes {len(body)}-{2 * len(body) - 1}/{2 * len(body)}")
+        question.answer(whole(body, HOUR, self.tag, self.vary, part, status=206))
+        self.assertEqual(self.successResultOf(read(self.successResultOf(asking))), body * 2)
 
     def test_not_for_all(self) -> None:
         """A rest that is not for all, or for others than the beginning, is none."""

@@ -11,11 +11,12 @@ from osproxy.cache.fillstate import FillState
 from osproxy.cache.follow import FillReader
 from osproxy.cache.serving import Lost, from_fill, from_store
 from osproxy.http.cachestatus import CacheStatus
+from osproxy.http.fields import only
 from osproxy.model import Asked, Representation, Target
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
-from tests.store.doubles import Failing, at_once, find
+from tests.store.doubles import Failing, Slow, at_once, find
 
 PATH = "/a.rpm"
 
@@ -97,6 +98,39 @@ class FromFillTests(CacheTestCase):
         assert isinstance(again.content, Representation)
         self.assertNotIn(said, again.content.head.fields)
         close(again)
+
+    def test_fields_of_asker(self) -> None:
+        """What is meant for whoever began it is said to nobody else."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        close(self.begin(PATH, whole(b"0123")))
+        fill = self.bench.fills.find(Target("/", PATH))
+        assert fill is not None
+        fill.fields_of_asker = own = (("Set-Cookie", "a=b"),)
+        for status, said in (
+            (CacheStatus(fwd="uri-miss"), own),
+            (CacheStatus(fwd="uri-miss", collapsed=True), ()),
+            (CacheStatus(hit=True), ()),
+        ):
+            answer = from_fill(fill, FillReader(fill), Asked(), status, 36_000.0)
+            assert isinstance(answer.content, Representation)
+            self.assertEqual(only(answer.content.head.fields, "set-cookie"), said)
+            close(answer)
+        disk.run_all()
+        self.bench.place.in_thread = at_once
+
+    def test_arrived(self) -> None:
+        """What has come is a hit, of which nothing is said that is of another's request."""
+        self.bench.place.in_thread = disk = Slow("publish")
+        close(self.begin(PATH, whole(b"0123", ("Cache-Status", "near; hit"))))
+        fill = self.bench.fills.find(Target("/", PATH))
+        assert fill is not None
+        hit = CacheStatus(hit=True)
+        answer = from_fill(fill, FillReader(fill), Asked(), hit, 36_000.0)
+        assert isinstance(answer.content, Representation)
+        self.assertEqual((answer.cache_status, answer.content.head), (hit, fill.head))
+        close(answer)
+        disk.run_all()
+        self.bench.place.in_thread = at_once
 
     def test_head(self) -> None:
         """HEAD gives its place among the readers up."""

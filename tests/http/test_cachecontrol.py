@@ -43,6 +43,8 @@ NOT_NUMBERS = (
     '="60"x',
     '=60"',
     "=60;q=1",
+    "=60;",
+    '="60";',
     "= private",
     "==60",
 )
@@ -50,8 +52,11 @@ NOT_NUMBERS = (
 # Lengths at which a reader that is not linear would be noticed.
 HOSTILE = [
     text * 200_000
-    for text in (" ", ",", "=", '"', "\\", "a", "a ", "a=", "a =", 'a="', '"a" ', 'a="\\"', "\t=")
-] + ["max-age=" + " " * 400_000, "max-age" + " " * 400_000, "max-age=" + "0" * 400_000]
+    for text in (
+        " ", ",", ";", "=", '"', "\\", "a", "a ", "a;", "a=", "a=;", "a =", 'a="', '"a" ',
+        'a="\\"', "\t=",
+    )
+] + ["max-age=" + " " * 400_000, "max-age" + " " * 400_000, "max-age=" + "0" * 400_000]  # fmt: skip
 
 names = st.text(alphabet="abcxyz-", min_size=1, max_size=8)
 seconds = st.none() | st.integers(0, EVER)
@@ -218,6 +223,19 @@ class ParseTests(SynchronousTestCase):
             ),
         )
 
+    def test_semicolons(self) -> None:
+        """What a semicolon separates, as in other fields, is restricted all the same."""
+        self.check(
+            (["private; max-age=60"], CacheControl(private=True, max_age=60)),
+            (["no-store;"], CacheControl(no_store=True)),
+            (["no-cache;must-revalidate"], CacheControl(no_cache=True, must_revalidate=True)),
+            (["max-age=60;private"], CacheControl(max_age=0, private=True)),
+            (["max-age=60 ; private"], CacheControl(max_age=60, private=True)),
+            (['private="a";public'], CacheControl(private=True, public=True)),
+            (['x="a;private";y'], CacheControl()),
+            ([";", ";;no-store;;"], CacheControl(no_store=True)),
+        )
+
     @given(said, st.randoms(use_true_random=False))
     def test_round_trip(self, control: CacheControl, random: Random) -> None:
         """What is written is read, in any order, case and number of fields."""
@@ -234,14 +252,14 @@ class ParseTests(SynchronousTestCase):
                 values.append(directive)
         self.assertEqual(CacheControl.parse(values), control)
 
-    @given(st.lists(st.text() | st.text(alphabet='max-age=1" ,\\')))
+    @given(st.lists(st.text() | st.text(alphabet='max-age=1" ,;\\')))
     def test_never_raises(self, values: list[str]) -> None:
         """No value makes the reader raise."""
         CacheControl.parse(values)
         RequestControl.parse(tuple(("Cache-Control", value) for value in values))
         RequestControl.parse(tuple(("Pragma", value) for value in values))
 
-    @given(said, st.text(alphabet='max-age=1" ,\\'))
+    @given(said, st.text(alphabet='max-age=1" ,;\\'))
     def test_restrictions_stay(self, control: CacheControl, more: str) -> None:
         """Nothing that is said besides takes a restriction back."""
         after = CacheControl.parse([*written(control), more])

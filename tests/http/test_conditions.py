@@ -91,6 +91,24 @@ class EvaluateTests(SynchronousTestCase):
             (BARE, {"If-Modified-Since": SAME}, GO),
         )
 
+    def test_undated(self) -> None:
+        """
+        Where nobody knows when it was modified, it was not after its Date (RFC 9111 section 4.3.2).
+
+        That is no date to fail for, nor one that parts could be put together by.
+        """
+        undated = Validators(None, None, MODIFIED + 0.5)
+        self.check(
+            (undated, {"If-Modified-Since": SAME}, UNCHANGED),
+            (undated, {"If-Modified-Since": LATER}, UNCHANGED),
+            (undated, {"If-Modified-Since": EARLIER}, GO),
+            (undated, {"If-Modified-Since": "yesterday"}, GO),
+            (undated, {"If-None-Match": '"v1"', "If-Modified-Since": SAME}, GO),
+            (undated, {"If-Unmodified-Since": EARLIER}, GO),
+        )
+        asked = (("Range", "bytes=0-"), ("If-Range", SAME))
+        self.assertIsNone(applicable_range(asked, undated))
+
     def test_repeated_dates(self) -> None:
         """A date that is there twice is none."""
         for name in ("If-Modified-Since", "If-Unmodified-Since"):

@@ -69,6 +69,18 @@ class EndToEndTests(SynchronousTestCase):
         )
         self.assertEqual(end_to_end(fields), (("X-Three", "3"),))
 
+    def test_for_all(self) -> None:
+        """What caching depends on passes, though Connection names it (RFC 9110 section 7.6.1)."""
+        fields = (
+            ("Connection", "cache-control, vary, Set-Cookie, Age, expires, x-hop"),
+            ("Cache-Control", "private"),
+            ("Vary", "Cookie"),
+            ("Set-Cookie", "a=b"),
+            ("Age", "9"),
+            ("Expires", "0"),
+        )
+        self.assertEqual(end_to_end((*fields, ("X-Hop", "1"))), fields[1:])
+
 
 class TokensTests(SynchronousTestCase):
     """Comma-separated lists are taken apart."""

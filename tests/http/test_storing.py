@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.fields import Fields, every, first, format_date, without
 from osproxy.http.storing import (
     after_head,
+    fields_of_asker,
     kept_fields,
     matches_stored,
     may_be_personal,
@@ -174,7 +175,7 @@ class MayStoreTests(SynchronousTestCase):
 
 
 class MayBePersonalTests(SynchronousTestCase):
-    """What answers a cookie, and says nothing of caching, may be for that one alone."""
+    """What answers a cookie or a token, and says nothing of caching, may be for that one alone."""
 
     def test_table(self) -> None:
         """Any word on how long it is fresh, or for whom, is taken for one on caching."""
@@ -189,6 +190,8 @@ class MayBePersonalTests(SynchronousTestCase):
             (cookie, (("Expires", "0"),), False),
             ((), (), False),
             ((("Accept", "a"),), (), False),
+            ((("Private-Token", "a"),), (), True),
+            ((("X-API-Key", "a"),), (("Cache-Control", "max-age=9"),), False),
         ):
             with self.subTest(request=request, said=said):
                 self.assertIs(may_be_personal(request, said), expected)
@@ -231,6 +234,22 @@ class KeptFieldsTests(SynchronousTestCase):
                 names = {name for name, _ in kept} - {"Cache-Control"}
                 expected = {"X-One", "x-two", "X-Three"} if unclosed else {"X-Three"}
                 self.assertEqual(names, expected)
+
+    def test_of_asker(self) -> None:
+        """What is left out since it is somebody's own is for whoever asked."""
+        kept = (("Cache-Control", 'private="X-One", no-cache="x-two"'), ("ETag", '"a"'))
+        own = (
+            ("X-One", "1"), ("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-two", "2"),
+            ("Authentication-Info", "nextnonce=x"),
+        )  # fmt: skip
+        others = (
+            ("Age", "9"), ("Content-Length", "9"), ("Content-Range", "bytes 0-8/9"),
+            ("Accept-Ranges", "bytes"), ("Connection", "x-hop"), ("X-Hop", "1"),
+            ("Proxy-Authenticate", "Basic"), ("Warning", "110"), ("Alt-Svc", "h3"),
+            ("Strict-Transport-Security", "max-age=9"),
+        )  # fmt: skip
+        self.assertEqual(fields_of_asker((*kept, *own, *others)), own)
+        self.assertEqual(kept_fields((*kept, *own, *others)), kept)
 
     @given(fields)
     def test_once(self, response: Fields) -> None:
@@ -301,8 +320,8 @@ class UpdatedTests(SynchronousTestCase):
 
     def test_hop_does_not_remove(self) -> None:
         """What the new response's Connection names is not taken from the stored one."""
-        new = (("Connection", "Cache-Control"), ("Cache-Control", "max-age=99"))
-        self.assertEqual(first(updated(self.STORED, new), "cache-control"), "max-age=9")
+        new = (("Connection", "X-One"), ("X-One", "3"))
+        self.assertEqual(every(updated(self.STORED, new), "x-one"), ["1", "2"])
 
     @given(fields, fields)
     def test_updated(self, stored: Fields, new: Fields) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _CONFIGURATION = """
 defaults
     mode tcp
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
 """
 
 # Its checks say that they are its own: LOCAL in version 2, UNKNOWN in version 1.

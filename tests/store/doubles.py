@@ -113,6 +113,21 @@ class Failing:
         return execute(function, *args, **kwargs)
 
 
+@define(eq=False)
+class Slow(WhenTold):
+    """Run at once, but what is named so only when the test wants it."""
+
+    name: str
+
+    def __call__(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """Run the function, or keep it."""
+        if any(getattr(part, "__name__", "") == self.name for part in (function, *args)):
+            return WhenTold.__call__(self, function, *args, **kwargs)
+        return execute(function, *args, **kwargs)
+
+
 def _raised(trouble: Exception) -> Any:
     raise trouble
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.versions import Version
+from osproxy.model import Target
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
 from osproxy.store.drafts import WORTH_COMPLETING
@@ -56,6 +57,25 @@ class KeptTests(StoreTestCase):
         self.assertIs(store.find_kept(target("a")), both[1])
         self.assertEqual(len(self.place.files()), 1)
         self.assert_agrees()
+
+    def test_variants(self) -> None:
+        """Of a URL all variants are found, the latest last, and none that is gone."""
+        store, found = self.started(), []
+        for variant in ("", "1", "2"):
+            making = store.begin(
+                Target("/", "/a", variant), HEAD, 9 * MIB, kind=Kind.GENERIC, provenance=TAGGED
+            )
+            draft = self.successResultOf(run(making))
+            draft.write(bytes(MIB))
+            draft.put_aside()
+            found.append(draft)
+        self.put_aside(store, "b", bytes(MIB), 9 * MIB)
+        self.assertEqual(store.kept_of(Target("/", "/a", "2")), found)
+        store.drop_kept(Target("/", "/a", "1"))
+        self.assertEqual(store.kept_of(target("a")), [found[0], found[2]])
+        for variant in ("", "2"):
+            store.drop_kept(Target("/", "/a", variant))
+        self.assertEqual((store.kept_of(target("a")), store.kept), ([], 1))
 
     def test_begin_anew(self) -> None:
         """Whoever begins anew has no use for what was put aside."""

@@ -60,6 +60,14 @@ class IncomingTests(SynchronousTestCase):
                     assert head is not None
                     self.assertEqual((head.target, one.content), (b"/b", None))
 
+    def test_empty_content(self) -> None:
+        """Content of no octets is none: nobody waits to be asked for it, or has to take it."""
+        one = incoming(request("/a", "Content-Length: 0", "Expect: 100-continue") + request("/b"))
+        for target in (b"/a", b"/b"):
+            head = one.next()
+            assert head is not None
+            self.assertEqual((head.target, one.content, one.unfinished), (target, None, False))
+
     def test_malformed(self) -> None:
         """What is malformed is refused when its turn comes, its content with it if it has come."""
         for octets in (request("/a", "X : y"), request("/a", CHUNKED) + b"x\r\n"):

@@ -37,6 +37,23 @@ class ClientRequestTests(SynchronousTestCase):
             list(asked.requestHeaders.getAllRawHeaders()), [(b"Host", [b"x"]), (b"X-A", [b"b"])]
         )
 
+    def test_reasons(self) -> None:
+        """Each status has the reason that it is registered with, or none (RFC 9112 section 4)."""
+        for status, line in (
+            (404, b"HTTP/1.1 404 Not Found\r\n"),
+            (431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n"),
+            (451, b"HTTP/1.1 451 Unavailable For Legal Reasons\r\n"),
+            (508, b"HTTP/1.1 508 Loop Detected\r\n"),
+            (599, b"HTTP/1.1 599 \r\n"),
+        ):
+            server = Server()
+            channel, wire = server.connect()
+            channel.dataReceived(request("/a"))
+            (asked,) = server.answers.asked
+            asked.setResponseCode(status)
+            answer(asked)
+            self.assertEqual(wire.value()[: len(line)], line)
+
     def test_content(self) -> None:
         """Content is there to be taken, where there is any; it is closed with the request."""
         server = Server()

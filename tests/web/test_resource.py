@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from osproxy.http.fields import every
 from osproxy.model import Backend, Target
 from tests.web.doubles import BACKENDS, NOW, Front, notice
 from tests.web.reading import request, responses
@@ -217,6 +218,16 @@ class GenericTests(RootTestCase):
         asked = self.front.cache.asked[0][2]
         self.assertEqual(asked.via, "1.0 before, 1.1 osproxy-1")
         self.assertEqual((asked.scheme, asked.absolute, asked.query), ("http", False, "q"))
+
+    def test_host_of_target(self) -> None:
+        """The host of an absolute-form target counts, not the field (RFC 9112 section 3.2.2)."""
+        here = IPv4Address("TCP", "192.0.2.9", 8080)
+        for target, hosts in (
+            ("/api/x", ["x"]),
+            ("http://192.0.2.9:8080/api/x", ["192.0.2.9:8080"]),
+        ):
+            self.front.ask(target, host=here)
+            self.assertEqual(every(self.front.cache.asked[-1][2].fields, "host"), hosts)
 
     def test_loop(self) -> None:
         """A request that has been here before goes no further (RFC 9110 section 7.6.3)."""

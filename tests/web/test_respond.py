@@ -125,7 +125,7 @@ class FieldsTests(SynchronousTestCase):
         """It has what RFC 9110 section 15.4.5 asks for, where a 200 would have it, and no more."""
         told = (
             ("Cache-Control", "max-age=5"), ("Content-Location", "/a"), ("Expires", BEFORE),
-            ("Vary", "Accept"), MODIFIED,
+            ("Vary", "Accept"), MODIFIED, ("Set-Cookie", "a=b"),
         )  # fmt: skip
         more = (TYPED, ("Content-Language", "en"), ("Content-Disposition", "inline"), ("X-A", "b"))
         head = evolve(HEAD_OF_FILE, fields=(*more, *told))
