@@ -22,7 +22,7 @@ from osproxy.store.listing import Listing
 from osproxy.store.records import head_to
 from osproxy.store.rows import INTO, READ, SIZE, record_of, row_of
 from osproxy.store.schedule import Candidate
-from osproxy.store.schema import LOG_SUFFIX, connected
+from osproxy.store.schema import LOG_SUFFIX, CatalogueDamaged, connected, is_damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from osproxy.model import Head
     from osproxy.store.records import Record
-    from osproxy.store.schema import CatalogueDamaged
     from osproxy.threads import InThread
 
 _P = ParamSpec("_P")
@@ -90,6 +89,7 @@ class Catalogue:
         self._in_thread = in_thread
         self._durable = durable
         self._connection: sqlite3.Connection | None = None
+        self._damaged = False
         self.octets = 0
         self.incomplete = False
 
@@ -118,19 +118,19 @@ class Catalogue:
 
     async def rows(self, ids: Sequence[int]) -> list[Record]:
         """Read the rows of these numbers, but for those that make no sense."""
-        return await self._in_thread(self._rows, [("id", number) for number in ids])
+        return await self._in_thread(self._watched, self._rows, [("id", number) for number in ids])
 
     async def rows_of(self, key: int) -> list[Record]:
         """Read the rows of a key, but for bodies that only others name."""
-        return await self._in_thread(self._rows, [("body IS NOT id AND key", key)])
+        return await self._in_thread(self._watched, self._rows, [("body IS NOT id AND key", key)])
 
     async def equal(self, digest: str, length: int) -> list[Record]:
         """Read the rows of the files that have a body of this digest and length."""
-        return await self._in_thread(self._equal, digest, length)
+        return await self._in_thread(self._watched, self._equal, digest, length)
 
     async def sizes(self, after: int, most: int) -> list[tuple[int, int]]:
         """Give numbers and octets of the files that follow a number, so many at most."""
-        return await self._in_thread(self._sizes, after, most)
+        return await self._in_thread(self._watched, self._sizes, after, most)
 
     async def recover(self, records: Sequence[Record]) -> None:
         """Add rows that may be there; of those that are not it is unknown which boot wrote them."""
@@ -172,7 +172,7 @@ class Catalogue:
 
     async def least_verified(self, now: float, most: int | None = None) -> list[Candidate]:
         """Name the entries that were not verified for longest, or all, the first before others."""
-        return await self._in_thread(self._least_verified, now, most)
+        return await self._in_thread(self._watched, self._least_verified, now, most)
 
     async def note_verified(self, verified: Mapping[int, float]) -> None:
         """Write down when entries were verified."""
@@ -180,11 +180,11 @@ class Catalogue:
 
     async def last_used(self, number: int) -> float | None:
         """Say when an entry was last used, or stored; None where there is no such row."""
-        return await self._in_thread(self._last_used, number)
+        return await self._in_thread(self._watched, self._last_used, number)
 
     async def asked(self) -> list[tuple[int, float]]:
         """Give what was asked for, by hashes of names, and when."""
-        return await self._in_thread(self._asked)
+        return await self._in_thread(self._watched, self._asked)
 
     async def note_asked(self, asked: Mapping[int, float], horizon: float) -> None:
         """Write down what was asked for and when, and forget what was before a time."""
@@ -195,12 +195,27 @@ class Catalogue:
         await self._in_thread(self._measured, self._completed)
 
     async def close(self) -> None:
-        """Fold the log into the database and close it."""
-        await self._in_thread(self._close)
+        """Fold the log into the database and close it; move it aside, if it was found damaged."""
+        await self._in_thread(self._end)
+
+    def _watched(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return work(*args, **kwargs)
+        except sqlite3.OperationalError:
+            # The tables are those that were there when it was opened.
+            raise
+        except sqlite3.DatabaseError as error:
+            if is_damage(error) and not self._damaged:
+                self._damaged = True
+                self.log.error(
+                    "the catalogue is damaged ({error}); the files make a new one after a restart",
+                    error=error,
+                )
+            raise
 
     def _measured(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
-            return work(*args, **kwargs)
+            return self._watched(work, *args, **kwargs)
         finally:
             self.octets = sum(
                 path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
@@ -211,14 +226,15 @@ class Catalogue:
         try:
             try:
                 return self._opened()
-            except sqlite3.OperationalError:
-                raise
             except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
                 return self._start_anew(error)
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise StoreError(f"catalogue {self._path}: {error}") from error
 
     def _opened(self) -> Extent:
+        self._damaged = False
         self._connection = connected(self._path, durable=self._durable)
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
@@ -341,6 +357,12 @@ class Catalogue:
         with self._database as transaction:
             transaction.execute("DELETE FROM unfinished")
         self.incomplete = False
+
+    def _end(self) -> None:
+        self._close()
+        if self._damaged and self._path.exists():
+            self.log.info("the damaged catalogue is kept as {aside}", aside=self._move_aside())
+        self._damaged = False
 
     def _close(self) -> None:
         if self._connection is not None:

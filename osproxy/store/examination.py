@@ -12,7 +12,7 @@ from attrs import frozen
 
 from osproxy.store.layout import StoreError
 from osproxy.store.rows import READ, record_of
-from osproxy.store.schema import LOG_SUFFIX, SCHEMA, CatalogueDamaged, decoded
+from osproxy.store.schema import LOG_SUFFIX, SCHEMA, CatalogueDamaged, decoded, is_damage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +49,10 @@ def examine(path: Path) -> Examination:
             connection.text_factory = decoded
             _check(path, connection)
             return _read(connection)
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"catalogue {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise CatalogueDamaged(str(error)) from error
+        if is_damage(error):
+            raise CatalogueDamaged(str(error)) from error
+        raise StoreError(f"catalogue {path}: {error}") from error
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

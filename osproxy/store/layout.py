@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,8 +180,9 @@ def find_directory(cache_path: Path) -> Directory:
         _take_lock(root, lock)
         if not _is_marked(lock):
             raise NotOurs(f"{root} is not a cache directory of format {FORMAT}")
-        directory = Directory(root, (_last_run(root) + 1) << 32, lock)
+        directory = Directory(root, 0, lock)
         _check_links(directory)
+        directory.first_id = (_last_run(directory) + 1) << 32
         return directory
     except BaseException:
         os.close(lock)
@@ -199,7 +201,7 @@ def _claimed(root: Path, least_run: int = 1) -> Directory:
         _check_links(directory)
         for name in _FOLDERS:
             (root / name).mkdir(mode=0o700, exist_ok=True)
-        directory.first_id = _next_run(root, least_run) << 32
+        directory.first_id = _next_run(directory, least_run) << 32
         # A number that a power loss has taken back would be given twice.
         for folder in (root, root.parent):
             Disk().folder(folder)
@@ -238,27 +240,29 @@ def _check_marker(root: Path, lock: int) -> None:
     Disk().file(lock)
 
 
-def _next_run(root: Path, least: int) -> int:
+def _next_run(directory: Directory, least: int) -> int:
     # Numbers go on even when the catalogue is lost, so that what an earlier run left behind can
     # be told from what this one makes.
-    run = max(least, _last_run(root) + 1)
-    fresh = root / "run.new"
+    run = max(least, _last_run(directory) + 1)
+    fresh = directory.root / "run.new"
     with fresh.open("w", encoding="ascii") as file:
         file.write(f"{run}\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(root / _COUNTER)
+    fresh.replace(directory.root / _COUNTER)
     return run
 
 
-def _last_run(root: Path) -> int:
-    counter = root / _COUNTER
+def _last_run(directory: Directory) -> int:
+    counter = directory.root / _COUNTER
     try:
         return int(counter.read_text("ascii"))
     except FileNotFoundError:
-        return 0
+        # Never there, or lost: then the files have the numbers of earlier runs.
+        found = chain([directory.drafts()], directory.entries(), directory.bodies())
+        return max(chain.from_iterable(found), default=0) >> 32
     except ValueError:
-        raise NotOurs(f"{counter} is not a number; remove {root} or put it right") from None
+        raise NotOurs(f"{counter} is not a number; remove it or put it right") from None
 
 
 def _folders(path: Path) -> list[Path]:

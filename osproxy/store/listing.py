@@ -11,8 +11,8 @@ from attrs import define, field
 
 from osproxy.repo.kinds import Kind
 from osproxy.store.index import key_of
-from osproxy.store.rows import SIZE
-from osproxy.store.schema import CatalogueDamaged
+from osproxy.store.rows import SIZE, SOUND
+from osproxy.store.schema import CatalogueDamaged, decoded, is_damage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # put in order is kept short: with the paths it would take twice as long. Names come behind all the
 # bodies, so that each finds its own.
 _LIST = f"""
-SELECT id, key, {SIZE}, kind = 'image', hotness, body
+SELECT CASE WHEN {SOUND} THEN id END, key, {SIZE}, kind = 'image', hotness, body
 FROM entries NOT INDEXED LEFT JOIN uses USING (id)
 ORDER BY body IS NOT NULL AND body <> id, coalesce(used, stored_at), id
 """
@@ -65,12 +65,16 @@ class Listing:
         try:
             if self._cursor is None:
                 self._connection = sqlite3.connect(self._path, check_same_thread=False)
+                self._connection.text_factory = decoded
                 self._cursor = self._connection.execute(_LIST)
-            return self._cursor.fetchmany(most)
-        except sqlite3.OperationalError:
-            raise
+            places: list[Place] = self._cursor.fetchmany(most)
         except sqlite3.DatabaseError as error:
-            raise CatalogueDamaged(str(error)) from error
+            if is_damage(error):
+                raise CatalogueDamaged(str(error)) from error
+            raise
+        if any(number is None for number, *_ in places):
+            raise CatalogueDamaged("it has a row that no entry has")
+        return places
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -57,10 +57,27 @@ _STEPS = (
 SCHEMA = len(_STEPS)
 # Until it is deleted, there may be files whose rows are lost.
 _REBUILD = "INSERT INTO unfinished VALUES ('rebuild');"
+# Fails unless all is there that is asked for by others.
+_LOOK = """
+SELECT backend, path, variant, kind, head, offset, length, digest, stored_at, checked_at,
+    generation, key, verified_at, body, used, hotness, work, boot, name, at
+FROM entries, uses, unfinished, unsynced, asked LIMIT 0
+"""
+
+# What SQLite finds in the database, rather than on the way to it. Of our statements it says that
+# there is an error where tables are not those that they were made for.
+_DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class CatalogueDamaged(Exception):
     """The database is not what was written."""
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Say whether an error tells that the database is not what was written."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    # Extended codes have the plain one in their last octet; what Python finds wrong has none.
+    return code is not None and code & 0xFF in _DAMAGE
 
 
 def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
@@ -85,6 +102,7 @@ def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
         if not 0 <= version <= SCHEMA:
             raise StoreError(f"catalogue {path} has schema {version}; this osproxy knows {SCHEMA}")
         _migrate(connection, version)
+        connection.execute(_LOOK).close()
     except BaseException:
         connection.close()
         raise

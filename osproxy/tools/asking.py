@@ -79,6 +79,7 @@ def verify_everything(path: Path, rate: int | None) -> Iterator[Found | Stage]:
                 raise NoAnswer(f"the server has {said['end']}")
         raise NoAnswer("the server has broken off")
     except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
-        raise NoAnswer(f"{path}: {error!r}") from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise NoAnswer(f"{path}: {reason or repr(error)}") from error
     finally:
         connection.close()

@@ -20,7 +20,7 @@ from osproxy.tools.files import STDIN, read
 from osproxy.tools.progress import Counting
 from osproxy.tools.replay import NAMES, Rules, cache_of, replay
 from osproxy.tools.report import Row, table
-from osproxy.tools.trace import BadTrace, Trace, write
+from osproxy.tools.trace import BadTrace, NothingAsked, Trace, write
 from osproxy.tools.traffic import profiles, traffic
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ FILE is an access log of osproxy or of another server that writes the combined
 format, or a trace; it may be compressed (.gz, .xz), and - is standard input.
 Several are taken together. A trace has a line a request: seconds, name,
 octets, and perhaps the kind of file (package, image, ...); - in place of the
-octets says that no index names the file any more.
+octets says that no index names the file any more. Each file takes whole blocks
+of 4 KiB, as on the disk.
 
 What would 64 GiB give me?
     osproxy-simulate --size 64GiB /var/log/osproxy/access.log*
@@ -272,7 +273,7 @@ def _simulate(options: argparse.Namespace) -> None:
 def _read(source: _Source) -> Trace:
     try:
         return Trace.of(source.events)
-    except BadTrace as error:
+    except NothingAsked as error:
         raise BadTrace(f"{source.name}: {error}") from None
 
 

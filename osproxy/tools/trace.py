@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import define, field
 
 from osproxy.repo.kinds import Kind, classify
+from osproxy.store.ledger import BLOCK, blocks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +35,10 @@ _SUPERSEDED = -1
 
 class BadTrace(Exception):
     """What is to be replayed cannot be; says why, in a line."""
+
+
+class NothingAsked(BadTrace):
+    """There is no request in what was read."""
 
 
 class Event(NamedTuple):
@@ -108,12 +113,12 @@ class Trace:
         """
         Take events, in any order.
 
-        :raises BadTrace: when nothing is asked for.
+        :raises NothingAsked: when there is no request among them.
         """
         trace = cls()
         trace._take(events)
         if not trace.requests:
-            raise BadTrace("no file is asked for")
+            raise NothingAsked("no file is asked for")
         if any(one > other for one, other in zip(trace.times, trace.times[1:], strict=False)):
             trace._sort()
         return trace
@@ -130,8 +135,8 @@ class Trace:
 
     @property
     def working_set(self) -> int:
-        """Octets of all files, each counted once."""
-        return sum(self._largest)
+        """Octets that all files take, each counted once, in whole blocks as in a cache."""
+        return sum(map(blocks_of, self._largest)) * BLOCK
 
     def __len__(self) -> int:
         """How many events there are."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.integration.cases import IntegrationCase
 from tests.integration.haproxy import Haproxy
 from tests.integration.nginx import Nginx
+from tests.integration.packages import pattern
 from tests.integration.scripted import response
 from tests.integration.tools import require, threaded, until
 from tests.integration.wire import Connection
@@ -84,14 +85,16 @@ class AccessCase(IntegrationCase):
         return int(done.stdout), done.returncode
 
     def served(self, port: Port, source: str) -> int:
-        """Keep five connections from an address open, and tell how many are answered."""
+        """Have five answers to an address under way at once, and tell how many there are."""
+        self.site.write("/x/large.rpm", pattern(40_000_000))
         answered = 0
         for _ in range(5):
             try:
-                connection = Connection(port, source=source)
+                # One that is at nothing would have to make room for others.
+                connection = Connection(port, source=source, receive_buffer=4096)
                 self.addCleanup(connection.close)
-                connection.ask("/x/a.rpm", {"X-Forwarded-For": FRIEND})
-                answered += connection.answer().status == 200
+                connection.ask("/x/large.rpm", {"X-Forwarded-For": FRIEND})
+                answered += connection.head().status == 200
             except OSError:
                 # Cut, be it before it has sent anything.
                 continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.repo.kinds import Kind
@@ -179,6 +180,32 @@ class CatalogueTests(CatalogueTestCase):
         self.successResultOf(run(catalogue.completed()))
         self.successResultOf(run(catalogue.close()))
         self.assertFalse(self.opened()[0].incomplete)
+
+    def test_damaged_while_used(self) -> None:
+        """Damage that shows only when something is written is the end of it at the next start."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1), record(2)], ())))
+        self.successResultOf(run(catalogue.completed()))
+        ((page,),) = catalogue._database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'entries_by_digest'"
+        )
+        self.successResultOf(run(catalogue.close()))
+        octets = bytearray(self.path.read_bytes())
+        octets[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+        self.path.write_bytes(octets)
+        catalogue, records = self.opened()
+        self.assertEqual((len(records), catalogue.incomplete), (2, False))
+        with capturedLogs() as events:
+            for _ in range(2):
+                self.failureResultOf(run(catalogue.drop([1])), sqlite3.DatabaseError)
+        self.assertEqual(len(events), 1)
+        self.assertEqual(self.successResultOf(run(catalogue.rows([2]))), [record(2)])
+        self.successResultOf(run(catalogue.close()))
+        self.assertEqual(self.path.with_name("catalogue.damaged-1").read_bytes(), octets)
+        catalogue, records = self.opened()
+        self.assertEqual((records, catalogue.incomplete), ([], True))
+        self.successResultOf(run(catalogue.close()))
+        self.assertFalse(self.path.with_name("catalogue.damaged-2").exists())
 
     def test_unreadable_row(self) -> None:
         """A row that cannot be understood is not given; the others are."""

@@ -92,6 +92,13 @@ class ExamineTests(CatalogueTestCase):
             self.assertEqual(len(str(damaged).splitlines()), 1)
             self.assertEqual(self.path.read_bytes(), content)
 
+    def test_other_tables(self) -> None:
+        """What has not the tables of its version is damaged."""
+        self.store(2)
+        self.close()
+        self.execute("DROP TABLE uses")
+        self.assertRaises(CatalogueDamaged, examine, self.path)
+
     def test_of_another_version(self) -> None:
         """One of an earlier or later version is neither damaged nor understood."""
         self.store(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.store.layout import (
+    Directory,
     DirectoryInUse,
     NotOurs,
     StoreError,
@@ -95,6 +96,24 @@ class OpenDirectoryTests(SynchronousTestCase):
         open_directory(self.path).close()
         (self.root / "run").write_text("many")
         self.assertRaises(NotOurs, open_directory, self.path)
+
+    def test_lost_counter(self) -> None:
+        """Where the counter is lost, no number is given that a file has."""
+        for number, path in (
+            (3 << 32 | 7, Directory.draft_path),
+            (5 << 32 | 1, Directory.entry_path),
+            (8 << 32, Directory.body_path),
+        ):
+            directory = open_directory(self.path)
+            file = path(directory, number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            directory.close()
+            (self.root / "run").unlink()
+            for opened in (find_directory, open_directory):
+                directory = opened(self.path)
+                self.assertEqual(directory.first_id, ((number >> 32) + 1) << 32)
+                directory.close()
 
     def test_lock_outlives_a_fork(self) -> None:
         """A daemon keeps the lock that its parent took."""

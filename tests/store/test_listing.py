@@ -46,3 +46,31 @@ class ListingTests(CatalogueTestCase):
         listing = catalogue.listing(at_once)
         self.failureResultOf(run(listing.next(1)), sqlite3.OperationalError)
         self.successResultOf(run(listing.close()))
+
+    def test_unsound(self) -> None:
+        """A row that holds what no entry has is damage: it would take space that there is not."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.swap([record(1), record(2)], ())))
+        self.successResultOf(run(catalogue.note({2: (50.0, 3)}, {})))
+        self.execute("CREATE TABLE kept AS SELECT * FROM entries")
+        self.execute("CREATE TABLE kept_uses AS SELECT * FROM uses")
+        for change in (
+            "entries SET key = 'x'",
+            "entries SET offset = 1.5",
+            "entries SET length = -1",
+            "entries SET length = 9223372036854775807",
+            "entries SET length = x'ff'",
+            "entries SET stored_at = 'x'",
+            "entries SET checked_at = 'x'",
+            "entries SET verified_at = 'x'",
+            "entries SET body = 'x'",
+            "uses SET used = CAST(x'ff' AS TEXT)",
+            "uses SET hotness = CAST(x'ff' AS TEXT)",
+        ):
+            self.execute(f"UPDATE {change} WHERE id = 2")
+            self.failureResultOf(run(listed(catalogue)), CatalogueDamaged)
+            self.execute(
+                "DELETE FROM entries; INSERT INTO entries SELECT * FROM kept;"
+                "DELETE FROM uses; INSERT INTO uses SELECT * FROM kept_uses;"
+            )
+        self.assertEqual(len(self.successResultOf(run(listed(catalogue)))), 2)

@@ -14,8 +14,9 @@ from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from osproxy.store.schedule import Candidate
+from osproxy.store.schema import SCHEMA
 from tests.store.doubles import HEAD, at_once, run, target
-from tests.store.test_catalogue import CatalogueTestCase, listed
+from tests.store.test_catalogue import CatalogueTestCase, listed, record
 
 # As the first version of osproxy made it, with two entries, of which one was used.
 FIRST = f"""
@@ -84,16 +85,42 @@ class SchemaTests(CatalogueTestCase):
         self.successResultOf(run(catalogue.close()))
 
     def test_half_way(self) -> None:
-        """An update that fails changes nothing, so that it can be tried again."""
+        """An update that fails changes nothing."""
         with sqlite3.connect(self.path) as connection:
             connection.executescript(FIRST.replace(" uses ", " others "))
         connection.close()
-        self.failureResultOf(run(Catalogue(self.path, at_once).open()), StoreError)
+        catalogue, records = self.opened()
+        self.assertEqual(records, [])
+        self.successResultOf(run(catalogue.close()))
+        aside = self.path.with_name("catalogue.damaged-1")
+        aside.replace(self.path)
         with sqlite3.connect(self.path) as connection:
             self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
         connection.close()
         self.execute("ALTER TABLE others RENAME TO uses")
         self.assertEqual(len(self.opened()[1]), 2)
+
+    def test_other_tables(self) -> None:
+        """A database that has not the tables of its version is damaged: its files are not."""
+        changes = (
+            *(
+                f"DROP TABLE {name}"
+                for name in ("entries", "uses", "unfinished", "unsynced", "asked")
+            ),
+            "ALTER TABLE entries DROP COLUMN variant",
+            "PRAGMA user_version = 0",
+            f"PRAGMA user_version = {SCHEMA - 1}",
+        )
+        for number, change in enumerate(changes, 1):
+            catalogue, _ = self.opened()
+            self.successResultOf(run(catalogue.completed()))
+            self.successResultOf(run(catalogue.swap([record(number)], ())))
+            self.successResultOf(run(catalogue.close()))
+            self.execute(change)
+            catalogue, records = self.opened()
+            self.assertEqual((records, catalogue.incomplete), ([], True), change)
+            self.successResultOf(run(catalogue.close()))
+            self.assertTrue(self.path.with_name(f"catalogue.damaged-{number}").exists())
 
     def test_later_schema(self) -> None:
         """A database of a later version is refused, not touched."""

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.repo.kinds import Kind
-from osproxy.tools.trace import BadTrace, Event, Trace, parse, write
+from osproxy.store.ledger import BLOCK
+from osproxy.tools.trace import BadTrace, Event, NothingAsked, Trace, parse, write
 
 _names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1)
 
@@ -84,7 +85,7 @@ class TraceTests(SynchronousTestCase):
         self.assertEqual(
             list(trace.events()), [(0.0, 0, 5), (1.0, 1, 7), (2.0, 0, 5), (3.0, 0, -1)]
         )
-        self.assertEqual((trace.requests, trace.asked, trace.working_set), (3, 17, 12))
+        self.assertEqual((trace.requests, trace.asked, trace.working_set), (3, 17, 2 * BLOCK))
         self.assertEqual((len(trace), list(trace.images)), (4, [0, 1]))
 
     def test_partial(self) -> None:
@@ -98,7 +99,7 @@ class TraceTests(SynchronousTestCase):
             ]
         )
         self.assertEqual(list(trace.octets), [9, 9, 9, 4])
-        self.assertEqual(trace.working_set, 13)
+        self.assertEqual(trace.working_set, 2 * BLOCK)
 
     def test_order(self) -> None:
         """Events of several files are put in the order of time; those of one moment stay."""
@@ -108,4 +109,4 @@ class TraceTests(SynchronousTestCase):
     def test_empty(self) -> None:
         """Without a request there is nothing to replay."""
         for events in ([], [Event(0.0, "/a", None)]):
-            self.assertRaises(BadTrace, Trace.of, events)
+            self.assertRaises(NothingAsked, Trace.of, events)
