@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 from twisted.logger import Logger
 
+from osproxy.cache.aliases import may_be_alias
 from osproxy.cache.answers import (
     Unanswered,
     failed,
@@ -233,25 +234,28 @@ class Cache:
         why: Fwd,
     ) -> Answer:
         now = self._clock.seconds()
-        fill = self._fills.find(target)
+        fill, admitted = self._fills.find(target), True
         if fill is None and entry is None:
             missing = self._experience.absent.get(target, now)
             if missing is not None:
                 return missing_file(missing, policy.kind, CacheStatus(hit=True))
-            if (
-                self._experience.outgrown.get(target, now)
-                or asked.head
-                or (policy.guarded and not self._store.admits(target))
-            ):
+            passes = asked.head or self._experience.outgrown.get(target, now)
+            if not passes and policy.guarded:
+                admitted = self._store.admits(target)
+            if passes or not (admitted or may_be_alias(target, policy.kind)):
                 digest = digest_in_name(target.path)
                 return await self._unkept.answer(target, source, asked, policy.kind, None, digest)
         forwarded = CacheStatus(fwd=why, collapsed=fill is not None)
         if fill is None:
-            fill = self._begin(self._order(target, source, policy, entry))
+            order = self._order(target, source, policy, entry)
+            fill = self._begin(evolve(order, admitted=admitted))
         elif fill.arrived and fill.head is not None:
             since, lifetimes = freshness_of(fill.head, now, policy)
             if freshness.decide(since, lifetimes, now) is Verdict.SERVE:
                 forwarded = CacheStatus(hit=True, ttl=freshness.ttl(since, lifetimes, now))
+        elif not asked.head:
+            # This is the second time.
+            fill.admitted = True
         reader = FillReader(fill)
         try:
             await fill.when_headed()
@@ -293,6 +297,11 @@ class Cache:
                     reader.close()
                     return answer
                 return from_fill(fill, reader, asked, forwarded, self._clock.seconds())
+            case FillState.FOLLOWING:
+                reader.close()
+                assert fill.leader is not None
+                reader, forwarded = FillReader(fill.leader), evolve(forwarded, collapsed=True)
+                return await self._filled(fill.leader, reader, asked, policy, forwarded)
             case FillState.NAMED:
                 reader.close()
                 return await self._kept(fill, asked, forwarded)

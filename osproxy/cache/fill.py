@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from osproxy.cache.aliases import name_too, named
+from osproxy.cache.aliases import name_too, otherwise_named
 from osproxy.cache.combining import provenance_of
 from osproxy.cache.fillstate import NEXT, FillState, worth_finishing
 from osproxy.cache.heads import Take
@@ -30,12 +30,12 @@ from osproxy.upstream.origin import Unreachable, UpstreamError
 from osproxy.waiting import OffsetWaiters, Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from osproxy.cache.fillstate import Means, Order
     from osproxy.http.fields import Fields
     from osproxy.model import Head, PassingBody
-    from osproxy.store.drafts import Draft, DraftLease
+    from osproxy.store.drafts import Draft
     from osproxy.upstream.origin import Reply
 
 
@@ -43,11 +43,15 @@ class Fill:
     """
     The download of one file, from the question to the entry.
 
+    :ivar names: by which what comes may be asked for.
     :ivar state: see `FillState`.
+    :ivar leader: the fill that it is FOLLOWING.
+    :ivar draft: what its readers read, from STREAMING on.
     :ivar head: what is known of the file, from STREAMING on, or NAMED.
     :ivar length: octets in all, None while unknown.
     :ivar written: octets in the draft.
     :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
+    :ivar admitted: whether what comes is kept, which may still be decided while it is ASKING.
     :ivar confirmed: whether that reply says that what is stored is still right.
     :ivar outgrown: whether it was DIVERTED because there is no room for all of it.
     :ivar caches: what caches nearer the origin said of it (RFC 9211 section 2); not kept.
@@ -62,11 +66,16 @@ class Fill:
         self,
         order: Order,
         means: Means,
+        others: Collection[Fill],
         may_go_on: Callable[[], bool],
         decided: Callable[[Fill], None],
     ) -> None:
         self.order = order
+        self.admitted = order.admitted
+        self.names = {order.target}
         self.state = FillState.ASKING
+        self.leader: Fill | None = None
+        self.draft: Draft | None = None
         self.head: Head | None = None
         self.length: int | None = None
         self.written = 0
@@ -79,9 +88,9 @@ class Fill:
         self.readers = 0
         self._delivering = False
         self._means = means
+        self._others = others
         self._may_go_on = may_go_on
         self._decided = decided
-        self._draft: Draft | None = None
         self._shown = 0
         self._unread: Reply | None = None
         self._headed = Waiters()
@@ -160,8 +169,8 @@ class Fill:
         finally:
             metrics.fills_running.dec()
             metrics.fills.labels(self.state.name.lower()).inc()
-            if self._draft is not None and self.state is FillState.DIVERTED:
-                self._draft.discard()
+            if self.draft is not None and self.state is FillState.DIVERTED:
+                self.draft.discard()
 
     async def _ask(self) -> None:
         rule, stored, store = self.order.rule, self.order.stored, self._means.store
@@ -171,16 +180,28 @@ class Fill:
             return
         reply = found or await self.order.source(fields=rule.conditions(stored))
         take = rule.judge(reply, stored)
+        entry = None
         if take is Take.KEEP:
-            entry = await named(self.order, self._means, reply)
-            await self._begin(reply) if entry is None else self._named(entry.head)
-        elif take is Take.PASS:
+            entry = await otherwise_named(self, self._others, self._means, reply)
+        if entry is not None:
+            self._named(entry.head)
+        elif take is Take.KEEP and self.admitted:
+            await self._begin(reply)
+        elif take in (Take.KEEP, Take.PASS):
             self._divert(reply)
         else:
             if take is Take.CONFIRMED:
                 # What was put aside is of another version than what is stored.
                 store.drop_kept(self.order.target)
             self._answered(reply, confirmed=take is Take.CONFIRMED)
+
+    async def follow(self, leader: Fill) -> None:
+        """Have those who wait read what another fill brings, and return when that has ended."""
+        self.leader = leader
+        self._enter(FillState.FOLLOWING)
+        self._tell()
+        if leader._running is not None:
+            await leader._ended.wait()
 
     def _named(self, head: Head) -> None:
         self.head = head
@@ -217,7 +238,7 @@ class Fill:
         await self._receive(Begun(draft, reply))
 
     async def _receive(self, begun: Begun) -> None:
-        self._draft = begun.draft
+        self.draft = begun.draft
         transfer = Transfer(self.order, self._means, begun, self._grew, lambda: self.headed)
         self.head, self.length = transfer.head, transfer.length
         self.written = begun.draft.written
@@ -246,8 +267,8 @@ class Fill:
             self._delivering = False
 
     def _grew(self) -> None:
-        assert self._draft is not None
-        self.written = self._draft.written
+        assert self.draft is not None
+        self.written = self.draft.written
         readers, self._delivering = self.readers, False
         self._show(self.written)
         self._delivering = True
@@ -314,11 +335,11 @@ class Fill:
         if not NEXT[self.state]:
             return
         # Before anybody is told: whoever asks again in the same turn may take the draft up.
-        if self._draft is not None:
+        if self.draft is not None:
             if resumable and self.state is FillState.STREAMING:
-                self._draft.put_aside()
+                self.draft.put_aside()
             else:
-                self._draft.discard()
+                self.draft.discard()
         self.failure = error
         self._enter(FillState.FAILED)
         self._tell()
@@ -374,23 +395,12 @@ class Fill:
         return await continued(self.order.source, self.head, self.length, position, stop, digest)
 
     @property
-    def offset(self) -> int:
-        """Where in the draft the body begins."""
-        assert self._draft is not None
-        return self._draft.offset
-
-    @property
     def readable(self) -> bool:
         """Whether a reader can still take hold of the file; once stored, it may be evicted."""
-        if self._draft is None:
+        if self.draft is None:
             return False
-        blob = self._draft.blob
+        blob = self.draft.blob
         return blob.descriptor is not None and blob.state is not State.DOOMED
-
-    def lease(self) -> DraftLease:
-        """Hold the draft for a reader."""
-        assert self._draft is not None
-        return self._draft.lease()
 
     def left(self) -> None:
         """Say that a reader is gone; a transfer that is not `_wanted` any more is given up."""

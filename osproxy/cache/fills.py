@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.cache.fill import Fill
-from osproxy.cache.fillstate import Means
+from osproxy.cache.fillstate import FillState, Means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ class Fills:
     def __init__(
         self, store: Store, in_thread: InThread, clock: IReactorTime, metrics: Metrics
     ) -> None:
-        self._means = Means(store, in_thread, clock, metrics)
         self._running: dict[Target, Fill] = {}
+        self._means = Means(store, in_thread, clock, metrics)
 
     def find(self, target: Target) -> Fill | None:
         """Return the fill of ``target`` that is under way."""
@@ -51,7 +51,8 @@ class Fills:
             del self._running[order.target]
             decided(fill)
 
-        fill = Fill(order, self._means, lambda: self.unattended <= UNATTENDED, over)
+        others = self._running.values()
+        fill = Fill(order, self._means, others, lambda: self.unattended <= UNATTENDED, over)
         self._running[order.target] = fill
         fill.begin()
         return fill
@@ -59,7 +60,8 @@ class Fills:
     @property
     def unattended(self) -> int:
         """How many fills go on that nobody reads, for the sake of what has yet to come."""
-        return sum(not (fill.readers or fill.whole) for fill in self._running.values())
+        alone = (fill for fill in self._running.values() if not (fill.readers or fill.whole))
+        return sum(fill.state is not FillState.FOLLOWING for fill in alone)
 
     async def stop(self) -> None:
         """End all fills; their readers are cut, but what has all its octets is kept."""

@@ -32,6 +32,7 @@ class FillState(Enum):
     STREAMING = "head, length, available octets"
     VERIFYING = "the same; all octets are written, the last ones are not shown yet"
     COMPLETE = "everything; the entry is in the store"
+    FOLLOWING = "leader: the fill by which it comes, since it was asked for by another name"
     NAMED = "head; what comes is in the store, and has become the entry too: no octet was taken"
     ANSWERED = "reply: there was nothing to keep"
     DIVERTED = "what was written so far; the rest is to be had through passages"
@@ -41,12 +42,13 @@ class FillState(Enum):
 #: Where a fill may go from each state; anything else is a bug.
 NEXT = {
     FillState.ASKING: {
-        FillState.STREAMING, FillState.NAMED, FillState.ANSWERED, FillState.DIVERTED,
-        FillState.FAILED,
+        FillState.STREAMING, FillState.FOLLOWING, FillState.NAMED, FillState.ANSWERED,
+        FillState.DIVERTED, FillState.FAILED,
     },
     FillState.STREAMING: {FillState.VERIFYING, FillState.DIVERTED, FillState.FAILED},
     FillState.VERIFYING: {FillState.COMPLETE, FillState.DIVERTED, FillState.FAILED},
     FillState.COMPLETE: set(),
+    FillState.FOLLOWING: {FillState.NAMED, FillState.FAILED},
     FillState.NAMED: set(),
     FillState.ANSWERED: set(),
     FillState.DIVERTED: set(),
@@ -74,6 +76,7 @@ class Order:
     :ivar stored: the entry that is to be revalidated, if there is one.
     :ivar expectation: what the file must be like.
     :ivar background: whether it is to be finished though nobody reads.
+    :ivar admitted: whether it is kept; if not, it may become another name of what is.
     :ivar rule: what is asked and kept; as the kind of the file has it, unless given.
     """
 
@@ -83,6 +86,7 @@ class Order:
     expectation: Expectation = field(factory=Expectation)
     stored: Entry | None = None
     background: bool = False
+    admitted: bool = True
     rule: Rule = field()
 
     @rule.default

@@ -22,12 +22,14 @@ class FillReader:
 
     def hold(self) -> None:
         """Take hold of the draft, so that it can be read after the fill has ended."""
-        self._lease = self.fill.lease()
+        assert self.fill.draft is not None
+        self._lease = self.fill.draft.lease()
 
     @property
     def offset(self) -> int:
         """See `osproxy.model.FileBody`."""
-        return self.fill.offset
+        assert self.fill.draft is not None
+        return self.fill.draft.offset
 
     @property
     def length(self) -> int | None:

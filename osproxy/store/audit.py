@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, execute
 
 from osproxy.store.catalogue import Catalogue
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
-    from osproxy.model import Target
     from osproxy.store.examination import Examination
     from osproxy.store.layout import Directory
     from osproxy.store.records import Record
@@ -127,19 +126,29 @@ def _with_files(directory: Directory, found: Examination) -> Book:
     if not found.complete:
         wanted = _numbers(directory)
     records = list(_headers(directory, (number for number in wanted if number not in known)))
-    return Book([*found.records, *records], found.unreadable, complete=found.complete)
+    every = _needed([_as_found(directory, it) for it in (*found.records, *records)])
+    return Book(every, found.unreadable, complete=found.complete)
+
+
+def _as_found(directory: Directory, record: Record) -> Record:
+    """Give a body its name no longer where only its second link is there, whatever the row says."""
+    paths = directory.entry_path(record.id), directory.body_path(record.id)
+    unnamed = not record.is_name and paths[1].exists() and not paths[0].exists()
+    return evolve(record, body=record.id) if unnamed else record
 
 
 def _records_of_files(directory: Directory) -> list[Record]:
     every = list(_headers(directory, _numbers(directory)))
-    # Of two files for one target the later one counts.
-    found: dict[Target, Record] = {}
-    for record in sorted(every, key=lambda one: one.id):
-        if not record.nameless:
-            found[record.target] = record
-    named = {record.body for record in found.values()}
-    bodies = [record for record in every if record.nameless and record.id in named]
-    return [*found.values(), *bodies]
+    # Of two files for one target the later one counts, and of the other its body, if that is named.
+    entries = {it.target: it for it in sorted(every, key=lambda it: it.id) if not it.nameless}
+    others = (it for it in every if not it.is_name and entries.get(it.target) is not it)
+    return _needed([*entries.values(), *(evolve(it, body=it.id) for it in others)])
+
+
+def _needed(records: list[Record]) -> list[Record]:
+    """Leave out bodies that nobody names: they are on their way out, and so are their files."""
+    named = {record.body for record in records if record.is_name}
+    return [record for record in records if not record.nameless or record.id in named]
 
 
 def _numbers(directory: Directory) -> list[int]:

@@ -168,7 +168,7 @@ class Committing:
             found = [await self._inventory.find(record.target) for record in records]
             replaced = {entry.id for entry in found if entry is not None}
             # What has others in its file cannot go as a whole.
-            unnamed = {number for number in replaced if self._sharing.names_of(number)}
+            unnamed = set(filter(self._inventory.is_outlived, replaced))
             self._see_that_all_are_there(news)
             self._checkpoint("before-catalogue")
             dropped = replaced - unnamed

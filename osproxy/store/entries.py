@@ -92,6 +92,7 @@ class Entry:
         # Before the first await: from here to the last octet the entry may be doomed, but its
         # file may not be taken away.
         self.body.lease()
+        path = self.body.path
         lease = Lease(self, self.body, self.offset, self.length)
         try:
             await self.body.open(
@@ -101,9 +102,13 @@ class Entry:
             await self._unsynced.settle(self)
         except OSError as error:
             lease.close()
-            if error.errno not in NOT_ITS_FAULT:
-                self.lost(error)
-            raise
+            if error.errno in NOT_ITS_FAULT:
+                raise
+            self.lost(error)
+            if self.state is not State.LIVE or self.body.path == path:
+                raise
+            # Only the entry that the body came with is lost, and the body has another link.
+            return await self.open()
         except BaseException:
             lease.close()
             raise

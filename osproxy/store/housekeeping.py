@@ -1,7 +1,7 @@
 """
 What a store does now and then: notes are written down, files synced, old drafts go.
 
-What the disk refuses is tried again the next time.
+What the disk refuses is tried again the next time; so is what is left of the start.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from osproxy.store.trouble import DISK_ERRORS, Work
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
 
     from osproxy.store.kept import Kept
+    from osproxy.store.loading import Loading
     from osproxy.store.notes import Notes
     from osproxy.store.removal import Removal
     from osproxy.store.renewal import Renewal
@@ -41,7 +44,10 @@ class Housekeeping:
     :param unwritten: says how many octets are reserved and not on the disk yet.
     """
 
+    _log = Logger()
+
     _root: Path
+    _loading: Loading
     _kept: Kept
     _notes: Notes
     _room: Room
@@ -57,17 +63,21 @@ class Housekeeping:
 
     def __attrs_post_init__(self) -> None:
         """Have a loop that is not running yet."""
-        self._loop = LoopingCall(lambda: self._tasks.start(self._tick()))
+        self._loop = LoopingCall(self._tick_and_survive)
         self._loop.clock = self._clock
 
     def begin(self) -> None:
-        """Do it from now on."""
+        """Do it from now on, and what is left of the start at once."""
+        self._load()
         self._loop.start(_TICK, now=False)
 
     def end(self) -> None:
         """Do it no more."""
         if self._loop.running:
             self._loop.stop()
+
+    def _load(self) -> None:
+        self._tasks.unattended(self.attempt(Work.LOOK, self._loading.run()))
 
     async def look(self) -> None:
         """See how much may be taken."""
@@ -84,6 +94,12 @@ class Housekeeping:
         except DISK_ERRORS as error:
             self._trouble.met(work, error, self._root)
 
+    def _tick_and_survive(self) -> Deferred[None]:
+        # A bug must not be the end of all that is done now and then.
+        return self._tasks.start(self._tick()).addErrback(
+            lambda failure: self._log.failure("in housekeeping", failure)
+        )
+
     async def _tick(self) -> None:
         self._ticks += 1
         self._kept.expire(self._clock.seconds())
@@ -92,5 +108,6 @@ class Housekeeping:
             await self.attempt(Work.DIRECTORY, self._renewal.see_to_it())
             await self.look()
             self._removal.retry()
+            self._load()
         if self._ticks % _TICKS_BETWEEN_SYNCS == 0:
             await self.attempt(Work.SYNC, self._unsynced.write_out())

@@ -67,7 +67,7 @@ class Inventory:
         self._residents = residents
         self._index = Index()
         self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._arrivals: Arrivals | None = Arrivals()
+        self._arrivals: Arrivals | None = Arrivals(shelf.directory.first_id)
         self._unlisted = 0
 
     def __len__(self) -> int:
@@ -214,7 +214,7 @@ class Inventory:
     def _unreadable(self, entry: Entry, error: OSError) -> None:
         if entry.state is State.LIVE:
             self._trouble.met(Work.READ, error, entry.target)
-            self.clear(entry.body.id)
+            self.lose(entry.body.id, found=error.errno != errno.ENOENT)
 
     # Coming.
 
@@ -246,8 +246,7 @@ class Inventory:
             return 0
         nameless = body == number
         self._unlisted = max(0, self._unlisted - (not nameless))
-        homeless = body is not None and not nameless and not self.has(body)
-        if homeless or (key in arrivals.forgotten and not nameless):
+        if body is not None and not nameless and not self.has(body):
             # Its file is a leftover for the sweep.
             arrivals.gone.add(number)
             self._removal.rows((number,))
@@ -263,13 +262,17 @@ class Inventory:
             self._index.add(number, key)
             if body is not None:
                 self._sharing.join(number, body, pinned=not evictable)
+            if key in arrivals.forgotten:
+                self.retire(number)
         return blocks_of(octets) * BLOCK
 
     async def recover(self, record: Record) -> bool:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
         self._room.found(self._restore(place_of(record), record))
-        if len(self._index.of(key)) > 1:
+        if self._arrivals is not None and self._arrivals.outdated(record):
+            self.retire(record.id)
+        elif len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)
         return self.has(record.id)
@@ -294,6 +297,8 @@ class Inventory:
         self._blobs[record.id] = blob
         self._index.add(record.id, key_of(record.target))
         self._note_use(record.id)
+        if self._arrivals is not None:
+            self._arrivals.replaced.add(record.target)
         return self._residents.use(self._entry_of(record, blob))
 
     def touch(self, entry: Entry) -> None:
@@ -313,11 +318,14 @@ class Inventory:
         """Take an entry out of sight, if it is not yet; its readers keep it."""
         if number not in self._index:
             return
+        if self.is_outlived(number):
+            self._unname(number)
+        else:
+            self._let_go(number, row_is_gone=row_is_gone)
+
+    def _let_go(self, number: int, *, row_is_gone: bool = False) -> None:
         self._index.remove(number)
         self._residents.let_go(number)
-        if self._sharing.names_of(number):
-            self._unname(number)
-            return
         self._go(number, row_is_gone=row_is_gone)
         self.leave(number)
 
@@ -338,8 +346,18 @@ class Inventory:
         wanted = [it.body for it in records if it.body is not None and not self.has(it.body)]
         return await self._catalogue.rows(wanted) if wanted else []
 
+    def is_outlived(self, number: int) -> bool:
+        """Whether the body of an entry is to stay when the entry goes."""
+        of_its_own = self._sharing.body_of(number) == number
+        return bool(self._sharing.names_of(number)) or (of_its_own and self._may_be_named(number))
+
+    def _may_be_named(self, body: int) -> bool:
+        """Whether others may share a body that are not listed yet."""
+        return self._arrivals is not None and self._arrivals.is_earlier(body)
+
     def _unname(self, number: int) -> None:
         """Leave a file to those who share its body."""
+        self._index.remove(number)
         entry = self._residents.forget(number)
         if entry is not None:
             entry.retire()
@@ -352,7 +370,7 @@ class Inventory:
     def leave(self, number: int) -> None:
         """Let an entry have no share in a body any more, which goes if nobody else has one."""
         body = self._sharing.leave(number)
-        if body is not None:
+        if body is not None and not self._may_be_named(body):
             self._sharing.dissolve(body)
             # Whoever has deleted the row of the entry has not thought of this one.
             self._go(body, row_is_gone=False)
@@ -371,15 +389,21 @@ class Inventory:
         found = [await self.entry(number) for number in numbers if number in self._index]
         return [it for it in found if it is not None]
 
+    def lose(self, number: int, *, found: bool) -> None:
+        """Let go of a file that is damaged, or missing: its second link may be there for others."""
+        if found or number not in self._index:
+            self.clear(number)
+        else:
+            self.retire(number)
+
     def clear(self, number: int) -> None:
         """Let go of a file and of all entries that have their body in it."""
         nameless = self._sharing.is_nameless(number)
-        for name in self._sharing.dissolve(number):
-            self.retire(name)
+        for entry in (*self._sharing.dissolve(number), number):
+            if entry in self._index:
+                self._let_go(entry)
         if nameless:
             self._go(number, row_is_gone=False)
-        else:
-            self.retire(number)
 
     def forget(self, target: Target) -> None:
         """Take all out of sight that is stored of a target's URL, listed or not."""
@@ -391,8 +415,7 @@ class Inventory:
 
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
-        self._arrivals = None
-        self._unlisted = 0
+        self.completed()
         self._room.found(self._room.unknown)
         for number in self._index.all():
             self.retire(number, row_is_gone=True)

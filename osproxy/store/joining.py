@@ -9,6 +9,7 @@ meanwhile, the body does not.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
@@ -131,7 +132,7 @@ class Joining:
         except OSError as error:
             blob.release()
             if error.errno not in NOT_ITS_FAULT:
-                self._inventory.clear(twin.id)
+                self._inventory.lose(twin.id, found=error.errno != errno.ENOENT)
             return False
         try:
             paths = (

@@ -42,6 +42,7 @@ class Loading:
     _in_thread: InThread
     _settled: Callable[[], None]
     _stopped: bool = field(init=False, default=False)
+    _begun: bool = field(init=False, default=False)
 
     def stop(self) -> None:
         """End after the bite under way."""
@@ -67,12 +68,24 @@ class Loading:
         return extent
 
     async def run(self) -> None:
-        """List, rebuild where that must be, and sweep."""
+        """List, rebuild where that must be, and sweep, unless that is done or under way."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            await self._run()
+        except BaseException:
+            self._begun = False
+            raise
+
+    async def _run(self) -> None:
         try:
             await self._list()
         except CatalogueDamaged as damage:
             await self._catalogue.start_anew(damage)
-            self._room.unknown = await self._rebuild.weigh()
+            found = await self._rebuild.weigh()
+            # Of a directory that was deleted meanwhile nothing counts any more.
+            self._room.unknown = 0 if self._stopped else found
         # Before the sweep, which takes a file without a row for a leftover.
         if self._catalogue.incomplete and not self._stopped:
             await self._rebuild.run()

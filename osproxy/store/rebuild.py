@@ -20,7 +20,7 @@ from osproxy.store.ledger import BLOCK, blocks_of
 from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from osproxy.store.catalogue import Catalogue
@@ -57,7 +57,7 @@ class Rebuild:
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
             octets += await self._in_thread(_octets_of, self._paths_of(filter(self._lost, found)))
-        async for bodies in self._bodies():
+        async for bodies in self._bodies(self._lost):
             octets += await self._in_thread(_octets_of, bodies)
         return octets
 
@@ -68,7 +68,7 @@ class Rebuild:
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
             count += await self._bring_back(self._paths_of(filter(self._wanted, found)), names)
-        async for bodies in self._bodies():
+        async for bodies in self._bodies(self._wanted):
             count += await self._bring_back(bodies, names)
         count += await self._bring_back(self._paths_of(names), None)
         if not self.stopped:
@@ -76,12 +76,11 @@ class Rebuild:
         if count:
             self.log.info("{count} entries were found by their files", count=count)
 
-    async def _bodies(self) -> AsyncIterator[list[Path]]:
+    async def _bodies(self, wanted: Callable[[int], bool]) -> AsyncIterator[list[Path]]:
         """Give those that only others can name: the link is there, and no entry."""
         folders = self._directory.bodies()
         while (found := await self._next(folders)) is not None:
-            wanted = filter(self._lost, found)
-            yield await self._in_thread(self._without_entry, list(wanted))
+            yield await self._in_thread(self._without_entry, list(filter(wanted, found)))
 
     def _without_entry(self, numbers: list[int]) -> list[Path]:
         return [
@@ -98,7 +97,7 @@ class Rebuild:
         return number < self._directory.first_id and number not in self._ledger
 
     def _wanted(self, number: int) -> bool:
-        # An entry that is known may have lost its row all the same.
+        # What is known may have lost its row all the same.
         return self._inventory.has(number) or self._lost(number)
 
     def _paths_of(self, found: Iterable[int]) -> list[Path]:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import asdict, evolve, frozen
@@ -29,6 +28,7 @@ from osproxy.http.versions import Version
 from osproxy.model import Head, Target
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
+from osproxy.store.entries import NOT_ITS_FAULT
 from osproxy.store.layout import BODY_SUFFIX
 
 if TYPE_CHECKING:
@@ -214,13 +214,22 @@ def read_header(path: Path) -> Record:
 
 
 def read_entries(paths: list[Path]) -> list[Record]:
-    """Read what files say of themselves, but for those that are no entries, or cut; blocks."""
+    """
+    Read what files say of themselves, but for those that are no entries, or cut; blocks.
+
+    :raises OSError: when that cannot be told now, through no fault of the files.
+    """
     records = []
     for path in paths:
-        with suppress(BadHeader, OSError):
+        try:
             record = read_header(path)
             if path.lstat().st_size == record.size:
                 records.append(record)
+        except BadHeader:
+            continue
+        except OSError as error:
+            if error.errno in NOT_ITS_FAULT:
+                raise
     return records
 
 

@@ -49,6 +49,7 @@ class Removal:
     _blobs: list[Blob] = field(init=False, factory=list)
     _unnamed: list[Blob] = field(init=False, factory=list)
     _stuck: list[Blob] = field(init=False, factory=list)
+    _still_named: list[Blob] = field(init=False, factory=list)
     _progress: Waiters = field(init=False, factory=Waiters)
     _closed: bool = field(init=False, default=False)
 
@@ -77,7 +78,8 @@ class Removal:
     def retry(self) -> None:
         """Try once more to remove what could not be removed."""
         self._blobs += self._stuck
-        self._stuck = []
+        self._unnamed += self._still_named
+        self._stuck, self._still_named = [], []
         self._begin()
 
     async def progress(self) -> None:
@@ -104,9 +106,7 @@ class Removal:
                 unnamed, self._unnamed = self._unnamed, []
                 blobs, self._blobs = self._blobs[:_BITE], self._blobs[_BITE:]
                 if rows or unnamed:
-                    await self._delete(rows, [blob.id for blob in unnamed])
-                if unnamed:
-                    await self._unlink_names(unnamed)
+                    await self._delete(rows, unnamed)
                 if blobs:
                     await self._unlink(blobs)
                 self._progress.wake()
@@ -114,12 +114,16 @@ class Removal:
             self.busy = False
             self._progress.wake()
 
-    async def _delete(self, rows: list[int], unnamed: list[int]) -> None:
+    async def _delete(self, rows: list[int], unnamed: list[Blob]) -> None:
         try:
-            await self._catalogue.drop(rows, unnamed)
+            await self._catalogue.drop(rows, [blob.id for blob in unnamed])
         except DISK_ERRORS as error:
-            # The files go all the same: a row without a file is dropped when it is met.
-            self._trouble.met(Work.CATALOGUE, error, f"{len(rows + unnamed)} files that go")
+            # Files go all the same: a row without a file is dropped when it is met. But that of a
+            # body would take along all who share it.
+            self._still_named += unnamed
+            self._trouble.met(Work.CATALOGUE, error, f"{len(rows) + len(unnamed)} files that go")
+        else:
+            await self._unlink_names(unnamed)
 
     async def _unlink_when_settled(self, blob: Blob) -> None:
         await blob.settled()
@@ -135,6 +139,8 @@ class Removal:
             if blob.opening:
                 self._tasks.unattended(self._unlink_names_when_settled(blob))
         blobs = [blob for blob in blobs if not blob.opening]
+        if not blobs:
+            return
         work = [(None, blob.links[:1]) for blob in blobs]
         for blob, trouble in zip(blobs, await self._in_thread(_remove_all, work), strict=True):
             if trouble is not None:

@@ -64,7 +64,10 @@ class Sharing:
     def unname(self, body: int) -> None:
         """Note that the entry that came with a body is gone."""
         self._nameless.add(body)
-        self._unpin(body, body)
+        if body in self._names_of:
+            self._unpin(body, body)
+        else:
+            self._ledger.pin(body, pinned=False)
 
     def leave(self, number: int) -> int | None:
         """Take an entry's share away, and name the body if nobody has a share in it any more."""

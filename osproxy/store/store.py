@@ -36,7 +36,7 @@ from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
-from osproxy.store.trouble import Trouble, Work
+from osproxy.store.trouble import Trouble
 from osproxy.store.unsynced import Unsynced
 from osproxy.waiting import Tasks, detached
 
@@ -170,6 +170,7 @@ class Store:
         )
         self._housekeeping = Housekeeping(
             directory.root,
+            self._loading,
             self._kept,
             self._notes,
             self._room,
@@ -209,7 +210,6 @@ class Store:
             entries=len(self._inventory),
             stored=self._ledger.stored + self._room.unknown,
         )
-        self._tasks.unattended(self._housekeeping.attempt(Work.LOOK, self._loading.run()))
         self._housekeeping.begin()
 
     async def stop(self) -> None:

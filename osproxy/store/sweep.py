@@ -126,7 +126,7 @@ class Sweep:
                     continue
                 # Meanwhile it may have lost its entry, and with that its first name.
                 if self._inventory.blob(number).path == path:
-                    self._inventory.clear(number)
+                    self._inventory.lose(number, found=size is not None)
                     count += 1
         return count
 

@@ -10,9 +10,9 @@ from attrs import evolve
 from osproxy.cache.aliases import real_target, same_file
 from osproxy.cache.fillstate import Order
 from osproxy.cache.source import FileSource
-from osproxy.model import Expectation, Relayed, Target
+from osproxy.model import Expectation, Relayed, Representation, Target
 from osproxy.repo.digests import digest_in_name
-from osproxy.repo.kinds import classify
+from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import (
     BACKEND,
@@ -26,8 +26,9 @@ from tests.cache.doubles import (
     passed,
     read,
     unreachable,
+    whole,
 )
-from tests.store.doubles import Failing, WhenTold, at_once, find, run
+from tests.store.doubles import MIB, Failing, WhenTold, at_once, find, run
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -217,6 +218,25 @@ class StoredTests(AliasTestCase):
         fills = self.bench.place.metrics.registry.get_sample_value
         self.assertEqual(fills("osproxy_fills_running"), 0.0)
 
+    def test_link_removed(self) -> None:
+        """Where somebody has removed the first link, the other name is served in that request."""
+        self.fetch(FIRST, BODY, tagged(BODY))
+        close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
+        self.entry(ALIAS).body.path.unlink()
+        self.hit(ALIAS, BODY)
+        self.assertIsNone(self.stored(FIRST))
+
+    def test_file_removed(self) -> None:
+        """Where the whole file is gone, it is fetched in the same request, by whatever name."""
+        for path in (FIRST, ALIAS):
+            self.fetch(FIRST, BODY, tagged(BODY))
+            close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
+            for link in self.entry(FIRST).body.links:
+                link.unlink()
+            self.fetch(path, BODY, tagged(BODY))
+            for name in (FIRST, ALIAS):
+                self.bench.store.doom_all(Target("/", name))
+
     def test_waiting(self) -> None:
         """All who waited are served, each with what it asked for."""
         self.fetch(FIRST, BODY, tagged(BODY))
@@ -275,6 +295,240 @@ class StoredTests(AliasTestCase):
         self.hit(real, b"abc")
         self.bench.store.doom_all(Target("/", alias))
         self.given_up(alias, b"abc", tagged(b"abc", real))
+
+
+class TogetherTests(AliasTestCase):
+    """Who asks by another name while the file comes reads what comes."""
+
+    def streaming(self, path: str, told: Told) -> Answer:
+        """Have a file asked for, and half of it come."""
+        asked = self.ask(path)
+        self.origin.next().answer(told)
+        told.send(BODY[:9000])
+        return self.successResultOf(asked)
+
+    def following(self, path: str, told: Told, *fields: tuple[str, str]) -> Answer:
+        """See that a file is asked for, and nothing of the reply is taken."""
+        asked = self.ask(path, *fields)
+        self.origin.next().answer(told)
+        self.assertTrue(told.abandoned)
+        return self.successResultOf(asked)
+
+    def test_one_transfer(self) -> None:
+        """Whichever name comes first, all have the file by one transfer, and both are hits then."""
+        for first, second in ((FIRST, ALIAS), (ALIAS, FIRST)):
+            named = {FIRST: None, ALIAS: FIRST}
+            answers = [self.streaming(first, told := tagged(BODY, named[first]))]
+            answers.append(self.following(second, tagged(BODY, named[second])))
+            # While it comes nobody need be asked any more.
+            answers += [self.successResultOf(self.ask(path)) for path in (first, second)]
+            self.assertEqual(self.origin.asked, [])
+            for answer in answers[1:]:
+                self.assertIn("collapsed", answer.cache_status.serialise())
+            reading = [read(answer) for answer in answers]
+            told.send(BODY[9000:])
+            told.finish()
+            for one in reading:
+                self.assertEqual(self.successResultOf(one), BODY)
+            for answer, path in zip(answers, (first, second), strict=False):
+                assert isinstance(answer.content, Representation)
+                self.assertEqual(answer.content.head, self.entry(path).head)
+            for path in (ALIAS, FIRST):
+                self.hit(path, BODY)
+            self.assert_bodies(1, ALIAS, FIRST)
+            for path in (ALIAS, FIRST):
+                self.bench.store.doom_all(Target("/", path))
+
+    def test_another_alias(self) -> None:
+        """Two aliases of one file have one transfer, too."""
+        other = "/iso/net-Current.iso"
+        answer = self.streaming(ALIAS, told := tagged(BODY, FIRST))
+        reading = [read(answer), read(self.following(other, tagged(BODY, FIRST)))]
+        told.send(BODY[9000:])
+        told.finish()
+        for one in reading:
+            self.assertEqual(self.successResultOf(one), BODY)
+        self.assert_bodies(1, ALIAS, FIRST, other)
+
+    def test_other_version(self) -> None:
+        """What is not the same for certain is transferred by itself."""
+        for told in (tagged(NEW, FIRST), Told(200, (DATE,), len(BODY), alias_of=name_of(FIRST))):
+            answer = self.streaming(FIRST, first := tagged(BODY))
+            asked = self.ask(ALIAS)
+            self.origin.next().answer(told)
+            self.assertFalse(told.abandoned)
+            close(self.successResultOf(asked))
+            close(answer)
+            first.send(BODY[9000:])
+            first.finish()
+            told.send(bytes(told.length or 0))
+            told.finish()
+            for path in (ALIAS, FIRST):
+                self.bench.store.doom_all(Target("/", path))
+
+    def test_first_leaves(self) -> None:
+        """The transfer goes on for who came second."""
+        self.bench.stop()
+        self.bench.place.cache_size = 512 * MIB
+        self.bench.start()
+        large = BODY * 9000
+        answers = [self.streaming(FIRST, told := tagged(large))]
+        answers.append(self.following(ALIAS, tagged(large, FIRST)))
+        for answer in answers:
+            self.assertFalse(told.abandoned)
+            close(answer)
+        self.assertTrue(told.abandoned)
+        # Both names are free for the next.
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+
+    def test_fails(self) -> None:
+        """When it breaks off for good, it does so for all, and is begun anew by either name."""
+        answers = [self.streaming(FIRST, told := tagged(BODY))]
+        answers.append(self.following(ALIAS, tagged(BODY, FIRST)))
+        reading = [read(answer) for answer in answers]
+        told.fail(unreachable())
+        for seconds in (1, 2, 4):
+            self.bench.advance(seconds)
+            self.origin.next().fail()
+        for one in reading:
+            self.failureResultOf(one)
+        for path in (ALIAS, FIRST):
+            self.fetch(path, NEW, tagged(NEW))
+
+    def test_no_name(self) -> None:
+        """Where there can be no second name the second client has the file all the same."""
+        answer = self.streaming(FIRST, told := tagged(BODY))
+        reading = [read(answer), read(self.following(ALIAS, tagged(BODY, FIRST)))]
+        self.bench.place.in_thread = Failing({"link_body": PermissionError(1, "not permitted")})
+        told.send(BODY[9000:])
+        told.finish()
+        self.bench.place.in_thread = at_once
+        for one in reading:
+            self.assertEqual(self.successResultOf(one), BODY)
+        self.assertIsNone(self.stored(ALIAS))
+
+    def test_far_ahead(self) -> None:
+        """A range that is far ahead is not waited for, by whatever name it is asked for."""
+        large = BODY * 3000
+        close_later = self.streaming(FIRST, tagged(large))
+        asked = self.ask(ALIAS, ("Range", "bytes=40000000-40000001"))
+        self.origin.next().answer(tagged(large, FIRST))
+        part = ("Content-Range", f"bytes 40000000-40000001/{len(large)}")
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), "bytes=40000000-40000001")
+        tag = tagged(large).fields[0]
+        question.answer(told := Told(206, (tag, part, DATE), 2))
+        taking = passed(self.successResultOf(asked))
+        told.send(b"ab")
+        told.finish()
+        self.assertEqual(self.successResultOf(taking), b"ab")
+        close(close_later)
+
+    def test_being_revalidated(self) -> None:
+        """What may end in what was stored before is not followed."""
+        self.fetch(ALIAS, NEW, tagged(NEW, SECOND))
+        self.bench.advance(HOUR)
+        answer = self.streaming(ALIAS, first := tagged(BODY, FIRST))
+        self.fetch(FIRST, BODY, tagged(BODY))
+        first.send(BODY[9000:])
+        first.finish()
+        self.assertEqual(octets(answer), BODY)
+
+    def test_stopped_meanwhile(self) -> None:
+        """A stop ends both."""
+        answers = [self.streaming(FIRST, told := tagged(BODY))]
+        answers.append(self.following(ALIAS, tagged(BODY, FIRST)))
+        self.successResultOf(run(self.bench.cache.stop()))
+        self.assertTrue(told.abandoned)
+        for answer in answers:
+            self.failureResultOf(read(answer))
+
+
+class GuardedTests(AliasTestCase):
+    """Images are kept when they are asked for a second time, aliases of what is stored at once."""
+
+    def ask(self, path: str, *fields: tuple[str, str]) -> Deferred[Answer]:
+        """Ask for a file."""
+        guarded = evolve(IMAGES, guarded=frozenset({Kind.IMAGE, Kind.MUTABLE}))
+        return self.bench.get(path, *fields, backend=guarded)
+
+    def passed(self, path: str, body: bytes, told: Told, *fields: tuple[str, str]) -> Told:
+        """Have a file asked for, passed on, and not kept."""
+        asked = self.ask(path, *fields)
+        self.origin.next().answer(told)
+        if fields:
+            self.assertTrue(told.abandoned)
+            told = self.origin.next().answer(whole(body[:9], status=206))
+            body = body[:9]
+        answer = self.successResultOf(asked)
+        self.assertIsInstance(answer.content, Relayed)
+        taking = passed(answer)
+        told.send(body)
+        told.finish()
+        self.assertEqual(self.successResultOf(taking), body)
+        self.assertIsNone(self.stored(path))
+        return told
+
+    def test_stored_under_its_real_name(self) -> None:
+        """The alias is served from the store at its first request, a range of it, too."""
+        for fields, part in (((), BODY), ((("Range", "bytes=0-9"),), BODY)):
+            self.passed(FIRST, BODY, tagged(BODY))
+            self.fetch(FIRST, BODY, tagged(BODY))
+            asked = self.ask(ALIAS, *fields)
+            self.origin.next().answer(told := tagged(BODY, FIRST))
+            self.assertEqual(octets(self.successResultOf(asked)), part)
+            self.assertTrue(told.abandoned)
+            self.hit(ALIAS, BODY)
+            self.assert_bodies(1, ALIAS, FIRST)
+            for path in (ALIAS, FIRST):
+                self.bench.store.doom_all(Target("/", path))
+            self.bench.advance(2 * HOUR)
+
+    def test_not_stored(self) -> None:
+        """What is stored under no name, or as another version, is kept at the second request."""
+        self.passed(ALIAS, BODY, tagged(BODY, FIRST), ("Range", "bytes=0-8"))
+        self.fetch(ALIAS, BODY, tagged(BODY, FIRST))
+        self.bench.store.doom_all(Target("/", ALIAS))
+        self.bench.advance(2 * HOUR)
+        self.passed(ALIAS, NEW, tagged(NEW, FIRST))
+        self.assertEqual(self.bench.store.drafts, 0)
+        self.assertEqual(self.stored(FIRST), BODY)
+
+    def test_at_the_same_time(self) -> None:
+        """Who asks before there is an answer asks for a second time, but not by HEAD."""
+        for again in (False, True):
+            asked = self.ask(ALIAS)
+            looked = self.bench.get(ALIAS, head=True, backend=IMAGES)
+            if again:
+                leaving = self.ask(ALIAS)
+                leaving.cancel()
+                self.failureResultOf(leaving)
+            self.origin.next().answer(told := tagged(BODY, FIRST))
+            if not again:
+                self.origin.next().answer(Told(200, (), len(BODY)))
+            close(self.successResultOf(looked))
+            answer = self.successResultOf(asked)
+            taking = read(answer) if again else passed(answer)
+            told.send(BODY)
+            told.finish()
+            self.assertEqual(self.successResultOf(taking), BODY)
+            self.assertEqual(self.stored(ALIAS), BODY if again else None)
+            self.bench.advance(2 * HOUR)
+
+    def test_missing(self) -> None:
+        """What the authority denies is remembered as with any file."""
+        asked = self.ask(ALIAS)
+        self.origin.next().answer(Told(404, (), None))
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 404)
+        self.assertEqual(self.status_of(self.successResultOf(self.ask(ALIAS))), 404)
+
+    def test_no_alias(self) -> None:
+        """What cannot have another name is not asked for as if it were to be kept."""
+        asked = self.ask("/iso/a.iso.sha256", ("Range", "bytes=0-1"))
+        question = self.origin.next()
+        self.assertEqual(question.field("range"), "bytes=0-1")
+        question.answer(whole(b"ab", status=206))
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(asked))), b"ab")
 
 
 class StaleTests(AliasTestCase):
@@ -393,7 +647,8 @@ class SameFileTests(AliasTestCase):
         """Compare a stored file with a reply that comes a little later."""
         path = f"/iso/{id(stored)}.iso"
         self.fetch(path, BODY, evolve(stored))
-        return same_file(self.entry(path), cast("Reply", told))
+        entry = self.entry(path)
+        return same_file(entry.head, entry.length, cast("Reply", told))
 
     def reply(
         self, *fields: tuple[str, str], length: int | None = len(BODY), host: str = "a"

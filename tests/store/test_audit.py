@@ -88,6 +88,52 @@ class SharedTests(AuditTestCase):
             if damage is None:
                 self.directory.catalogue.unlink()
 
+    def test_not_unlinked(self) -> None:
+        """A kill between a row and an unlink costs nobody the body, whoever says what there is."""
+        self.directory.close()
+        store = self.started()
+        self.put(store, "s", b"new")
+        self.successResultOf(run(store.stop()))
+        self.directory = find_directory(self.place.path)
+        first = self.path("s")
+        for damage in (None, "it is missing"):
+            first.hardlink_to(first.with_suffix(".body"))
+            if damage is not None:
+                self.directory.catalogue.unlink()
+            book = read_book(self.directory)
+            self.assertEqual(len(book.records), 7)
+            self.assertEqual((book.damage, strays(self.directory, book)), (damage, [first]))
+            self.assertEqual(without_body(book.records, ()), [])
+            mend(self.directory, book, (), [first])
+            self.assertFalse(first.exists())
+        self.directory.close()
+        store = self.started()
+        self.assertEqual(self.body_of(store, "s"), b"new")
+        for name in ("t", "u"):
+            self.assertEqual(self.body_of(store, name), body_named("s"))
+        self.assert_agrees()
+        self.successResultOf(run(store.stop()))
+        self.directory = find_directory(self.place.path)
+
+    def test_row_lost(self) -> None:
+        """A row that a power loss has brought back says no more than that there is a body."""
+        self.execute(f"UPDATE entries SET body = NULL WHERE id = {self.ids['s']}")
+        book = read_book(self.directory)
+        (body,) = [record for record in book.records if record.target.path == "/s"]
+        self.assertTrue(body.nameless)
+        self.assertEqual(strays(self.directory, book), [])
+
+    def test_on_its_way_out(self) -> None:
+        """A body that nobody names any more is no entry, and its file a stray if there is one."""
+        for name in ("a", "b"):
+            self.execute(f"UPDATE entries SET body = id WHERE id = {self.ids[name]}")
+        self.path("a").unlink()
+        book = read_book(self.directory)
+        self.assertEqual(self.named(), ["c", "s", "t", "u"])
+        self.assertEqual(strays(self.directory, book), [self.path("b")])
+        mend(self.directory, book, (), [self.path("b")])
+        self.assertEqual(self.served(), ["c"])
+
     def test_strays(self) -> None:
         """A link that no entry needs is a stray."""
         stray = self.directory.body_path(77)

@@ -42,6 +42,19 @@ class HousekeepingTests(StoreTestCase):
         assert entry is not None
         self.assertEqual(entry.checked_at, 77.0)
 
+    def test_bug(self) -> None:
+        """What nobody has thought of is logged, and the rest is done the next time."""
+        self.place.in_database = failing = Failing({"_note": ValueError("a bug")})
+        self.store.freshen(self.entry, 77.0)
+        self.ticks(1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        failing.trouble.clear()
+        self.ticks(1)
+        self.place.kill()
+        entry = find(self.started(), target("a"))
+        assert entry is not None
+        self.assertEqual(entry.checked_at, 77.0)
+
     def test_disk(self) -> None:
         """A disk that cannot be looked at is looked at again."""
         self.place.in_thread = failing = Failing({"statvfs": OSError(errno.EIO, "broken")})

@@ -193,12 +193,30 @@ class NameTests(JoiningTestCase):
     def test_unreadable(self) -> None:
         """When the body is lost, all that have it are, and the next is stored as it is."""
         store = self.shared("a", "b")
-        path = self.entry(store, "b").body.path
-        path.unlink()
-        path.with_suffix(".body").unlink()
+        self.entry(store, "b").body.path.write_bytes(b"")
         self.put(store, "c", BODY)
         self.assertEqual([find(store, target(name)) for name in "ab"], [None, None])
         self.check(store, "c")
+
+    def test_missing(self) -> None:
+        """When both links are missing, all are lost as the body is asked for by any name."""
+        store = self.shared("a", "b", "c")
+        path = self.entry(store, "b").body.path
+        path.unlink()
+        path.with_suffix(".body").unlink()
+        self.failureResultOf(run(self.entry(store, "b").open()), FileNotFoundError)
+        self.assertEqual([find(store, target(name)) for name in "abc"], [None] * 3)
+        self.assert_agrees()
+
+    def test_first_link_missing(self) -> None:
+        """What is to share a body of which only the second link is there finds it by that."""
+        store = self.shared("a", "b")
+        self.entry(store, "b").body.path.unlink()
+        self.put(store, "c", BODY)
+        self.put(store, "d", BODY)
+        self.assertIsNone(find(store, target("a")))
+        self.assertEqual([self.body_of(store, name) for name in "bcd"], [BODY] * 3)
+        self.assert_agrees()
 
     def test_no_links(self) -> None:
         """Where a file system has no links, each is stored as it is."""
@@ -531,6 +549,35 @@ class CrashTests(JoiningTestCase):
             self.assert_agrees()
             store.doom_all(target("a"))
             store.doom_all(target("b"))
+            self.assertEqual(self.place.files(), {})
+            self.successResultOf(run(store.stop()))
+
+    def test_row_lost(self) -> None:
+        """A row that a power loss has brought back costs its entry, whose link is gone, alone."""
+        for asked in ("", "a", "b"):
+            store = self.shared("a", "b")
+            path = self.entry(store, "a").body.path
+            self.successResultOf(run(store.stop()))
+            path.unlink()
+            self.place.in_thread = threads = WhenTold()
+            store = self.place.store()
+            starting = run(store.start())
+            threads.run()
+            self.successResultOf(starting)
+            if asked:
+                opening = run(self.entry(store, asked).open())
+                while not opening.called:
+                    threads.waiting.rotate(1)
+                    threads.run()
+                if asked == "a":
+                    self.failureResultOf(opening, FileNotFoundError)
+                else:
+                    self.successResultOf(opening).close()
+            threads.run_all()
+            self.place.in_thread = at_once
+            self.assertIsNone(find(store, target("a")))
+            self.check(store, "b")
+            store.doom(self.entry(store, "b"))
             self.assertEqual(self.place.files(), {})
             self.successResultOf(run(store.stop()))
 

@@ -109,6 +109,51 @@ class RebuildTests(StoreTestCase):
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
 
+    def test_older_than_what_has_gone(self) -> None:
+        """An older version does not come back when a newer was stored, and has gone, meanwhile."""
+        for goes in (True, False):
+            self.stored(a=b"old", b=b"bb")
+            self.place.in_thread = threads = WhenTold()
+            store = self.place.store()
+            starting = run(store.start())
+            while not starting.called:
+                threads.run()
+            storing = run(put(store, "a", b"new"))
+            while not storing.called:
+                threads.waiting.rotate(1)
+                threads.run()
+            new = self.successResultOf(storing)
+            if goes:
+                store.drop(new)
+            threads.run_all()
+            self.place.in_thread = at_once
+            for _ in range(2):
+                self.assertEqual(self.body_of(store, "a"), None if goes else b"new")
+                self.assertEqual(self.body_of(store, "b"), b"bb")
+                self.assert_agrees()
+                self.successResultOf(run(store.stop()))
+                store = self.started()
+            self.successResultOf(run(store.stop()))
+
+    def test_replaced_but_not_unlinked(self) -> None:
+        """Names keep the body of an entry that was just being replaced when all was lost."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name, b"shared" * 1000)
+        first = find(store, target("a"))
+        assert first is not None
+        body = first.body
+        self.put(store, "a", b"new")
+        self.place.directory.entry_path(body.id).hardlink_to(body.path)
+        self.successResultOf(run(store.stop()))
+        self.place.directory.catalogue.unlink()
+        for _ in range(2):
+            store = self.started()
+            self.assertEqual(self.body_of(store, "a"), b"new")
+            self.assertEqual(self.body_of(store, "b"), b"shared" * 1000)
+            self.assert_agrees()
+            self.successResultOf(run(store.stop()))
+
     def test_serves_meanwhile(self) -> None:
         """
         A start is done before a header is read. What is found is shown at once, and what is not

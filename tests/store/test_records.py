@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from attrs import evolve
 from hypothesis import given
@@ -24,6 +27,7 @@ from osproxy.store.records import (
     draft_header_of,
     header_of,
     read_draft,
+    read_entries,
     read_header,
     room_for,
 )
@@ -126,6 +130,33 @@ class HeaderTests(SynchronousTestCase):
         ):
             self.path.write_bytes(octets)
             self.assertRaises(BadHeader, read_header, self.path)
+
+
+class EntriesTests(SynchronousTestCase):
+    """Many headers at once."""
+
+    def test_what_is_none_is_left_out(self) -> None:
+        """A file that is none, cut, or missing costs none of the others."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        record = Record(7, Target("/", "/a"), Kind.PACKAGE, HEAD, BLOCK, 3, "", 1.0, 2.0)
+        paths = [folder / f"{number:016x}" for number in range(4)]
+        for path in paths[:3]:
+            path.write_bytes(header_of(record) + b"abc")
+        paths[0].write_bytes(b"none")
+        os.truncate(paths[1], BLOCK)
+        self.assertEqual([it.id for it in read_entries(paths)], [2])
+
+    def test_not_their_fault(self) -> None:
+        """Too many open files say nothing about any."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with TemporaryFile() as file:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno(), limits[1]))
+            try:
+                error = self.assertRaises(OSError, read_entries, [Path("/dev/null")])
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertEqual(error.errno, errno.EMFILE)
 
 
 class DraftHeaderTests(SynchronousTestCase):

@@ -46,6 +46,32 @@ class RemovalTests(StoreTestCase):
         store = self.started()
         self.assertIsNone(find(store, target("a")))
 
+    def test_catalogue_failing_for_a_shared_body(self) -> None:
+        """While the row says that a file is an entry, it is one, for the sake of who shares it."""
+        for killed in (True, False):
+            store = self.started()
+            for name in "ab":
+                self.put(store, name, b"shared" * 1000)
+            first = find(store, target("a"))
+            assert first is not None
+            path = first.blob.path
+            self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
+            store.doom(first)
+            failing.trouble.clear()
+            if not killed:
+                for _ in range(2):
+                    self.place.clock.advance(5)
+            self.assertIs(path.exists(), killed)
+            self.place.kill()
+            store = self.started()
+            self.assertEqual(self.body_of(store, "b"), b"shared" * 1000)
+            self.assertIs(find(store, target("a")) is not None, killed)
+            self.assert_agrees()
+            for name in "ab":
+                store.doom_all(target(name))
+            self.assertEqual(self.place.files(), {})
+            self.successResultOf(run(store.stop()))
+
     def test_unlink_failing(self) -> None:
         """A file that cannot be removed counts until it can."""
         store = self.started()

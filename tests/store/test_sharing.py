@@ -68,3 +68,11 @@ class SharingTests(SynchronousTestCase):
         self.sharing.join(3, 1, pinned=False)
         self.sharing.unname(1)
         self.assertFalse(self.ledger.is_pinned(1))
+
+    def test_pinned_and_alone(self) -> None:
+        """A body that is pinned under its own name is so no longer, shared already or not."""
+        self.ledger.pin(1, pinned=True)
+        self.sharing.unname(1)
+        self.assertFalse(self.ledger.is_pinned(1))
+        self.sharing.join(2, 1, pinned=False)
+        self.assertFalse(self.ledger.is_pinned(1))
