@@ -162,8 +162,6 @@ class Blob:
 
         :param check: raises when the file is not what it was; called if there is a reason to doubt.
         """
-        if self._shelf.open_files.forget(self) and not self._as_it_was():
-            self.let_go()
         if self.descriptor is None and not self._opening:
             self._opening = True
             self._trouble = None
@@ -203,7 +201,9 @@ class Blob:
             await self._opened.wait()
 
     def lease(self) -> None:
-        """Take a hold on the file."""
+        """Take a hold on the file; from now on it is not closed for the sake of others."""
+        if self._shelf.open_files.forget(self) and not self._as_it_was():
+            self.let_go()
         self._shelf.ledger.lease(self.id)
 
     def release(self) -> None:

@@ -200,6 +200,20 @@ class StayingOpenTests(StoreTestCase):
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
 
+    def test_held_since_it_was_a_draft(self) -> None:
+        """Who follows a file that is an entry by now has it, whatever others read meanwhile."""
+        self.place.in_thread = at_once
+        draft = self.successResultOf(run(draft_of(self.store, "b", b"abc")))
+        self.successResultOf(run(self.store.commit([(draft, sha256(b"abc"))], 1.0)))
+        self.read_once(self.found("b"))
+        for _ in range(2):
+            follower = draft.lease()
+            self.read_once(self.entry)
+            self.assertEqual(os.pread(follower.fileno(), 3, draft.offset), b"abc")
+            follower.close()
+        (path,) = self.place.open_files()
+        self.assertEqual(Path(path).name, self.found("b").body.path.name)
+
     def test_spoilt(self) -> None:
         """A file that is found damaged is at nobody's hand."""
         self.entry.blob.spoilt = True
