@@ -19,6 +19,7 @@ from twisted.internet.defer import DeferredSemaphore
 from osproxy.model import BodyBroken
 from osproxy.store.alteration import condition_of, is_marked, mark, see_unaltered
 from osproxy.store.openfiles import LARGEST, OpenFiles
+from osproxy.store.pagecache import leave_no_trace
 from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
@@ -284,6 +285,7 @@ def creator_of(header: bytes) -> Callable[[Path], int]:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
+            leave_no_trace(descriptor)
             write_all(descriptor, header, 0)
         except BaseException:
             os.close(descriptor)
@@ -304,6 +306,7 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             os.close(descriptor)
             raise OSError(errno.EIO, f"{found.st_size} octets instead of {size}", str(path))
+        leave_no_trace(descriptor)
         return descriptor
 
     return opened

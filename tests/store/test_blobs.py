@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -379,6 +380,14 @@ class BlockingTests(SynchronousTestCase):
         link = self.folder / "link"
         link.symlink_to(self.draft.resolve())
         self.assertRaises(OSError, opener_of(3), link)
+
+    def test_no_trace(self) -> None:
+        """That a file is read changes nothing on the disk, neither by its writer nor by others."""
+        writing = self.made(b"head")
+        reading = opener_of(4)(self.draft)
+        self.addCleanup(os.close, reading)
+        for descriptor in (writing, reading):
+            self.assertTrue(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_NOATIME)
 
     def test_opener_of_what_is_no_file(self) -> None:
         """A pipe or a folder that lies in the place of a file is neither opened nor waited for."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.pagecache import cached, read_cached
+from osproxy.store.pagecache import cached, leave_no_trace, read_cached
 
 
 class ReadTests(SynchronousTestCase):
@@ -64,3 +65,26 @@ class CachedTests(SynchronousTestCase):
             self.assertRaises(OSError, cached, descriptor, 0)
         finally:
             os.close(descriptor)
+
+
+class TraceTests(SynchronousTestCase):
+    """Files of which the kernel does not write down when they are read."""
+
+    def test_set(self) -> None:
+        """What was opened in some way stays so beside that."""
+        path = Path(self.mktemp())
+        path.touch()
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, descriptor)
+        before = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        leave_no_trace(descriptor)
+        self.assertEqual(fcntl.fcntl(descriptor, fcntl.F_GETFL), before | os.O_NOATIME)
+
+    def test_of_somebody_else(self) -> None:
+        """What belongs to another user is read all the same."""
+
+        def refuse(*_: object) -> int:
+            raise PermissionError(errno.EPERM, "no")
+
+        self.patch(fcntl, "fcntl", refuse)
+        leave_no_trace(0)
