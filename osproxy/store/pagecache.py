@@ -10,16 +10,21 @@ import os
 from contextlib import suppress
 
 
-def cached(file: int, offset: int) -> bool:
-    """Say whether the octet at an offset can be read without waiting for a disk."""
+def cached(file: int, offset: int, *, unknown: bool) -> bool:
+    """
+    Say whether the octet at an offset can be read without waiting for a disk.
+
+    :param unknown: what to say where the file system cannot tell. Some of those are in memory
+        themselves, and never wait; others lie upon one that does, as those of containers.
+    """
     try:
         os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
     except BlockingIOError:
         return False
     except OSError as error:
-        # File systems that cannot tell are those in memory, which never wait.
         if error.errno != errno.EOPNOTSUPP:
             raise
+        return unknown
     return True
 
 

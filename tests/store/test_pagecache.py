@@ -47,22 +47,27 @@ class CachedTests(SynchronousTestCase):
         path.write_bytes(bytes(10_000))
         with path.open("rb") as file:
             os.pread(file.fileno(), 10_000, 0)
-            self.assertTrue(cached(file.fileno(), 0))
-            self.assertTrue(cached(file.fileno(), 9_999))
+            self.assertTrue(cached(file.fileno(), 0, unknown=False))
+            self.assertTrue(cached(file.fileno(), 9_999, unknown=False))
 
     def test_nothing_to_wait_for(self) -> None:
-        """Beyond the end, and in file systems that are in memory, nothing is waited for."""
+        """Beyond the end nothing is waited for."""
         path = Path(self.mktemp())
         path.touch()
-        for place in (path, Path("/proc/self/status")):
-            with place.open("rb") as file:
-                self.assertTrue(cached(file.fileno(), 0))
+        with path.open("rb") as file:
+            self.assertTrue(cached(file.fileno(), 0, unknown=False))
+
+    def test_unknown(self) -> None:
+        """Where the file system cannot tell, it is what whoever asks makes of that."""
+        with Path("/proc/self/status").open("rb") as file:
+            for unknown in (False, True):
+                self.assertIs(cached(file.fileno(), 0, unknown=unknown), unknown)
 
     def test_trouble(self) -> None:
         """What cannot be read at all is said."""
         descriptor = os.open(self.mktemp(), os.O_WRONLY | os.O_CREAT)
         try:
-            self.assertRaises(OSError, cached, descriptor, 0)
+            self.assertRaises(OSError, cached, descriptor, 0, unknown=True)
         finally:
             os.close(descriptor)
 
