@@ -21,7 +21,7 @@ from osproxy.store.trouble import Work
 from osproxy.tallies import Distribution, Tally
 from osproxy.web.record import as_json, entry
 from tests.journals import fields
-from tests.web.test_record import RECORD
+from tests.records import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,7 +25,7 @@ from osproxy.cache.answers import (
     stale,
     unavailable,
 )
-from osproxy.cache.athand import at_hand
+from osproxy.cache.athand import at_hand, policy_at
 from osproxy.cache.experience import Experience
 from osproxy.cache.fills import UNATTENDED, Fills
 from osproxy.cache.fillstate import FillState, Order
@@ -45,7 +45,6 @@ from osproxy.model import Answer, Expectation, Representation, Target
 from osproxy.repo.digests import digest_in_name
 from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.layout import member_of
-from osproxy.repo.policies import Policy, policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
 from osproxy.upstream.turns import OURS, Asker
 from osproxy.waiting import Waiters
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from osproxy.cache.source import Source
     from osproxy.metrics import Metrics
     from osproxy.model import Asked, Backend
+    from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
     from osproxy.upstream.origin import Upstream
@@ -162,13 +162,7 @@ class Cache:
         notice = answered_here(target.path, asked.query)
         if notice is not None:
             return Answer(notice, CacheStatus(detail="answered here"), kind)
-        policy = policy_of(
-            kind,
-            str(target),
-            large_objects=backend.large_objects,
-            freshness=backend.freshness,
-            guarded=backend.guarded,
-        )
+        policy = policy_at(backend, target, kind)
         asks = is_question(target.path, asked.query)
         url = backend.url_of(target.path, asked.query if asks else "")
         asker = Asker.at(asked.client)

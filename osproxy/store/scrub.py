@@ -20,6 +20,7 @@ from osproxy.store.inspection import Damaged, inspect
 from osproxy.store.ioclass import be_idle
 from osproxy.store.records import Record
 from osproxy.store.schedule import pause
+from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.waiting import Tasks, Waiters
 
 if TYPE_CHECKING:
@@ -144,7 +145,10 @@ class Scrub:
         self._stopped = True
         self._woken.wake()
         await self._tasks.idle()
-        await self._write_down()
+        try:
+            await self._write_down()
+        except DISK_ERRORS as error:
+            self._store.trouble.met(Work.CATALOGUE, error, "what was verified")
 
     def everything(self, order: Order) -> Deferred[None]:
         """
@@ -164,6 +168,9 @@ class Scrub:
         while not self._stopped:
             try:
                 rest = await self._round()
+            except DISK_ERRORS as error:
+                self._store.trouble.met(Work.VERIFY, error, "what is stored")
+                rest = _REST
             except Exception:
                 self.log.failure("verifying what is stored")
                 rest = _REST
@@ -314,8 +321,14 @@ class Scrub:
 
     async def _write_down(self) -> None:
         verified, self._verified = self._verified, {}
-        if verified:
+        if not verified:
+            return
+        try:
             await self._catalogue.note_verified(verified)
+        except BaseException:
+            # The next time, with what was verified since.
+            self._verified = {**verified, **self._verified}
+            raise
 
 
 def _octets_of(candidates: list[Candidate]) -> int:

@@ -38,6 +38,7 @@ class Work(Enum):
     LOOK = "look"
     DIRECTORY = "directory"
     SYNC = "sync"
+    VERIFY = "verify"
 
 
 _SAID = {
@@ -48,6 +49,7 @@ _SAID = {
     Work.ROWS: "the rows of {subject} cannot be read: {error}",
     Work.LOOK: "{subject} cannot be looked at: {error}",
     Work.SYNC: "the files of {subject} cannot be synced: {error}",
+    Work.VERIFY: "{subject} cannot be verified: {error}",
     Work.DIRECTORY: "cache directory {subject}: {error}",
 }
 _SAID_AGAIN = "; {unsaid} others of the kind were not said"

@@ -13,10 +13,10 @@ from osproxy.config.options import ACCESS_LOG
 from osproxy.service.errorlog import open_errors
 from osproxy.service.logs import Logs, open_first
 from osproxy.web.accesslog import AccessLog, open_log
+from tests.records import RECORD
 from tests.service.lives import errors_in, settings_with
 from tests.store.doubles import Failing
 from tests.web.support import logged
-from tests.web.test_record import RECORD
 
 
 class LogsTests(SynchronousTestCase):

@@ -18,12 +18,12 @@ from osproxy.service.renewal import Renewal, read
 from osproxy.service.systemd import ServiceManager
 from osproxy.web.accesslog import AccessLog, open_log
 from osproxy.web.tls import Renewable
+from tests.records import RECORD
 from tests.service.lives import Parts, errors_in, settings_with
 from tests.service.managers import Manager
 from tests.store.doubles import Failing, WhenTold
 from tests.web.certificates import certificate_files
 from tests.web.support import logged
-from tests.web.test_record import RECORD
 
 if TYPE_CHECKING:
     from osproxy.config.settings import Settings

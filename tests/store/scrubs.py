@@ -85,6 +85,14 @@ class ScrubTestCase(StoreTestCase):
         """Read a counter."""
         return told(self.place.metrics)[f"osproxy_{name}_total"]
 
+    def troubles(self, work: str) -> float:
+        """Read how often the disk refused something."""
+        value = self.place.metrics.registry.get_sample_value(
+            "osproxy_disk_troubles_total", {"work": work}
+        )
+        assert value is not None
+        return value
+
     def pass_time(self, seconds: float, step: float = 60.0) -> None:
         """Let time pass, in steps."""
         while seconds > 0:

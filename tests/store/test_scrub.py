@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 from twisted.logger import LogLevel
@@ -11,7 +12,7 @@ from osproxy.model import BodyBroken
 from osproxy.store import inspection
 from osproxy.store.inspection import Damaged, Fault
 from osproxy.store.scrub import Busy, Order, Stopped
-from tests.store.doubles import MIB, WhenTold, at_once, body_named, find, run, target
+from tests.store.doubles import MIB, Failing, WhenTold, at_once, body_named, find, run, target
 from tests.store.scrubs import DAY, ScrubTestCase
 from tests.web.support import logged
 
@@ -169,7 +170,7 @@ class BackgroundTests(ScrubTestCase):
         threads.run_all()
 
     def test_no_fault_of_the_file(self) -> None:
-        """When too many files are open it is tried again a minute later."""
+        """When too many files are open that is counted, and tried again a minute later."""
         store = self.started()
         self.put(store, "a")
         self.pass_time(31 * DAY, DAY)
@@ -180,12 +181,32 @@ class BackgroundTests(ScrubTestCase):
         read = inspection._read
         self.patch(inspection, "_read", fail)
         self.scrub(store).start()
-        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(self.troubles("verify"), 1)
         self.patch(inspection, "_read", read)
         self.pass_time(59)
         self.assertEqual(self.counted("verified_bytes"), 0)
         self.pass_time(2)
         self.assertEqual(self.counted("verified_bytes"), 5000)
+
+    def test_no_fault_of_ours(self) -> None:
+        """A catalogue that can neither be read nor written is no bug; it is tried again."""
+        store = self.started()
+        self.put(store, "a")
+        self.pass_time(31 * DAY, DAY)
+        error = sqlite3.OperationalError("disk I/O error")
+        self.place.in_database = Failing({"_least_verified": error, "_note_verified": error})
+        scrub = self.scrub(store)
+        scrub.start()
+        self.assertEqual(self.troubles("verify"), 1)
+        self.place.in_database = Failing({"_note_verified": error})
+        self.pass_time(61)
+        self.assertEqual(self.counted("verified_bytes"), 5000)
+        self.assertEqual(self.troubles("verify"), 2)
+        self.successResultOf(run(scrub.stop()))
+        self.assertEqual(self.troubles("catalogue"), 1)
+        self.place.in_database = at_once
+        self.successResultOf(run(scrub.stop()))
+        self.assertLess(self.age(store, "a"), DAY)
 
 
 class DamageTests(ScrubTestCase):

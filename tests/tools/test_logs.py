@@ -10,23 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.repo.kinds import Kind
 from osproxy.tools.logs import parse
 from osproxy.tools.trace import BadTrace, Event
-from osproxy.web.record import Record, as_json, combined
+from osproxy.web.record import as_json, combined
+from tests import records
 
-RECORD = Record(
-    client="192.0.2.1",
-    at=1790000000.9,
-    method="GET",
-    target="/repositories/home:/x/a.rpm",
-    protocol="HTTP/1.1",
-    status=200,
-    sent=1234,
-    referrer=None,
-    agent="ZYpp 17.31",
-    cache_status="osproxy; hit; ttl=30",
-    source="mirror.example:8080",
-    first=0.0004,
-    total=1.5,
-)
+RECORD = evolve(records.RECORD, target="/repositories/home:/x/a.rpm", kind=None)
 EVENT = Event(1790000000.0, "/repositories/home:/x/a.rpm", 1234, Kind.PACKAGE)
 
 

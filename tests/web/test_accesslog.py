@@ -16,8 +16,8 @@ from osproxy.web.accesslog import MOST_WAITING, AccessLog, open_log
 from osproxy.web.logfile import OFFER_AGAIN, LogFile, Output
 from osproxy.web.record import combined
 from tests.journals import Listening
+from tests.records import RECORD
 from tests.web.support import logged
-from tests.web.test_record import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,27 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.metrics import Metrics
 from osproxy.web.accounting import Accounting
-from osproxy.web.record import Record
+from tests.records import RECORD
 
 if TYPE_CHECKING:
     from osproxy.web.accesslog import AccessLog
-
-RECORD = Record(
-    client="192.0.2.1",
-    at=1.0,
-    method="GET",
-    target="/a",
-    protocol="HTTP/1.1",
-    status=200,
-    sent=10,
-    referrer=None,
-    agent=None,
-    cache_status="hit",
-    source=None,
-    first=0.5,
-    total=0.75,
-    kind="package",
-)
+    from osproxy.web.record import Record
 
 
 class AccountingTests(SynchronousTestCase):
@@ -55,11 +39,11 @@ class AccountingTests(SynchronousTestCase):
         """A request is logged as it is, and counted in all that counts requests."""
         self.accounting.add(RECORD, CacheStatus(hit=True, ttl=5))
         self.assertEqual(self.records, [RECORD])
-        self.assertEqual(self.value("requests_total", outcome="hit", kind="package"), 1)
-        self.assertEqual(self.value("sent_bytes_total", outcome="hit", kind="package"), 10)
+        self.assertEqual(self.value("requests_total", outcome="hit", kind="index"), 1)
+        self.assertEqual(self.value("sent_bytes_total", outcome="hit", kind="index"), 1234)
         self.assertEqual(self.value("responses_total", status="200"), 1)
-        self.assertEqual(self.value("request_seconds_sum", outcome="hit"), 0.75)
-        self.assertEqual(self.value("first_byte_seconds_sum", outcome="hit"), 0.5)
+        self.assertEqual(self.value("request_seconds_sum", outcome="hit"), 1.5)
+        self.assertEqual(self.value("first_byte_seconds_sum", outcome="hit"), 0.0004)
         for why in ("trouble", "refreshing"):
             self.assertIsNone(self.value("stale_responses_total", why=why))
         self.assertEqual(self.value("cut_responses_total"), 0)
