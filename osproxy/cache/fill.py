@@ -400,7 +400,7 @@ class Fill:
         if self.draft is None:
             return False
         blob = self.draft.blob
-        return blob.descriptor is not None and blob.state is not State.DOOMED
+        return blob.at_hand() is not None and blob.state is not State.DOOMED
 
     def left(self) -> None:
         """Say that a reader is gone; a transfer that is not `_wanted` any more is given up."""

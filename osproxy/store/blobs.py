@@ -19,6 +19,7 @@ from twisted.internet.defer import DeferredSemaphore
 from osproxy.model import BodyBroken
 from osproxy.store.alteration import condition_of, is_marked, mark, see_unaltered
 from osproxy.store.openfiles import LARGEST, OpenFiles
+from osproxy.store.pagecache import leave_no_trace
 from osproxy.store.syncing import sync_names
 from osproxy.waiting import Waiters
 
@@ -162,8 +163,6 @@ class Blob:
 
         :param check: raises when the file is not what it was; called if there is a reason to doubt.
         """
-        if self._shelf.open_files.forget(self) and not self._as_it_was():
-            self.let_go()
         if self.descriptor is None and not self._opening:
             self._opening = True
             self._trouble = None
@@ -203,7 +202,9 @@ class Blob:
             await self._opened.wait()
 
     def lease(self) -> None:
-        """Take a hold on the file."""
+        """Take a hold on the file; from now on it is not closed for the sake of others."""
+        if self._shelf.open_files.forget(self) and not self._as_it_was():
+            self.let_go()
         self._shelf.ledger.lease(self.id)
 
     def release(self) -> None:
@@ -284,6 +285,7 @@ def creator_of(header: bytes) -> Callable[[Path], int]:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
+            leave_no_trace(descriptor)
             write_all(descriptor, header, 0)
         except BaseException:
             os.close(descriptor)
@@ -304,6 +306,7 @@ def opener_of(size: int, *, writing: bool = False) -> Callable[[Path], int]:
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             os.close(descriptor)
             raise OSError(errno.EIO, f"{found.st_size} octets instead of {size}", str(path))
+        leave_no_trace(descriptor)
         return descriptor
 
     return opened

@@ -339,7 +339,8 @@ class _Sendfile:
             window = min(ahead, _AHEAD)
             os.posix_fadvise(file, offset, window, os.POSIX_FADV_WILLNEED)
             self._advised = offset + window
-        if not (cached(file, offset) and cached(file, offset + count - 1)):
+        places = (offset, offset + count - 1)
+        if not all(cached(file, place, unknown=False) for place in places):
             await self._in_thread(_touch, file, offset, count)
 
     def end(self) -> None:

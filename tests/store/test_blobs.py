@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -200,6 +201,20 @@ class StayingOpenTests(StoreTestCase):
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
 
+    def test_held_since_it_was_a_draft(self) -> None:
+        """Who follows a file that is an entry by now has it, whatever others read meanwhile."""
+        self.place.in_thread = at_once
+        draft = self.successResultOf(run(draft_of(self.store, "b", b"abc")))
+        self.successResultOf(run(self.store.commit([(draft, sha256(b"abc"))], 1.0)))
+        self.read_once(self.found("b"))
+        for _ in range(2):
+            follower = draft.lease()
+            self.read_once(self.entry)
+            self.assertEqual(os.pread(follower.fileno(), 3, draft.offset), b"abc")
+            follower.close()
+        (path,) = self.place.open_files()
+        self.assertEqual(Path(path).name, self.found("b").body.path.name)
+
     def test_spoilt(self) -> None:
         """A file that is found damaged is at nobody's hand."""
         self.entry.blob.spoilt = True
@@ -365,6 +380,14 @@ class BlockingTests(SynchronousTestCase):
         link = self.folder / "link"
         link.symlink_to(self.draft.resolve())
         self.assertRaises(OSError, opener_of(3), link)
+
+    def test_no_trace(self) -> None:
+        """That a file is read changes nothing on the disk, neither by its writer nor by others."""
+        writing = self.made(b"head")
+        reading = opener_of(4)(self.draft)
+        self.addCleanup(os.close, reading)
+        for descriptor in (writing, reading):
+            self.assertTrue(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_NOATIME)
 
     def test_opener_of_what_is_no_file(self) -> None:
         """A pipe or a folder that lies in the place of a file is neither opened nor waited for."""

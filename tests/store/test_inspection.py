@@ -160,7 +160,7 @@ class TracesTests(InspectionTestCase):
             # Without reading ahead, a look brings in no more than one page.
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
             places = (0, 4096, 4096 + BITE // 2, 4096 + BITE, 4096 + BITE * 3 // 2, 4096 + 2 * BITE)
-            return [cached(file, place) for place in places]
+            return [cached(file, place, unknown=True) for place in places]
         finally:
             os.close(file)
 
@@ -179,7 +179,7 @@ class TracesTests(InspectionTestCase):
         other.write_bytes(bytes(4096))
         self.forget(other)
         with other.open("rb") as file:
-            return cached(file.fileno(), 0)
+            return cached(file.fileno(), 0, unknown=True)
 
     def test_hot_stays(self) -> None:
         """What clients read stays in memory."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.pagecache import cached, read_cached
+from osproxy.store.pagecache import cached, leave_no_trace, read_cached
 
 
 class ReadTests(SynchronousTestCase):
@@ -46,21 +47,49 @@ class CachedTests(SynchronousTestCase):
         path.write_bytes(bytes(10_000))
         with path.open("rb") as file:
             os.pread(file.fileno(), 10_000, 0)
-            self.assertTrue(cached(file.fileno(), 0))
-            self.assertTrue(cached(file.fileno(), 9_999))
+            self.assertTrue(cached(file.fileno(), 0, unknown=False))
+            self.assertTrue(cached(file.fileno(), 9_999, unknown=False))
 
     def test_nothing_to_wait_for(self) -> None:
-        """Beyond the end, and in file systems that are in memory, nothing is waited for."""
+        """Beyond the end nothing is waited for."""
         path = Path(self.mktemp())
         path.touch()
-        for place in (path, Path("/proc/self/status")):
-            with place.open("rb") as file:
-                self.assertTrue(cached(file.fileno(), 0))
+        with path.open("rb") as file:
+            self.assertTrue(cached(file.fileno(), 0, unknown=False))
+
+    def test_unknown(self) -> None:
+        """Where the file system cannot tell, it is what whoever asks makes of that."""
+        with Path("/proc/self/status").open("rb") as file:
+            for unknown in (False, True):
+                self.assertIs(cached(file.fileno(), 0, unknown=unknown), unknown)
 
     def test_trouble(self) -> None:
         """What cannot be read at all is said."""
         descriptor = os.open(self.mktemp(), os.O_WRONLY | os.O_CREAT)
         try:
-            self.assertRaises(OSError, cached, descriptor, 0)
+            self.assertRaises(OSError, cached, descriptor, 0, unknown=True)
         finally:
             os.close(descriptor)
+
+
+class TraceTests(SynchronousTestCase):
+    """Files of which the kernel does not write down when they are read."""
+
+    def test_set(self) -> None:
+        """What was opened in some way stays so beside that."""
+        path = Path(self.mktemp())
+        path.touch()
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, descriptor)
+        before = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        leave_no_trace(descriptor)
+        self.assertEqual(fcntl.fcntl(descriptor, fcntl.F_GETFL), before | os.O_NOATIME)
+
+    def test_of_somebody_else(self) -> None:
+        """What belongs to another user is read all the same."""
+
+        def refuse(*_: object) -> int:
+            raise PermissionError(errno.EPERM, "no")
+
+        self.patch(fcntl, "fcntl", refuse)
+        leave_no_trace(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from typing import TYPE_CHECKING
@@ -42,6 +43,29 @@ class FilesTests(SocketsTestCase):
         self.client.read(True)
         self.assertEqual(await self.served(1), [(200, digest(LARGE))])
         self.assertEqual(body.closed, 1)
+
+    async def test_nobody_knows_what_is_in_memory(self) -> None:
+        """Where the file system cannot tell, all is read by those who may wait before it goes."""
+        warm = [0]
+        pread, sendfile = os.pread, os.sendfile
+
+        def read(file: int, count: int, offset: int) -> bytes:
+            data = pread(file, count, offset)
+            warm[0] = max(warm[0], offset + len(data))
+            return data
+
+        def send(to: int, file: int, offset: int, count: int) -> int:
+            self.assertLessEqual(offset + count, warm[0])
+            return sendfile(to, file, offset, count)
+
+        def preadv(*_: object) -> int:
+            raise OSError(errno.EOPNOTSUPP, "cannot tell")
+
+        self.put("/a", LARGE)
+        for name, replaced in (("pread", read), ("sendfile", send), ("preadv", preadv)):
+            self.patch(os, name, replaced)
+        self.client.send(request("/a"))
+        self.assertEqual(await self.served(1), [(200, digest(LARGE))])
 
     async def test_growing(self) -> None:
         """A file that grows is followed, through the times in which nothing comes."""
