@@ -67,7 +67,7 @@ class Inventory:
         self._residents = residents
         self._index = Index()
         self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._arrivals: Arrivals | None = Arrivals(shelf.directory.first_id)
+        self._arrivals = Arrivals(shelf.directory.first_id)
         self._unlisted = 0
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class Inventory:
     def at_hand(self, target: Target) -> Entry | None:
         """Give an entry that is in memory and has its URL for itself; None says nothing."""
         key = key_of(target)
-        if self._arrivals is not None and key not in self._arrivals.looked_up:
+        if not self._arrivals.listed(key):
             return None
         number, *others = self._index.of(key) or (0,)
         entry = None if others else self._residents.get(number)
@@ -121,8 +121,7 @@ class Inventory:
         Where there is nothing, or it is in memory, it is said without waiting.
         """
         key = key_of(target)
-        arrivals = self._arrivals
-        if arrivals is not None and key not in arrivals.looked_up:
+        if not self._arrivals.listed(key):
             await self._look_up(key)
         held: dict[int, Entry] = {}
         while numbers := [number for number in self._index.of(key) if number not in held]:
@@ -156,16 +155,11 @@ class Inventory:
             entry = self._admit(record)
             if entry is not None:
                 self._residents.use(entry)
-        if self._arrivals is not None:
-            self._arrivals.looked_up.add(key)
+        self._arrivals.look_up(key)
 
     async def _fetched(self, numbers: list[int]) -> dict[int, Entry]:
         """Read entries, in the catalogue or else in their files; those that cannot be read go."""
-        records: list[Record] = []
-        try:
-            records = await self._catalogue.rows(numbers)
-        except DatabaseError as error:
-            self._trouble.met(Work.ROWS, error, f"{len(numbers)} entries")
+        records = await self._rows(numbers, f"{len(numbers)} entries")
         without = {*numbers} - {record.id for record in records}
         if without:
             paths = [self.blob(number).path for number in without]
@@ -176,6 +170,14 @@ class Inventory:
             self._trouble.met(Work.READ, unreadable, f"entry {number:x}")
             self.clear(number)
         return {entry.id: entry for entry in entries if entry is not None}
+
+    async def _rows(self, numbers: list[int], subject: str) -> list[Record]:
+        """Read rows; none where they cannot be read."""
+        try:
+            return await self._catalogue.rows(numbers) if numbers else []
+        except DatabaseError as error:
+            self._trouble.met(Work.ROWS, error, subject)
+            return []
 
     def _admit(self, record: Record) -> Entry | None:
         """Make an entry of a row, unless it is gone meanwhile, or there already."""
@@ -231,24 +233,18 @@ class Inventory:
     async def _not_like_the_rest(self, places: list[Place]) -> dict[int, Record]:
         """Read those that may be pinned; images count as such only if they are not."""
         numbers = [number for number, _, _, image, *_ in places if image or self._pins]
-        try:
-            records = await self._catalogue.rows(numbers) if numbers else []
-        except DatabaseError as error:
-            self._trouble.met(Work.ROWS, error, "what may be pinned")
-            return {}
-        return {record.id: record for record in records}
+        return {it.id: it for it in await self._rows(numbers, "what may be pinned")}
 
     def _restore(self, place: Place, record: Record | None) -> int:
         """List an entry, and say how much of what was unknown it takes, in whole blocks."""
         number, key, octets, image, hotness, body = place
-        arrivals = self._arrivals
-        if arrivals is None or number in self._ledger or number in arrivals.gone:
+        if number in self._ledger or not self._arrivals.awaited(number):
             return 0
         nameless = body == number
         self._unlisted = max(0, self._unlisted - (not nameless))
         if body is not None and not nameless and not self.has(body):
             # Its file is a leftover for the sweep.
-            arrivals.gone.add(number)
+            self._arrivals.go(number)
             self._removal.rows((number,))
             return 0
         evictable = True
@@ -262,7 +258,7 @@ class Inventory:
             self._index.add(number, key)
             if body is not None:
                 self._sharing.join(number, body, pinned=not evictable)
-            if key in arrivals.forgotten:
+            if self._arrivals.forgotten(key):
                 self.retire(number)
         return blocks_of(octets) * BLOCK
 
@@ -270,7 +266,7 @@ class Inventory:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
         self._room.found(self._restore(place_of(record), record))
-        if self._arrivals is not None and self._arrivals.outdated(record):
+        if self._arrivals.outdated(record):
             self.retire(record.id)
         elif len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
@@ -280,13 +276,12 @@ class Inventory:
     @property
     def complete(self) -> bool:
         """Whether all entries are listed."""
-        return self._arrivals is None
+        return self._arrivals.over
 
     def completed(self) -> None:
         """Note that all entries are listed."""
-        arrivals, self._arrivals = self._arrivals, None
         self._unlisted = 0
-        for number in () if arrivals is None else arrivals.used:
+        for number in self._arrivals.end():
             if number in self._index:
                 self._ledger.touch(number)
         for body in self._sharing.unneeded():
@@ -296,21 +291,15 @@ class Inventory:
         """Take in what was committed."""
         self._blobs[record.id] = blob
         self._index.add(record.id, key_of(record.target))
-        self._note_use(record.id)
-        if self._arrivals is not None:
-            self._arrivals.replaced.add(record.target)
+        self._arrivals.use(record.id)
+        self._arrivals.replace(record.target)
         return self._residents.use(self._entry_of(record, blob))
 
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used, and its body with it."""
         for number in dict.fromkeys((entry.body.id, entry.id)):
             self._ledger.touch(number)
-            self._note_use(number)
-
-    def _note_use(self, number: int) -> None:
-        if self._arrivals is not None:
-            self._arrivals.used.pop(number, None)
-            self._arrivals.used[number] = None
+            self._arrivals.use(number)
 
     # Going.
 
@@ -332,8 +321,7 @@ class Inventory:
     def _go(self, number: int, *, row_is_gone: bool) -> None:
         self._notes.forget(number)
         self._unsynced.forget(number)
-        if self._arrivals is not None:
-            self._arrivals.gone.add(number)
+        self._arrivals.go(number)
         # The row before the file: the removal keeps this order.
         if not row_is_gone:
             self._removal.rows((number,))
@@ -349,11 +337,9 @@ class Inventory:
     def is_outlived(self, number: int) -> bool:
         """Whether the body of an entry is to stay when the entry goes."""
         of_its_own = self._sharing.body_of(number) == number
-        return bool(self._sharing.names_of(number)) or (of_its_own and self._may_be_named(number))
-
-    def _may_be_named(self, body: int) -> bool:
-        """Whether others may share a body that are not listed yet."""
-        return self._arrivals is not None and self._arrivals.is_earlier(body)
+        # Others may share it that are not listed yet.
+        may_be_named = of_its_own and self._arrivals.may_come(number)
+        return bool(self._sharing.names_of(number)) or may_be_named
 
     def _unname(self, number: int) -> None:
         """Leave a file to those who share its body."""
@@ -370,7 +356,7 @@ class Inventory:
     def leave(self, number: int) -> None:
         """Let an entry have no share in a body any more, which goes if nobody else has one."""
         body = self._sharing.leave(number)
-        if body is not None and not self._may_be_named(body):
+        if body is not None and not self._arrivals.may_come(body):
             self._sharing.dissolve(body)
             # Whoever has deleted the row of the entry has not thought of this one.
             self._go(body, row_is_gone=False)
@@ -410,8 +396,7 @@ class Inventory:
         key = key_of(target)
         for number in self._index.of(key):
             self.retire(number)
-        if self._arrivals is not None:
-            self._arrivals.forgotten.add(key)
+        self._arrivals.forget(key)
 
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
