@@ -12,7 +12,7 @@ from attrs import define, field
 from osproxy.repo.kinds import Kind
 from osproxy.store.index import key_of
 from osproxy.store.rows import SIZE, SOUND
-from osproxy.store.schema import CatalogueDamaged, decoded, is_damage
+from osproxy.store.schema import CatalogueDamaged, is_damage, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +64,7 @@ class Listing:
     def _next(self, most: int) -> list[Place]:
         try:
             if self._cursor is None:
-                self._connection = sqlite3.connect(self._path, check_same_thread=False)
-                self._connection.text_factory = decoded
+                self._connection = opened(self._path)
                 self._cursor = self._connection.execute(_LIST)
             places: list[Place] = self._cursor.fetchmany(most)
         except sqlite3.DatabaseError as error:

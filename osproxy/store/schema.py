@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 #: What is added to the name of the database for that of its log.
 LOG_SUFFIX = "-wal"
+# With it the index of the log is in the memory of the process instead of a file that is mapped
+# there. Where the disk has no block left for a page of such a file, the kernel ends the process
+# (SIGBUS): on file systems that never write in place, such as btrfs, at any write. For that nobody
+# else can have the database open meanwhile.
+_VFS = "unix-excl"
 # The log is folded into the database at this many pages, to keep it small.
 _LOG_PAGES = 64
 
@@ -80,6 +85,17 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return code is not None and code & 0xFF in _DAMAGE
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """Open the database for this process alone, whose connections share it."""
+    # The thread that calls is one at a time, but not always the same one.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?vfs={_VFS}", uri=True, check_same_thread=False
+    )
+    # What is no UTF-8 costs its row, not all.
+    connection.text_factory = decoded
+    return connection
+
+
 def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
     """
     Open the database and bring it up to date.
@@ -87,12 +103,9 @@ def connected(path: Path, *, durable: bool) -> sqlite3.Connection:
     :param durable: whether a transaction outlives a power loss.
     :raises StoreError: when a later version of osproxy has made it.
     """
-    # The thread that calls is one at a time, but not always the same one.
-    connection = sqlite3.connect(path, check_same_thread=False)
+    connection = opened(path)
     try:
         connection.create_function("key_of_url", 2, key_of_url, deterministic=True)
-        # What is no UTF-8 costs its row, not all.
-        connection.text_factory = decoded
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 from attrs import evolve
 
@@ -14,7 +18,7 @@ from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
 from osproxy.store.records import Record, head_to
 from osproxy.store.schedule import Candidate
-from osproxy.store.schema import SCHEMA
+from osproxy.store.schema import SCHEMA, opened
 from tests.store.doubles import HEAD, at_once, run, target
 from tests.store.test_catalogue import CatalogueTestCase, listed, record
 
@@ -45,6 +49,27 @@ class SchemaTests(CatalogueTestCase):
             (found,) = catalogue._database.execute("PRAGMA synchronous").fetchone()
             self.assertEqual(found, level)
             self.successResultOf(run(catalogue.close()))
+
+    def test_nothing_mapped(self) -> None:
+        """No file is mapped into memory, whose pages the disk might have no space for."""
+        catalogue, _ = self.opened()
+        self.successResultOf(run(catalogue.note({7: (0.5, 4)}, {})))
+        self.assertNotIn(self.path.name, Path("/proc/self/maps").read_text())
+        names = {path.name for path in self.path.parent.iterdir()}
+        self.assertEqual(names, {self.path.name, f"{self.path.name}-wal"})
+
+    def test_shared(self) -> None:
+        """Connections of this process share it, and those of another are refused."""
+        self.opened()
+        with closing(opened(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT * FROM entries").fetchall(), [])
+        reading = (
+            "import sqlite3, sys;"
+            "sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM uses')"
+        )
+        command = [sys.executable, "-c", reading, str(self.path)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        self.assertIn(b"database is locked", done.stderr)
 
     def test_first_schema(self) -> None:
         """A database of the first version is brought up to date, and nothing in it is lost."""
