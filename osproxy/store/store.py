@@ -34,6 +34,7 @@ from osproxy.store.renewal import Renewal
 from osproxy.store.residents import RECENT, Residents
 from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
+from osproxy.store.stock import Stock
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble
@@ -130,22 +131,20 @@ class Store:
             directory, catalogue, in_thread, self._tasks, trouble, boot, durable, syncing or Disk()
         )
         sharing = Sharing(ledger)
-        self._inventory = Inventory(
+        self._stock = stock = Stock(
             self._shelf,
-            catalogue,
-            self._removal,
-            self._room,
-            self._notes,
-            self._pins,
-            sharing,
-            self._unsynced,
-            trouble,
             Residents(recent),
+            sharing,
+            self._notes,
+            self._unsynced,
+            self._removal,
+            trouble,
         )
-        sweep = Sweep(
-            directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt
+        self._inventory = Inventory(self._shelf, catalogue, stock, self._room, self._pins, trouble)
+        sweep = Sweep(directory, ledger, in_thread, catalogue, stock, self._drafting.adopt)
+        rebuild = Rebuild(
+            directory, ledger, catalogue, in_thread, stock, self._inventory, self._unsynced
         )
-        rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._inventory, self._unsynced)
         self._loading = Loading(
             catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
         )
@@ -155,6 +154,7 @@ class Store:
             catalogue,
             clock,
             self._pins,
+            stock,
             self._inventory,
             self._drafting,
             self._unsynced,
@@ -378,20 +378,20 @@ class Store:
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used."""
         if entry.state is State.LIVE:
-            self._inventory.touch(entry)
+            self._stock.touch(entry)
             self._notes.used(entry)
 
     def doom(self, entry: Entry) -> None:
         """Take an entry out of sight; its readers keep it until they are done."""
-        self._inventory.retire(entry.id)
+        self._stock.retire(entry.id)
 
     def drop(self, entry: Entry) -> None:
         """Take an entry out of sight whose file is damaged, and all that have their body in it."""
-        self._inventory.clear(entry.id)
+        self._stock.clear(entry.id)
 
     def doom_all(self, target: Target) -> None:
         """Take out of sight, at once, what is stored of a target's URL, whatever the variant."""
-        self._inventory.forget(target)
+        self._stock.forget(target)
 
     def _forget_all(self) -> None:
         """Let go of all that a directory had that is not there any more."""
@@ -400,5 +400,5 @@ class Store:
         self._kept.drop_all()
 
     def _evict(self, number: int) -> None:
-        self._inventory.clear(number)
+        self._stock.clear(number)
         self._metrics.evictions.inc()
