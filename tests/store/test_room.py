@@ -42,8 +42,7 @@ class EvictionTests(StoreTestCase):
         """B6: what was used least recently goes, and the sum is right before, during and after."""
         store = self.started()
         self.fill(store)
-        entry = find(store, target("old0"))
-        assert entry is not None
+        entry = self.entry_of(store, "old0")
         store.touch(entry)
         self.put(store, "new", body_named("new", 6 * MIB))
         self.assertIsNotNone(find(store, target("old0")))
@@ -143,8 +142,7 @@ class EvictionTests(StoreTestCase):
         """B6: when others fill the disk, the cache shrinks; what is read stays."""
         store = self.started()
         self.fill(store)
-        entry = find(store, target("old0"))
-        assert entry is not None
+        entry = self.entry_of(store, "old0")
         lease = self.successResultOf(run(entry.open()))
         self.place.free = -30 * MIB
         for _ in range(2):
