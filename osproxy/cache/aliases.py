@@ -148,7 +148,7 @@ async def _name(
         return None
     if entry is not None:
         # What was begun of it is not needed any more.
-        means.store.drop_kept(target)
+        means.store.kept.drop(target)
     return entry
 
 

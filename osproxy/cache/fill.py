@@ -190,7 +190,7 @@ class Fill:
         else:
             if take is Take.CONFIRMED:
                 # What was put aside is of another version than what is stored.
-                store.drop_kept(self.order.target)
+                store.kept.drop(self.order.target)
             self._answered(reply, confirmed=take is Take.CONFIRMED)
 
     async def follow(self, leader: Fill) -> None:

@@ -74,6 +74,7 @@ class Store:
     :param settled: called when memory was taken that will stay taken, again and again in a start.
     :param recent: how many entries stay in memory that nobody holds.
     :param open_files: how many of their files stay open that nobody reads.
+    :ivar kept: the drafts that wait to be completed.
     """
 
     log = Logger()
@@ -108,7 +109,7 @@ class Store:
         self._tasks = Tasks(self.log)
         self.trouble = trouble = Trouble(clock, metrics.troubles)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks, trouble)
-        self._kept = Kept(ledger)
+        self.kept = Kept(ledger)
         self._room = Room(
             ledger,
             self._removal,
@@ -117,7 +118,7 @@ class Store:
             in_thread,
             clock,
             self._evict,
-            self._kept,
+            self.kept,
             cache_size,
             free_space,
         )
@@ -125,7 +126,7 @@ class Store:
         self._notes = Notes(catalogue, ledger.hotness, self._guard)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal, OpenFiles(open_files))
         self._drafting = Drafting(
-            ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
+            ledger, self._room, self.kept, self._shelf, self._tasks, clock, boot
         )
         self._unsynced = Unsynced(
             directory, catalogue, in_thread, self._tasks, trouble, boot, durable, syncing or Disk()
@@ -171,7 +172,7 @@ class Store:
         self._housekeeping = Housekeeping(
             directory.root,
             self._loading,
-            self._kept,
+            self.kept,
             self._notes,
             self._room,
             self._removal,
@@ -182,7 +183,7 @@ class Store:
             clock,
             lambda: self._drafting.unwritten,
         )
-        show(metrics, ledger, catalogue, self._room, self._inventory, self._drafting, self._kept)
+        show(metrics, ledger, catalogue, self._room, self._inventory, self._drafting, self.kept)
 
     async def start(self) -> None:
         """
@@ -271,24 +272,7 @@ class Store:
         What is pinned, or here in part, is let in at once.
         """
         asked = self._guard.asked_before(target, self._clock.seconds())
-        return asked or self._pins.hold(target) or self.find_kept(target) is not None
-
-    @property
-    def kept(self) -> int:
-        """How many files wait to be completed."""
-        return len(self._kept)
-
-    def find_kept(self, target: Target) -> Draft | None:
-        """Look the draft up that was put aside for a target."""
-        return self._kept.find(target)
-
-    def kept_of(self, target: Target) -> list[Draft]:
-        """Look up what was put aside of a target's URL, whatever the variant."""
-        return self._kept.variants(target)
-
-    def drop_kept(self, target: Target) -> None:
-        """Give the draft up that was put aside for a target, if there is one."""
-        self._kept.drop(target)
+        return asked or self._pins.hold(target) or self.kept.find(target) is not None
 
     async def begin(
         self,
@@ -397,7 +381,7 @@ class Store:
         """Let go of all that a directory had that is not there any more."""
         self._loading.stop()
         self._inventory.forget_all()
-        self._kept.drop_all()
+        self.kept.drop_all()
 
     def _evict(self, number: int) -> None:
         self._stock.clear(number)

@@ -372,7 +372,7 @@ class CrashTests(SharedBodyCase):
                 renamed |= lost and STEPS.index(step) >= STEPS.index("after-rename")
                 self.assertEqual(self.body_of(store, "b"), body if renamed else None)
                 # At most the draft waits to be completed.
-                self.assertEqual(store.kept, int(not renamed))
+                self.assertEqual(len(store.kept), int(not renamed))
                 self.assert_agrees()
                 self.successResultOf(run(store.stop()))
                 self.place.path = here

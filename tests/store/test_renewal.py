@@ -97,7 +97,7 @@ class RenewalTests(StoreTestCase):
         self.failureResultOf(run(self.store.commit([(draft, sha256(b"b" * 5000))], 5.0)), OSError)
         self.assertFalse(self.root.exists())
         self.look()
-        self.assertEqual(self.store.kept, 0)
+        self.assertEqual(len(self.store.kept), 0)
         self.put(self.store, "b")
         self.assert_agrees()
 

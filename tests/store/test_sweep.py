@@ -72,7 +72,7 @@ class SweepTests(StoreTestCase):
         self.place.kill()
         store = self.started()
         self.assertEqual([path.exists() for path in paths], [True, False, False])
-        self.assertIsNotNone(store.find_kept(target("good")))
+        self.assertIsNotNone(store.kept.find(target("good")))
         self.assert_agrees()
 
     def test_stop_while_drafts_are_read(self) -> None:
@@ -91,7 +91,7 @@ class SweepTests(StoreTestCase):
             self.successResultOf(stopping)
             self.assertEqual(len(self.place.files()), 1)
         self.place.in_thread = at_once
-        self.assertEqual(self.started().kept, 1)
+        self.assertEqual(len(self.started().kept), 1)
 
     def test_does_not_delay_the_start(self) -> None:
         """A start is done before the sweep has looked at a single file, and serves meanwhile."""
