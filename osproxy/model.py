@@ -136,6 +136,7 @@ class Head:
     :ivar date: when the authority made or last confirmed it, in seconds since the epoch; the
         Date and Age that clients see count from here (RFC 9111 section 4.2.3).
     :ivar status: of the response.
+    :ivar protocol: the version of HTTP by which it came (RFC 9110 section 7.6.3).
     """
 
     etag: str | None
@@ -144,6 +145,7 @@ class Head:
     source: str
     date: float
     status: int = 200
+    protocol: str = "1.1"
 
     @property
     def tag(self) -> Fields:
@@ -249,11 +251,16 @@ class Representation:
 
 @frozen
 class Relayed:
-    """An upstream's response, passed on as it is; conditions and ranges were its business."""
+    """
+    An upstream's response, passed on as it is; conditions and ranges were its business.
+
+    :ivar protocol: the version of HTTP by which it came.
+    """
 
     status: int
     fields: Fields
     body: PassingBody | None
+    protocol: str = "1.1"
 
 
 @frozen
@@ -292,6 +299,16 @@ class Answer:
     kind: Kind | None
     age: int | None = None
     source: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """The version of HTTP by which it came to us; ours, if it is our own."""
+        match self.content:
+            case Representation(head=head):
+                return head.protocol
+            case Relayed(protocol=protocol):
+                return protocol
+        return "1.1"
 
 
 class BodyBroken(Exception):

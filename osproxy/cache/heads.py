@@ -135,6 +135,7 @@ def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
         upstream_etag=first(reply.fields, "etag"),
         source=reply.host,
         date=_date(reply, now),
+        protocol=reply.protocol,
     )
 
 

@@ -149,6 +149,7 @@ class AsSaid:
             source=reply.host,
             date=_born(reply),
             status=reply.status,
+            protocol=reply.protocol,
         )
 
     def fields_of_asker(self, reply: Reply) -> Fields:

@@ -46,6 +46,7 @@ class Told:
     host: str = "authority.example"
     url: str = ""
     hops: int = 0
+    protocol: str = "1.1"
     redirect: str | None = None
     alias_of: str | None = None
     requested_at: float = 0.0

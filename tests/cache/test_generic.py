@@ -776,6 +776,19 @@ class FieldTests(GenericCase):
             'for=10.0.0.1;host=a, for=192.0.2.1;host="proxy:8080";proto=http',
         )
 
+    def test_way_back(self) -> None:
+        """By which version of HTTP a response has come is known of it, be it passed on or kept."""
+        for control, protocol in (("no-store", "1.0"), ("max-age=60", "1.0"), ("max-age=60", None)):
+            with self.subTest(control=control, protocol=protocol):
+                asking = self.ask()
+                if protocol is not None:
+                    told = self.told(b"", ("Cache-Control", control))
+                    told.protocol = protocol
+                    self.origin.next().answer(told)
+                answer = self.successResultOf(asking)
+                self.assertEqual(answer.protocol, "1.0")
+                close(answer)
+
     def test_way_for_all(self) -> None:
         """What is asked for all is asked for under no client's name of us."""
         question = self.question(

@@ -38,6 +38,12 @@ class HeadTests(CacheTestCase):
         for age, date in (("7", 993.0), ("-7", 1000.0), ("old", 1000.0), ("9" * 40, 1000.0)):
             self.assertEqual(head_of(reply(("Age", age)), Expectation(), 1000.0).date, date)
 
+    def test_protocol(self) -> None:
+        """The version of HTTP by which it came is kept."""
+        for protocol in ("1.0", "1.1"):
+            came = cast("Reply", Told(200, protocol=protocol))
+            self.assertEqual(head_of(came, Expectation(), 0.0).protocol, protocol)
+
     def test_entity_tag(self) -> None:
         """The tag is the expected digest, else one of a kind."""
         digest = Digest("sha1", "ab" * 20)
