@@ -51,7 +51,7 @@ class Backend:
     clients: tuple[IPv4Network | IPv6Network, ...] | None = None
     deny: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def url_of(self, path: str, query: str = "") -> str:
+    def url_of(self, path: str, query: str | None = None) -> str:
         """Where the authority has the file of this canonical path below the prefix."""
         return self.authority + path + (f"?{query}" if query else "")
 
@@ -88,7 +88,7 @@ class Asked:
     What of a request matters to the cache.
 
     :ivar method: as it was sent, case included (RFC 9110 section 9.1).
-    :ivar query: the query string, without the question mark.
+    :ivar query: the query string, without the question mark; None where there is none.
     :ivar fields: the request's fields.
     :ivar client: the client's address.
     :ivar connection: a number that the requests of one connection share.
@@ -100,7 +100,7 @@ class Asked:
     """
 
     method: str = "GET"
-    query: str = ""
+    query: str | None = None
     fields: Fields = ()
     client: str = ""
     connection: int = 0

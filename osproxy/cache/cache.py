@@ -164,7 +164,7 @@ class Cache:
             return Answer(notice, CacheStatus(detail="answered here"), kind)
         policy = policy_at(backend, target, kind)
         asks = is_question(target.path, asked.query)
-        url = backend.url_of(target.path, asked.query if asks else "")
+        url = backend.url_of(target.path, asked.query if asks else None)
         asker = Asker.at(asked.client)
         source = FileSource(self._upstream, url, policy.https_only, asked.via, asker)
         if asks or not policy.keep:

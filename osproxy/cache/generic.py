@@ -92,7 +92,7 @@ class Generic:
         """
         # What goes no further than to us is nothing that a response could be selected by.
         asked = evolve(asked, fields=end_to_end(asked.fields))
-        if asked.query:
+        if asked.query is not None:
             target = evolve(target, path=f"{target.path}?{asked.query}")
         source = Travelling(self._upstream, backend, target, asked)
         answer = await self._answer(source)

@@ -273,7 +273,7 @@ class Bench:
         *fields: tuple[str, str],
         backend: Backend = BACKEND,
         head: bool = False,
-        query: str = "",
+        query: str | None = None,
         connection: int = 1,
         client: str = "192.0.2.1",
     ) -> Deferred[Answer]:
