@@ -67,6 +67,9 @@ _LOOKED_UP = frozenset({"GET", "HEAD"})
 _LONGEST_FILL = 24 * 3600.0
 _NAMES = 10_000
 
+PASSING = 60.0
+"""Seconds for which it is believed of what was not kept that it will not be the next time."""
+
 
 class Generic:
     """Answers requests for what generic backends have."""
@@ -77,6 +80,7 @@ class Generic:
         self._fills = fills
         self._clock = clock
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
+        self._passing: Memory[Target, bool] = Memory(_NAMES, PASSING)
         self._changes = 0
         self._changed: Memory[Target, int] = Memory(_NAMES, _LONGEST_FILL)
         # How many changes there had been when a fill was begun.
@@ -136,7 +140,8 @@ class Generic:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
-        if asked.head:
+        passing = self._passing.get(source.target, self._clock.seconds())
+        if asked.head or (passing and not plain(asked)):
             return await self._relay(source, why)
         for entry in outnumbered(stored):
             self._store.doom(entry)
@@ -220,8 +225,12 @@ class Generic:
             elif not may_store(head.status, without(asked, "authorization"), head.fields):
                 self._store.doom(entry)
             # Else it is right, but what was said of it was said to one who is known (section 3.5).
-        if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
-            self._store.doom_all(target)
+        if fill.state is FillState.DIVERTED:
+            self._passing.put(target, True, now)
+        elif fill.state is FillState.COMPLETE:
+            self._passing.forget(target)
+            if self._overtaken(fill, target):
+                self._store.doom_all(target)
         del self._before[fill.order.target]
 
     async def _fetch(

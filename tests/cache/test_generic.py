@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.experience import REST
+from osproxy.cache.generic import PASSING
 from osproxy.cache.said import VARIANTS_AT_MOST
 from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
@@ -654,6 +655,35 @@ class StoringTests(GenericCase):
         self.assertEqual(
             self.outcome(self.successResultOf(asking)), "206 12 | fwd=uri-miss; fwd-status=206"
         )
+
+    def test_known_not_to_be_kept(self) -> None:
+        """Of what was not kept a moment ago the whole is not asked for again in vain."""
+        fields = ("Range", "bytes=1-2"), ("If-None-Match", '"z"')
+        control, part = ("Cache-Control", "no-store"), ("Content-Range", "bytes 1-2/4")
+        self.get(self.told(b"0123", control))
+        for field in fields:
+            told = self.told(b"12", control, part, status=206 if field[0] == "Range" else 304)
+            asking = self.ask("/x", field)
+            question = self.origin.next()
+            self.assertEqual(question.field(field[0]), field[1])
+            question.answer(told)
+            close(self.successResultOf(asking))
+        # Now it may be kept, as is seen when all of it is asked for.
+        self.kept()
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+        self.bench.store.doom_all(Target("/api", "/x"))
+        asking = self.ask("/x", fields[0])
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"0123", control))
+        self.origin.next().answer(self.told(b"12", control, part, status=206))
+        close(self.successResultOf(asking))
+        self.bench.advance(PASSING)
+        asking = self.ask("/x", fields[0])
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"0123", HOUR))
+        close(self.successResultOf(asking))
 
 
 class ResumingTests(GenericCase):
