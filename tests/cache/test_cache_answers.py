@@ -317,6 +317,23 @@ class UnknownTests(CacheTestCase):
         self.origin.next().answer(Told(304, (), 0))
         self.assertEqual(octets(self.successResultOf(asked)), b"odd")
 
+    def test_refused(self) -> None:
+        """A refusal is said again for as long as it says, to GET and HEAD, and asked for then."""
+        control = ("Cache-Control", "max-age=100")
+        for head in (False, True):
+            for status in (403, 404):
+                path = f"{UNKNOWN}-{head}-{status}"
+                asked = self.bench.get(path, head=head)
+                self.origin.next().answer(Told(status, (control,), 0))
+                first = self.successResultOf(asked)
+                self.bench.advance(99)
+                for other in (False, True):
+                    again = self.successResultOf(self.bench.get(path, head=other))
+                    self.assertEqual(again.content, first.content)
+                    self.assertEqual(again.cache_status.serialise(), "osproxy; hit")
+                self.bench.advance(1)
+                self.store(path, b"odd")
+
     def test_private(self) -> None:
         """What is somebody's own passes through on the request that is open."""
         for number, said in enumerate(
