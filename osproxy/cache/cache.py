@@ -187,7 +187,7 @@ class Cache:
         if insists(asked, entry.checked_at, policy, now):
             verdict = Verdict.REVALIDATE
         if verdict is not Verdict.SERVE:
-            if self._experience.left_alone(target, now) and serves_stale(entry, policy):
+            if self._experience.left_alone(target, now) and serves_stale(entry, policy, now):
                 status = status if fresh else stale(self._experience.why(target, now))
             elif verdict is Verdict.SERVE_AND_REFRESH:
                 self._refresh(target, source, policy, entry)
@@ -337,7 +337,7 @@ class Cache:
                 raise Lost(f"{target} was evicted while it was revalidated")
             status = evolve(forwarded, fwd_status=reply.status, detail=reply.host)
             return await self._stored(entry, asked, status)
-        if entry is not None and serves_stale(entry, policy):
+        if entry is not None and serves_stale(entry, policy, now):
             return await self._stored(entry, asked, stale(self._experience.why(target, now)))
         if reply is None:
             raise fill.failure or Unreachable("", "unknown", "the upstream gave no answer")

@@ -13,7 +13,6 @@ from attrs import frozen
 
 from osproxy.cache.answers import MISSING, insists, notice_of
 from osproxy.cache.fillstate import FillState
-from osproxy.cache.heads import confirmed
 from osproxy.cache.memory import Memory
 from osproxy.cache.transfer import Abandoned
 from osproxy.http import freshness
@@ -108,7 +107,7 @@ class Experience:
             return
         if fill.confirmed and entry is not None:
             self._found(target)
-            self._store.freshen(entry, now, confirmed(entry.head, reply, now))
+            self._store.freshen(entry, now, fill.order.rule.updated(entry.head, reply, now))
         elif reply.status in MISSING and entry is not None:
             self._believe_missing(target, reply, entry, fill.order.policy, now)
         elif entry is not None or not self.refused(target, reply, fill.order.policy, now):

@@ -17,6 +17,7 @@ from osproxy.cache.experience import REST
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
+from osproxy.cache.heads import stored_of
 from osproxy.cache.memory import Memory
 from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
@@ -29,7 +30,6 @@ from osproxy.cache.said import (
     outnumbered,
     renewed,
     selected,
-    stored_of,
     target_of,
     variant_of,
     with_fields,

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from osproxy.http.cachecontrol import CacheControl, may_be_stale, storable
-from osproxy.http.fields import first, parse_date, without
-from osproxy.http.freshness import Lifetimes, lifetime
+from osproxy.http.cachecontrol import CacheControl, RequestControl, may_be_stale, storable
+from osproxy.http.fields import first, only, parse_date, without
+from osproxy.http.freshness import (
+    Lifetimes,
+    Stored,
+    age_of,
+    initial_age,
+    may_serve_stale_on_error,
+)
 from osproxy.model import Head
 
 if TYPE_CHECKING:
@@ -101,7 +107,7 @@ class ByKind:
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `Rule`."""
-        return head_of(reply, expectation, now)
+        return self._dated(head_of(reply, expectation, now), reply)
 
     def fields_of_asker(self, reply: Reply) -> Fields:
         """See `Rule`; who asks for a file of a repository does not matter."""
@@ -117,7 +123,19 @@ class ByKind:
 
     def updated(self, head: Head, reply: Reply, now: float) -> Head:
         """See `Rule`."""
-        return confirmed(head, reply, now)
+        return self._dated(confirmed(head, reply, now), reply)
+
+    def _dated(self, head: Head, reply: Reply) -> Head:
+        """
+        Have a head say how old it is (RFC 9111 section 4.2.3), where freshness follows from that.
+
+        Else a mirror whose clock is wrong would make its files look old.
+        """
+        if not self.policy.heeds_response:
+            return head
+        fields = (*without(head.fields, "date"), *only(reply.fields, "date"))
+        age = initial_age(reply.fields, reply.requested_at, reply.received_at)
+        return evolve(head, fields=fields, date=reply.received_at - age)
 
 
 def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
@@ -134,14 +152,9 @@ def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
         fields=without(reply.fields, *_NOT_KEPT),
         upstream_etag=first(reply.fields, "etag"),
         source=reply.host,
-        date=_date(reply, now),
+        date=now - age_of(reply.fields),
         protocol=reply.protocol,
     )
-
-
-def _date(reply: Reply, now: float) -> float:
-    age = first(reply.fields, "age") or ""
-    return now - (int(age) if age.isdecimal() and len(age) < 10 else 0)
 
 
 def confirmed(head: Head, reply: Reply, now: float) -> Head:
@@ -155,7 +168,7 @@ def confirmed(head: Head, reply: Reply, now: float) -> Head:
     return evolve(
         head,
         fields=(*without(head.fields, *(name for name, _ in new)), *new),
-        date=_date(reply, now),
+        date=now - age_of(reply.fields),
         upstream_etag=etag or head.upstream_etag,
     )
 
@@ -167,12 +180,20 @@ def freshness_of(head: Head, checked_at: float, policy: Policy) -> tuple[float, 
     # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
     said = CacheControl.of(head.fields)
     grace = said.stale_while_revalidate if may_be_stale(head.fields) else None
-    return head.date, Lifetimes(lifetime(head.status, head.fields, head.date), grace or 0.0)
+    return head.date, Lifetimes(stored_of(head).lifetime, grace or 0.0)
 
 
-def serves_stale(entry: Entry, policy: Policy) -> bool:
+def serves_stale(entry: Entry, policy: Policy, now: float) -> bool:
     """Whether what is stored may be served when the upstream does not confirm it."""
-    return not policy.heeds_response or may_be_stale(entry.head.fields)
+    if not policy.heeds_response:
+        return True
+    # What requests say of it is not heeded, but for no-cache, which is about what is asked.
+    return may_serve_stale_on_error(stored_of(entry.head), RequestControl(), now, None)
+
+
+def stored_of(head: Head) -> Stored:
+    """Give what freshness is judged by."""
+    return Stored(head.status, head.fields, head.date)
 
 
 def conditions_of(stored: Entry | None) -> Fields:

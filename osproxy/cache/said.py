@@ -15,7 +15,6 @@ from attrs import evolve, field, frozen
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
 from osproxy.http.fields import end_to_end, every, first, format_date, only, without
-from osproxy.http.freshness import Stored
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
 from osproxy.upstream.turns import OURS, Asker
@@ -210,11 +209,6 @@ def key_of(source: Travelling, stored: Sequence[Entry]) -> Target:
     newest = max(stored, key=lambda entry: entry.head.date, default=None)
     said = () if newest is None else newest.head.fields
     return evolve(source.target, variant=variant_of(source.asked.fields, said))
-
-
-def stored_of(head: Head) -> Stored:
-    """Give what freshness is judged by."""
-    return Stored(head.status, head.fields, head.date)
 
 
 def renewed(request: Fields, head: Head, reply: Reply) -> Head:

@@ -7,6 +7,7 @@ import errno
 from attrs import evolve
 
 from osproxy.cache.unkept import AHEAD
+from osproxy.http.fields import format_date
 from osproxy.model import Notice, Relayed, Representation
 from osproxy.repo.kinds import Kind
 from tests.cache.doubles import (
@@ -289,6 +290,45 @@ class UnknownTests(CacheTestCase):
         self.origin.next().answer(Told(304, told, 0))
         octets(self.successResultOf(asked))
         self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=40"))
+
+    def test_apparent_age(self) -> None:
+        """What says that it was made a while ago is so old (RFC 9111 section 4.2.3)."""
+        began = self.bench.place.clock.seconds()
+        made = ("Date", format_date(began - 40))
+        for number, said in enumerate(
+            (("Cache-Control", "max-age=100"), ("Expires", format_date(began + 60)))
+        ):
+            path = f"{UNKNOWN}{number}"
+            self.store(path, b"odd", made, said)
+            answer = self.successResultOf(self.bench.get(path))
+            self.assertEqual((answer.age, answer.cache_status.ttl), (40, 60))
+            close(answer)
+
+    def test_clock_of_the_origin(self) -> None:
+        """Expires counts from its Date, by whatever clock (RFC 9111 section 4.2.1)."""
+        ahead = self.bench.place.clock.seconds() + 3600
+        said = ("Date", format_date(ahead)), ("Expires", format_date(ahead + 100))
+        self.store(UNKNOWN, b"odd", *said)
+        self.bench.advance(99)
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=1"))
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        said = ("Date", format_date(ahead + 100)), ("Expires", format_date(ahead + 150))
+        self.origin.next().answer(Told(304, said, 0))
+        octets(self.successResultOf(asked))
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=50"))
+
+    def test_stale_if_error(self) -> None:
+        """When the upstream fails it is served for as long as it says (RFC 5861 section 4)."""
+        self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=9, stale-if-error=50"), MODIFIED)
+        self.bench.advance(9 + 50)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().fail()
+        self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().fail()
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
 
     def test_must_revalidate(self) -> None:
         """What must be revalidated is not served when the upstream fails."""

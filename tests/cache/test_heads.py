@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from osproxy.cache.heads import conditions_of, confirmed, head_of, unchanged
+from osproxy.http.cachecontrol import EVER
 from osproxy.model import Expectation, Target
 from osproxy.repo.digests import Digest
 from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, Told
@@ -35,7 +36,13 @@ class HeadTests(CacheTestCase):
 
     def test_age(self) -> None:
         """What a cache before us has had for a while is as old for us."""
-        for age, date in (("7", 993.0), ("-7", 1000.0), ("old", 1000.0), ("9" * 40, 1000.0)):
+        for age, date in (
+            ("7", 993.0),
+            ("7, 9", 993.0),
+            ("-7", 1000.0),
+            ("old", 1000.0),
+            ("9" * 40, 1000.0 - EVER),
+        ):
             self.assertEqual(head_of(reply(("Age", age)), Expectation(), 1000.0).date, date)
 
     def test_protocol(self) -> None:
