@@ -140,12 +140,18 @@ class Generic:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
-        passing = self._passing.get(source.target, self._clock.seconds())
-        if asked.head or (passing and not plain(asked)):
+        if asked.head or self._passes(source, key):
             return await self._relay(source, why)
         for entry in outnumbered(stored):
             self._store.doom(entry)
         return await self._fetch(key, source, None, why)
+
+    def _passes(self, source: Travelling, key: Target) -> bool:
+        """Whether to ask for this client alone: what came for all was of no use to others."""
+        if not self._passing.get(source.target, self._clock.seconds()):
+            return False
+        fill = self._fills.find(key)
+        return not plain(source.asked) if fill is None else fill.state is FillState.ASKING
 
     # What is stored.
 

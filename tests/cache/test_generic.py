@@ -685,6 +685,28 @@ class StoringTests(GenericCase):
         question.answer(self.told(b"0123", HOUR))
         close(self.successResultOf(asking))
 
+    def test_not_waited_for_in_vain(self) -> None:
+        """Of what was not kept a moment ago nobody waits for what another is told."""
+        control = ("Cache-Control", "no-store")
+        self.get(self.told(b"0", control))
+        asking = [self.ask() for _ in range(3)]
+        questions = [self.origin.next() for _ in asking]
+        self.assertEqual(self.origin.asked, [])
+        for number, question in reversed(list(enumerate(questions))):
+            question.answer(self.told(str(number).encode(), control))
+            outcome = self.outcome(self.successResultOf(asking[number]))
+            self.assertEqual(outcome, f"200 {number} | fwd=uri-miss; fwd-status=200")
+        # Now it comes for all, whatever is wanted of it.
+        first = self.ask()
+        self.origin.next().answer(told := Told(200, (HOUR,), 4))
+        for fields in ((), (("Range", "bytes=1-2"),)):
+            other = self.successResultOf(self.ask("/x", *fields))
+            self.assertTrue(other.cache_status.collapsed)
+            close(other)
+        told.send(b"0123")
+        told.finish()
+        self.assertEqual(octets(self.successResultOf(first)), b"0123")
+
 
 class ResumingTests(GenericCase):
     """What breaks off is completed as far as the responses let it be kept."""
