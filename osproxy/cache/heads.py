@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 # Fields that speak of one hop's copy, of one transfer, or of the client's account there.
 _NOT_KEPT = (
     "accept-ranges", "age", "alt-svc", "cache-status", "content-length", "content-range", "date",
-    "etag", "link", "server", "set-cookie", "set-cookie2", "strict-transport-security", "vary",
+    "etag", "link", "proxy-status", "server", "set-cookie", "set-cookie2",
+    "strict-transport-security", "vary",
 )  # fmt: skip
 # What is said of caching in a 304 holds for what is stored.
 _RENEWED = frozenset({"cache-control", "expires", "last-modified"})

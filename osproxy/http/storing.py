@@ -37,8 +37,8 @@ _OF_TRANSFER = (
     "accept-ranges", "age", "alt-svc", "content-length", "content-range",
     "strict-transport-security", "warning",
 )  # fmt: skip
-# Those that speak of one client.
-_OF_ASKER = ("authentication-info", "set-cookie", "set-cookie2")
+# Those that speak of one client, or of how its request went (RFC 9209).
+_OF_ASKER = ("authentication-info", "proxy-status", "set-cookie", "set-cookie2")
 # What clients tell who they are by, beside Authorization, of which section 3.5 speaks: cookies, and
 # the tokens of APIs and of artifact stores (GitLab, JFrog, HashiCorp, OpenStack).
 _CREDENTIALS = frozenset(

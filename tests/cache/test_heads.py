@@ -28,7 +28,10 @@ class HeadTests(CacheTestCase):
     def test_fields(self) -> None:
         """What speaks of the file stays; what speaks of one transfer goes."""
         kept: Fields = (("Content-Type", "text/xml"), MODIFIED)
-        gone = (DATE, ("Age", "7"), ("Set-Cookie", "a=b"), ("ETag", '"x"'), ("Server", "nginx"))
+        gone = (
+            DATE, ("Age", "7"), ("Set-Cookie", "a=b"), ("ETag", '"x"'), ("Server", "nginx"),
+            ("Proxy-Status", "cdn"),
+        )  # fmt: skip
         head = head_of(reply(*kept, *gone), Expectation(), 1000.0)
         self.assertEqual(head.fields, kept)
         self.assertEqual((head.upstream_etag, head.source), ('"x"', "authority.example"))

@@ -215,8 +215,8 @@ class KeptFieldsTests(SynchronousTestCase):
         names = (
             "Accept-Ranges", "AGE", "Alt-Svc", "Authentication-Info", "Connection", "Keep-Alive",
             "Content-Length", "Content-Range", "Proxy-Authenticate", "Proxy-Authentication-Info",
-            "Proxy-Connection", "Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "Trailer",
-            "Transfer-Encoding", "Upgrade", "Warning",
+            "Proxy-Connection", "Proxy-Status", "Set-Cookie", "Set-Cookie2",
+            "Strict-Transport-Security", "Trailer", "Transfer-Encoding", "Upgrade", "Warning",
         )  # fmt: skip
         self.assertEqual(kept_fields(tuple((name, "x") for name in names)), ())
 
@@ -240,7 +240,7 @@ class KeptFieldsTests(SynchronousTestCase):
         kept = (("Cache-Control", 'private="X-One", no-cache="x-two"'), ("ETag", '"a"'))
         own = (
             ("X-One", "1"), ("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-two", "2"),
-            ("Authentication-Info", "nextnonce=x"),
+            ("Authentication-Info", "nextnonce=x"), ("Proxy-Status", "a; error=dns_error"),
         )  # fmt: skip
         others = (
             ("Age", "9"), ("Content-Length", "9"), ("Content-Range", "bytes 0-8/9"),
