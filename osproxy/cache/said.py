@@ -14,7 +14,15 @@ from attrs import evolve, field, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
-from osproxy.http.fields import end_to_end, every, first, format_date, only, without
+from osproxy.http.fields import (
+    end_to_end,
+    every,
+    first,
+    format_date,
+    only,
+    taken_for,
+    without,
+)
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
 from osproxy.upstream.turns import OURS, Asker
@@ -35,6 +43,8 @@ VARIANTS_AT_MOST = 100
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
 _OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
+# What an origin that takes ``_`` for ``-`` would mistake for our own word.
+_MISTAKABLE = frozenset((*_OF_THIS_HOP, "transfer-encoding", "x-forwarded-for"))
 # What the client has, and the part it wants: a matter between it and us.
 _OF_THIS_CLIENT = (
     "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
@@ -91,7 +101,12 @@ class Travelling:
 
     def _travelling(self) -> Fields:
         asked = self.asked
-        given, client, sender = asked.fields, asked.client, asked.sender
+        client, sender = asked.client, asked.sender
+        given = tuple(
+            (name, value)
+            for name, value in asked.fields
+            if "_" not in name or taken_for(name) not in _MISTAKABLE
+        )
         if asked.method in methods.READING:
             chain = forwarded.clients(given, client, sender)
         else:

@@ -78,6 +78,15 @@ def only(fields: Fields, *names: str) -> Fields:
     return tuple((key, value) for key, value in fields if key.lower() in wanted)
 
 
+def taken_for(name: str) -> str:
+    """
+    Give the name that a field is taken for where ``_`` and ``-`` are one, in lower case.
+
+    They are to CGI (RFC 3875 section 4.1.18), and to what descends from it: WSGI, Rack, PHP.
+    """
+    return name.lower().replace("_", "-")
+
+
 def end_to_end(fields: Fields) -> Fields:
     """
     Leave out what is meant for the next hop only (RFC 9110 section 7.6.1).

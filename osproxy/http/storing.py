@@ -11,7 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
-from osproxy.http.fields import end_to_end, every, first, only, parse_date, tokens, without
+from osproxy.http.fields import (
+    end_to_end,
+    every,
+    first,
+    only,
+    parse_date,
+    taken_for,
+    tokens,
+    without,
+)
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
 
@@ -102,7 +111,7 @@ def may_be_personal(request: Fields, response: Fields) -> bool:
     cannot be asked (RFC 9111 section 4.2.4).
     """
     said = CacheControl.of(response)
-    if said.public or not any(name.lower() in _CREDENTIALS for name, _ in request):
+    if said.public or not any(taken_for(name) in _CREDENTIALS for name, _ in request):
         return False
     explicit = (said.s_maxage, said.max_age, first(response, "expires"))
     return all(it is None for it in explicit)

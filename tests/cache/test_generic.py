@@ -603,7 +603,12 @@ class StoringTests(GenericCase):
 
     def test_what_is_obeyed(self) -> None:
         """Fields that origins obey in place of the request's target and method are part of it."""
-        for name in ("X-Forwarded-Host", "X-HTTP-Method-Override", "x-original-url"):
+        for name in (
+            "X-Forwarded-Host",
+            "X_Forwarded_Host",
+            "X-HTTP-Method-Override",
+            "x-original-url",
+        ):
             with self.subTest(name=name):
                 asking = [self.ask(f"/{name}", (name, "evil")), self.ask(f"/{name}")]
                 self.origin.next().answer(self.told(b"evil", HOUR))
@@ -819,6 +824,12 @@ class FieldTests(GenericCase):
             ("Expect", "100-continue"),
         )
         self.assertEqual([name for name, _ in question.fields], ["Via", "Forwarded"])
+
+    def test_mistaken(self) -> None:
+        """What an origin could take for our own word ends here, too."""
+        names = "X_Forwarded_For", "x_forwarded-for", "Content_Length", "Transfer_Encoding"
+        question = self.question(*((name, "1") for name in names), ("X_Mine", "1"))
+        self.assertEqual([name for name, _ in question.fields], ["X_Mine", "Via", "Forwarded"])
 
     def test_way(self) -> None:
         """The origin is told by which way the request has come, and from whom."""

@@ -14,6 +14,7 @@ from osproxy.http.fields import (
     is_token,
     only,
     parse_date,
+    taken_for,
     tokens,
     without,
 )
@@ -57,6 +58,12 @@ class EndToEndTests(SynchronousTestCase):
         )
         fields = (*((name, "x") for name in hops.split()), ("ETag", '"e"'))
         self.assertEqual(end_to_end(fields), (("ETag", '"e"'),))
+
+    def test_taken_for(self) -> None:
+        """A name is also told as those read it who do not tell an underscore from a hyphen."""
+        names = {"X_Forwarded-For": "x-forwarded-for", "ETag": "etag", "_": "-"}
+        for name, expected in names.items():
+            self.assertEqual(taken_for(name), expected)
 
     def test_unknown(self) -> None:
         """What is not known passes, whatever it is called (RFC 9110 section 5.1)."""

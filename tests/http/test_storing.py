@@ -192,6 +192,7 @@ class MayBePersonalTests(SynchronousTestCase):
             ((("Accept", "a"),), (), False),
             ((("Private-Token", "a"),), (), True),
             ((("X-API-Key", "a"),), (("Cache-Control", "max-age=9"),), False),
+            ((("api_key", "a"),), (), True),
         ):
             with self.subTest(request=request, said=said):
                 self.assertIs(may_be_personal(request, said), expected)
