@@ -16,8 +16,8 @@ from osproxy.cache.fillstate import FillState
 from osproxy.cache.memory import Memory
 from osproxy.cache.transfer import Abandoned
 from osproxy.http import freshness
-from osproxy.http.cachecontrol import explicit_lifetime, storable
-from osproxy.http.storing import may_store
+from osproxy.http.cachecontrol import explicit_lifetime
+from osproxy.http.storing import may_store_for_all
 from osproxy.repo.policies import Gone
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def believed_for(reply: Reply, policy: Policy) -> float:
         return unsaid
     if not 400 <= reply.status < 500 or reply.status == _TOO_EARLY:
         return 0.0
-    if not storable(reply.fields) or not may_store(reply.status, (), reply.fields):
+    if not may_store_for_all(reply.status, reply.fields):
         return 0.0
     date = freshness.date_of(reply.fields, reply.received_at)
     said = explicit_lifetime(reply.fields, date)
@@ -107,7 +107,12 @@ class Experience:
             return
         if fill.confirmed and entry is not None:
             self._found(target)
-            self._store.freshen(entry, now, fill.order.rule.updated(entry.head, reply, now))
+            rule = fill.order.rule
+            if rule.goes_with(entry.head, reply):
+                self._store.freshen(entry, now, rule.updated(entry.head, reply, now))
+            else:
+                # It is right, but not to be stored any more.
+                self._store.doom(entry)
         elif reply.status in MISSING and entry is not None:
             self._believe_missing(target, reply, entry, fill.order.policy, now)
         elif entry is not None or not self.refused(target, reply, fill.order.policy, now):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from osproxy.http.cachecontrol import CacheControl, RequestControl, may_be_stale, storable
+from osproxy.http.cachecontrol import CacheControl, RequestControl, may_be_stale
 from osproxy.http.fields import first, only, parse_date, without
 from osproxy.http.freshness import (
     Lifetimes,
@@ -21,6 +21,7 @@ from osproxy.http.freshness import (
     initial_age,
     may_serve_stale_on_error,
 )
+from osproxy.http.storing import kept_fields, may_store_for_all
 from osproxy.model import Head
 
 if TYPE_CHECKING:
@@ -102,13 +103,14 @@ class ByKind:
             return Take.NOTHING
         if stored is not None and unchanged(stored, reply):
             return Take.CONFIRMED
-        if self.policy.heeds_response and not storable(reply.fields):
-            return Take.PASS
-        return Take.KEEP
+        return Take.KEEP if self._stores(reply) else Take.PASS
+
+    def _stores(self, reply: Reply) -> bool:
+        return not self.policy.heeds_response or may_store_for_all(200, reply.fields)
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `Rule`."""
-        return self._dated(head_of(reply, expectation, now), reply)
+        return self._heeded(head_of(reply, expectation, now), reply)
 
     def fields_of_asker(self, reply: Reply) -> Fields:
         """See `Rule`; who asks for a file of a repository does not matter."""
@@ -120,23 +122,24 @@ class ByKind:
 
     def goes_with(self, head: Head, reply: Reply) -> bool:
         """See `Rule`."""
-        return not self.policy.heeds_response or storable(reply.fields)
+        return self._stores(reply)
 
     def updated(self, head: Head, reply: Reply, now: float) -> Head:
         """See `Rule`."""
-        return self._dated(confirmed(head, reply, now), reply)
+        return self._heeded(confirmed(head, reply, now), reply)
 
-    def _dated(self, head: Head, reply: Reply) -> Head:
+    def _heeded(self, head: Head, reply: Reply) -> Head:
         """
-        Have a head say how old it is (RFC 9111 section 4.2.3), where freshness follows from that.
+        Have a head say how old it is, and no more than it may, where that is heeded.
 
-        Else a mirror whose clock is wrong would make its files look old.
+        See RFC 9111 sections 3.1 and 4.2.3. Elsewhere a mirror whose clock is wrong would make its
+        files look old.
         """
         if not self.policy.heeds_response:
             return head
         fields = (*without(head.fields, "date"), *only(reply.fields, "date"))
         age = initial_age(reply.fields, reply.requested_at, reply.received_at)
-        return evolve(head, fields=fields, date=reply.received_at - age)
+        return evolve(head, fields=kept_fields(fields), date=reply.received_at - age)
 
 
 def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:

@@ -102,6 +102,16 @@ def may_store(status: int, request: Fields, response: Fields, *, head: bool = Fa
     )
 
 
+def may_store_for_all(status: int, response: Fields) -> bool:
+    """
+    Say whether the response to a question of our own may be stored, to be handed to whoever asks.
+
+    It must not vary by more than Accept-Encoding, which we always send alike.
+    """
+    varies = {name.lower() for value in every(response, "vary") for name in tokens(value)}
+    return may_store(status, (), response) and varies <= {"accept-encoding"}
+
+
 def may_be_personal(request: Fields, response: Fields) -> bool:
     """
     Say whether a response could be meant for one client alone, though it does not say so.

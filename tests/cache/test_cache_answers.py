@@ -330,6 +330,45 @@ class UnknownTests(CacheTestCase):
         self.origin.next().fail()
         self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
 
+    def test_named_fields(self) -> None:
+        """Fields that are not to be stored are left out (RFC 9111 sections 5.2.2.4 and 5.2.2.7)."""
+        said = ("Cache-Control", 'max-age=100, private="X-One", no-cache=x-two')
+        self.store(
+            UNKNOWN, b"odd", said, ("X-One", "1"), ("X-Two", "2"), ("X-Three", "3"), MODIFIED
+        )
+        self.assertEqual(self.names(UNKNOWN), {"Cache-Control", "X-Three", "Last-Modified"})
+        self.bench.advance(100)
+        asked = self.bench.get(UNKNOWN)
+        also = ("Cache-Control", 'max-age=100, private="X-Three"')
+        self.origin.next().answer(Told(304, (also,), 0))
+        close(self.successResultOf(asked))
+        self.assertEqual(self.names(UNKNOWN), {"Cache-Control", "Last-Modified"})
+
+    def names(self, path: str) -> set[str]:
+        """Name the fields of what is stored."""
+        answer = self.successResultOf(self.bench.get(path))
+        close(answer)
+        assert isinstance(answer.content, Representation)
+        return {name for name, _ in answer.content.head.fields}
+
+    def test_taken_back(self) -> None:
+        """What is confirmed may be said not to be stored any more; then it is asked for anew."""
+        date = self.bench.place.clock.seconds() - HOUR
+        fields = MODIFIED, ("Date", format_date(date + 2 * HOUR))
+        no_store = ("Cache-Control", "no-store")
+        for status, answers in ((304, 2), (200, 2)):
+            path = f"{UNKNOWN}-{status}"
+            self.store(path, b"odd", ("Cache-Control", "max-age=9"), *fields)
+            self.bench.advance(10)
+            asked = self.bench.get(path)
+            for number in range(answers):
+                later = number > 0
+                told = whole(b"odd" if status == 200 or later else b"", *fields, no_store)
+                told.status = 200 if later else status
+                self.origin.next().answer(told)
+            self.assertEqual(self.successResultOf(passed(self.successResultOf(asked))), b"odd")
+            self.assertIsNone(self.stored(path))
+
     def test_must_revalidate(self) -> None:
         """What must be revalidated is not served when the upstream fails."""
         self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=9, must-revalidate"), MODIFIED)

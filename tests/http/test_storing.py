@@ -14,6 +14,7 @@ from osproxy.http.storing import (
     matches_stored,
     may_be_personal,
     may_store,
+    may_store_for_all,
     updated,
 )
 
@@ -196,6 +197,35 @@ class MayBePersonalTests(SynchronousTestCase):
         ):
             with self.subTest(request=request, said=said):
                 self.assertIs(may_be_personal(request, said), expected)
+
+
+class ForAllTests(SynchronousTestCase):
+    """What answers a question of our own is stored only if it is for everybody."""
+
+    def test_table(self) -> None:
+        """It must not vary by more than what we always send alike, nor be forbidden to store."""
+        for status, fields, expected in (
+            (200, (), True),
+            (200, saying("max-age=0"), True),
+            (200, saying("private"), False),
+            (200, saying('private="x"'), True),
+            (200, saying('no-cache="x"'), True),
+            (200, saying('no-cache="Content-Type"'), False),
+            (200, saying("no-cache"), True),
+            (200, saying('x="'), False),
+            (200, saying("max-age=9, no-store"), False),
+            (200, saying("must-understand, no-store"), True),
+            (299, saying("must-understand, no-store"), False),
+            (200, (("Vary", "Accept-Encoding"),), True),
+            (200, (("Vary", ""),), True),
+            (200, (("Vary", "accept-encoding, Cookie"),), False),
+            (200, (("Vary", "*"),), False),
+            (200, (("Content-Type", "text/plain"),), True),
+            (403, saying("max-age=9"), True),
+            (412, saying("max-age=9"), False),
+        ):
+            with self.subTest(status=status, fields=fields):
+                self.assertIs(may_store_for_all(status, fields), expected)
 
 
 class KeptFieldsTests(SynchronousTestCase):
