@@ -18,6 +18,7 @@ from osproxy.cache.experience import REST
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
+from osproxy.cache.heads import stored_of
 from osproxy.cache.memory import Memory
 from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
@@ -30,7 +31,6 @@ from osproxy.cache.said import (
     outnumbered,
     renewed,
     selected,
-    stored_of,
     target_of,
     variant_of,
     with_fields,
@@ -66,6 +66,9 @@ _POLICY = policy_of(Kind.GENERIC, "/", freshness={})
 _LOOKED_UP = frozenset({"GET", "HEAD"})
 _NAMES = 10_000
 
+PASSING = 60.0
+"""Seconds for which it is believed of what was not kept that it will not be the next time."""
+
 
 class Generic:
     """Answers requests for what generic backends have."""
@@ -76,6 +79,7 @@ class Generic:
         self._fills = fills
         self._clock = clock
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
+        self._passing: Memory[Target, bool] = Memory(_NAMES, PASSING)
         self._changes = Changes()
 
     async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
@@ -88,7 +92,7 @@ class Generic:
         """
         # What goes no further than to us is nothing that a response could be selected by.
         asked = evolve(asked, fields=end_to_end(asked.fields))
-        if asked.query:
+        if asked.query is not None:
             target = evolve(target, path=f"{target.path}?{asked.query}")
         source = Travelling(self._upstream, backend, target, asked)
         answer = await self._answer(source)
@@ -132,11 +136,18 @@ class Generic:
             return _not_cached()
         if control.no_store:
             return await self._relay(source, Fwd.BYPASS)
-        if asked.head:
+        if asked.head or self._passes(source, key):
             return await self._relay(source, why)
         for entry in outnumbered(stored):
             self._store.doom(entry)
         return await self._fetch(key, source, None, why)
+
+    def _passes(self, source: Travelling, key: Target) -> bool:
+        """Whether to ask for this client alone: what came for all was of no use to others."""
+        if not self._passing.get(source.target, self._clock.seconds()):
+            return False
+        fill = self._fills.find(key)
+        return not plain(source.asked) if fill is None else fill.state is FillState.ASKING
 
     # What is stored.
 
@@ -211,8 +222,12 @@ class Generic:
             elif not may_store(head.status, without(asked, "authorization"), head.fields):
                 self._store.doom(entry)
             # Else it is right, but what was said of it was said to one who is known (section 3.5).
-        if fill.state is FillState.COMPLETE and self._changes.overtook(key, target, now):
-            self._store.doom_all(target)
+        if fill.state is FillState.DIVERTED:
+            self._passing.put(target, True, now)
+        elif fill.state is FillState.COMPLETE:
+            self._passing.forget(target)
+            if self._changes.overtook(key, target, now):
+                self._store.doom_all(target)
         self._changes.ended(key)
 
     async def _fetch(

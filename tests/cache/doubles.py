@@ -49,6 +49,7 @@ class Told:
     host: str = "authority.example"
     url: str = ""
     hops: int = 0
+    protocol: str = "1.1"
     redirect: str | None = None
     alias_of: str | None = None
     requested_at: float = 0.0
@@ -280,7 +281,7 @@ class Bench:
         *fields: tuple[str, str],
         backend: Backend = BACKEND,
         head: bool = False,
-        query: str = "",
+        query: str | None = None,
         connection: int = 1,
         client: str = "192.0.2.1",
     ) -> Deferred[Answer]:
