@@ -14,7 +14,7 @@ from osproxy.repo.layout import CORE
 from tests.integration.cases import IntegrationCase
 from tests.integration.clients import Dnf, Zypper
 from tests.integration.packages import OBS, OSS, snapshots
-from tests.integration.tools import threaded, until
+from tests.integration.tools import DEADLINE, threaded, until
 
 if TYPE_CHECKING:
     from tests.integration.certificates import Certificates
@@ -43,7 +43,8 @@ class ClientTests(IntegrationCase):
         """Publish a snapshot, and start a server with nothing in its cache; note when."""
         self.site.publish(snapshot, root)
         upstreams = self.upstreams()
-        server = self.osproxy(upstreams.url, certificates=certificates)
+        patience = [f"--{what}-timeout={DEADLINE}" for what in ("connect", "head")]
+        server = self.osproxy(upstreams.url, *patience, certificates=certificates)
         self.began = time.monotonic()
         return upstreams, server
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from osproxy.repo.layout import CORE
 from tests.integration.packages import OSS, snapshots
-from tests.integration.tools import lacking, threaded, until
+from tests.integration.tools import DEADLINE, lacking, threaded, until
 from tests.integration.troubles import TroubleCase
 from tests.integration.wire import fetch
 
@@ -88,7 +88,8 @@ class ClockTests(TroubleCase):
         """An index that was published meanwhile is seen, though it was stored by a wrong clock."""
         first, second = snapshots()
         nginx = self.file_server()
-        server = self.osproxy(nginx.url, freshness={"index": 3600})
+        patience = [f"--{what}-timeout={DEADLINE}" for what in ("connect", "head")]
+        server = self.osproxy(nginx.url, *patience, freshness={"index": 3600})
         self.assertEqual(server.stop(), 0)
         former: set[str] = set()
         for snapshot, offset in ((first, "+1y"), (second, "+0"), (first, "-1y"), (second, "+0")):
