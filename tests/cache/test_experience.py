@@ -19,7 +19,6 @@ from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import classify
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import MODIFIED, CacheTestCase, Told, body_of, unreachable
-from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.cache.fill import Fill
@@ -47,9 +46,7 @@ class ExperienceTests(CacheTestCase):
     def entry(self, path: str) -> Entry:
         """Have a file stored."""
         self.store(path, b"body", MODIFIED)
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
-        return entry
+        return self.entry_of(path)
 
     def filled(self, path: str, told: Told | Exception, stored: Entry | None = None) -> Fill:
         """Let a fill come to its end."""

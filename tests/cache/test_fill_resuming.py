@@ -24,6 +24,7 @@ from tests.cache.doubles import (
     Bench,
     CacheTestCase,
     Told,
+    addressed,
     close,
     octets,
     read,
@@ -31,7 +32,7 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
-from tests.store.doubles import WhenTold, at_once, find
+from tests.store.doubles import WhenTold, at_once
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
@@ -45,11 +46,6 @@ WRITTEN = 2 * MIB - 1
 #: So long that what is left of it is not worth finishing when nobody reads.
 LONG = 200 * MIB
 HOUR = 3600
-
-
-def addressed(body: bytes) -> str:
-    """Name a file by its checksum."""
-    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 def rest(body: bytes, start: int, *fields: tuple[str, str]) -> Told:
@@ -91,8 +87,7 @@ class ResumingTestCase(CacheTestCase):
         question.answer(rest(BODY, WRITTEN, *(fields or (TAG,))))
         self.assertEqual(self.successResultOf(read(self.successResultOf(asked))), BODY)
         self.assertEqual(self.stored(path), BODY)
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
+        entry = self.entry_of(path)
         self.assertEqual(entry.digest, hashlib.sha256(BODY).hexdigest())
         self.assertEqual((len(self.bench.store.kept), self.bench.store.drafts), (0, 0))
 
@@ -151,8 +146,7 @@ class InterruptedTests(ResumingTestCase):
         self.failureResultOf(reading, BodyBroken)
         self.bench.start()
         self.completed()
-        entry = find(self.bench.store, Target("/", RPM))
-        assert entry is not None
+        entry = self.entry_of(RPM)
         self.assertEqual(entry.head.etag, answer.content.head.etag)
 
     def test_killed(self) -> None:
@@ -306,8 +300,7 @@ class AskingTests(ResumingTestCase):
             question.answer(whole(b"new", TAG))
             self.assertEqual(octets(self.successResultOf(asked)), b"new")
             self.assertEqual(len(self.bench.store.kept), 0)
-            entry = find(self.bench.store, Target("/", RPM))
-            assert entry is not None
+            entry = self.entry_of(RPM)
             self.bench.store.doom(entry)
 
     def test_whole(self) -> None:

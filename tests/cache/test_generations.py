@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osproxy.model import Representation, Target
+from osproxy.model import Representation
 from osproxy.repo.layout import CORE
 from tests.cache.doubles import octets, whole
 from tests.cache.repositories import (
@@ -13,7 +13,6 @@ from tests.cache.repositories import (
     ZYPPER,
     GenerationsTestCase,
 )
-from tests.store.doubles import find
 
 
 class GenerationsTests(GenerationsTestCase):
@@ -134,8 +133,7 @@ class GenerationsTests(GenerationsTestCase):
     def test_restart_of_a_part(self) -> None:
         """A set of which not all is stored is looked at after a restart, before it is completed."""
         self.poll()
-        entry = find(self.bench.store, Target("/", SIGNATURE))
-        assert entry is not None
+        entry = self.entry_of(SIGNATURE)
         self.bench.store.doom(entry)
         self.bench.stop()
         self.bench.start()
@@ -155,8 +153,7 @@ class GenerationsTests(GenerationsTestCase):
         """When one of them is evicted, the whole set is fetched anew."""
         self.poll()
         self.publish(2)
-        entry = find(self.bench.store, Target("/", SIGNATURE))
-        assert entry is not None
+        entry = self.entry_of(SIGNATURE)
         self.bench.store.doom(entry)
         self.assertEqual(self.poll(), self.snapshot(2))
 
@@ -164,8 +161,7 @@ class GenerationsTests(GenerationsTestCase):
         """When one of them is lost from the disk, the set is fetched anew in the same request."""
         self.poll()
         self.publish(2)
-        entry = find(self.bench.store, Target("/", SIGNATURE))
-        assert entry is not None
+        entry = self.entry_of(SIGNATURE)
         entry.blob.path.unlink()
         answer = self.successResultOf(self.bench.get(SIGNATURE, connection=2))
         self.assertEqual(octets(answer), self.content(SIGNATURE, 2))

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from osproxy.cache.heads import conditions_of, confirmed, head_of, unchanged
 from osproxy.http.cachecontrol import EVER
-from osproxy.model import Expectation, Target
+from osproxy.model import Expectation
 from osproxy.repo.digests import Digest
 from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, Told
-from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -79,9 +78,7 @@ class HeadTests(CacheTestCase):
     def entry(self, *fields: tuple[str, str]) -> Entry:
         """Store a file of four octets."""
         self.store("/a.rpm", b"body", *fields)
-        entry = find(self.bench.store, Target("/", "/a.rpm"))
-        assert entry is not None
-        return entry
+        return self.entry_of("/a.rpm")
 
     def test_conditions(self) -> None:
         """We ask with the validators that the upstream gave us."""

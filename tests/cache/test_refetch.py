@@ -128,8 +128,7 @@ class IndexTests(GenerationsTestCase):
         """One that was lost comes back into the snapshot that is shown."""
         self.publish(1)
         self.assertEqual(self.poll(), self.snapshot(1))
-        entry = find(self.bench.store, Target("/", REPOMD))
-        assert entry is not None
+        entry = self.entry_of(REPOMD)
         self.bench.store.doom(entry)
         Refetch(self.bench.cache, lambda: [BACKEND], "us")(entry)
         self.assertEqual(self.stored(REPOMD), self.content(REPOMD, 1))
