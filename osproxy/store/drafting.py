@@ -72,6 +72,7 @@ class Drafting:
             record.kind,
             wanted,
             lambda: self._ledger.reserve(record.id, wanted, image=image),
+            new=True,
         )
         # One reactor turn from the reservation to here.
         self._kept.drop(record.target)

@@ -13,6 +13,7 @@ from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from osproxy.store.accounts import Amount
 from osproxy.store.arrivals import Arrivals
 from osproxy.store.blobs import Blob, State
 from osproxy.store.entries import Entry
@@ -228,7 +229,7 @@ class Inventory:
         """List entries of an earlier run, but for those that are known already, or gone again."""
         records = await self._not_like_the_rest(places)
         # One reactor turn: what is no longer unknown is in the ledger.
-        self._room.found(sum(self._restore(place, records.get(place[0])) for place in places))
+        self._room.found(*[self._restore(place, records.get(place[0])) for place in places])
 
     async def _not_like_the_rest(self, places: list[Place]) -> dict[int, Record]:
         """Read those that may be pinned; images count as such only if they are not."""
@@ -401,6 +402,7 @@ class Inventory:
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
         self.completed()
-        self._room.found(self._room.unknown)
+        self._room.unknown = Amount()
+        self._room.found()
         for number in self._index.all():
             self.retire(number, row_is_gone=True)
