@@ -77,6 +77,7 @@ class Drafting:
         # One reactor turn from the reservation to here.
         self._kept.drop(record.target)
         draft = self._draft_of(record, wanted)
+        draft.blob.made = False
         self._running[record.id] = draft
         try:
             await draft.blob.open(creator_of(draft_header_of(record)))

@@ -262,3 +262,26 @@ class DiskTests(TroubleCase):
         self.assertEqual(self.complaints(server), said)
         self.assert_ledger_is_right(server)
         self.assertEqual(server.stop(), 0)
+
+    @threaded
+    def test_read_only_for_long(self) -> None:
+        """While a directory is read-only, what was wanted in vain does not add up to anything."""
+        require_root("mount a directory")
+        files = self.publish(30, 5000)
+        first, *others = files
+        server = self.osproxy(self.file_server().url, "--cache-size=30MiB")
+        self.hits(server, files, [first])
+        before = server.status()
+        run(["mount", "--bind", "-o", "ro", server.store, server.store])
+        try:
+            self.assertEqual(self.hits(server, files), 1)
+            counted = self.troubles(server)
+            self.assertEqual(counted["keep"], len(others))
+            # Only that the first was used cannot be noted.
+            self.assertLessEqual(counted.keys(), {"keep", "catalogue"})
+            self.assertEqual(server.status(), before)
+            self.assertLessEqual(len(self.complaints(server)), 2, server.said())
+            self.assertEqual(server.stop(), 0)
+        finally:
+            # What was opened meanwhile may still be open.
+            run(["umount", "--lazy", server.store])
