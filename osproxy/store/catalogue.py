@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from attrs import frozen
@@ -218,9 +218,11 @@ class Catalogue:
         try:
             return self._watched(work, *args, **kwargs)
         finally:
-            self.octets = sum(
-                path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
-            )
+            # It needs a descriptor; without one what was done is done all the same.
+            with suppress(OSError):
+                self.octets = sum(
+                    path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
+                )
 
     def _open(self) -> Extent:
         self._close()
