@@ -51,7 +51,7 @@ class Backend:
     clients: tuple[IPv4Network | IPv6Network, ...] | None = None
     deny: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def url_of(self, path: str, query: str = "") -> str:
+    def url_of(self, path: str, query: str | None = None) -> str:
         """Where the authority has the file of this canonical path below the prefix."""
         return self.authority + path + (f"?{query}" if query else "")
 
@@ -88,7 +88,7 @@ class Asked:
     What of a request matters to the cache.
 
     :ivar method: as it was sent, case included (RFC 9110 section 9.1).
-    :ivar query: the query string, without the question mark.
+    :ivar query: the query string, without the question mark; None where there is none.
     :ivar fields: the request's fields.
     :ivar client: the client's address.
     :ivar connection: a number that the requests of one connection share.
@@ -100,7 +100,7 @@ class Asked:
     """
 
     method: str = "GET"
-    query: str = ""
+    query: str | None = None
     fields: Fields = ()
     client: str = ""
     connection: int = 0
@@ -136,6 +136,7 @@ class Head:
     :ivar date: when the authority made or last confirmed it, in seconds since the epoch; the
         Date and Age that clients see count from here (RFC 9111 section 4.2.3).
     :ivar status: of the response.
+    :ivar protocol: the version of HTTP by which it came (RFC 9110 section 7.6.3).
     """
 
     etag: str | None
@@ -144,6 +145,7 @@ class Head:
     source: str
     date: float
     status: int = 200
+    protocol: str = "1.1"
 
     @property
     def tag(self) -> Fields:
@@ -249,11 +251,16 @@ class Representation:
 
 @frozen
 class Relayed:
-    """An upstream's response, passed on as it is; conditions and ranges were its business."""
+    """
+    An upstream's response, passed on as it is; conditions and ranges were its business.
+
+    :ivar protocol: the version of HTTP by which it came.
+    """
 
     status: int
     fields: Fields
     body: PassingBody | None
+    protocol: str = "1.1"
 
 
 @frozen
@@ -292,6 +299,16 @@ class Answer:
     kind: Kind | None
     age: int | None = None
     source: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """The version of HTTP by which it came to us; ours, if it is our own."""
+        match self.content:
+            case Representation(head=head):
+                return head.protocol
+            case Relayed(protocol=protocol):
+                return protocol
+        return "1.1"
 
 
 class BodyBroken(Exception):

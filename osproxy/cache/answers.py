@@ -89,14 +89,17 @@ def unavailable(reply: Reply, target: Target, kind: Kind, status: CacheStatus) -
             line(reply.status, "It is a folder."), location=f"./{target.path.rpartition('/')[2]}/"
         )
         return Answer(notice, status, kind)
+    source = "" if reply.status in MISSING else reply.host
+    return Answer(notice_of(reply), status, kind, source=source)
+
+
+def notice_of(reply: Reply) -> Notice:
+    """Say in a line of ours what an upstream has said instead of giving a file."""
     if reply.status in MISSING:
-        return missing_file(reply.status, kind, status)
-    if 400 <= reply.status < 500:
-        notice = line(reply.status, f"{reply.host} answered {reply.status}.")
-    else:
-        # An error of the upstream's, or an answer that makes no sense to this question.
-        notice = line(_told(reply.status), f"{reply.host} answered {reply.status}.")
-    return Answer(notice, status, kind, source=reply.host)
+        return line(reply.status, "No such file.")
+    # Else it is an error of the upstream's, or an answer that makes no sense to this question.
+    told = reply.status if 400 <= reply.status < 500 else _told(reply.status)
+    return line(told, f"{reply.host} answered {reply.status}.")
 
 
 def failed(error: UpstreamError, kind: Kind, asked: Asked, why: Fwd | None = None) -> Answer:

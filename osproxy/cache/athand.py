@@ -52,7 +52,7 @@ def policy_at(backend: Backend, target: Target, kind: Kind) -> Policy:
 def way_to(backend: Backend, target: Target) -> Way | None:
     """Say how a file is got at that is asked for without a query; None for what is no such file."""
     kind = Kind.GENERIC if backend.generic else classify(target.path)
-    if kind in _NOT_ALONE or answered_here(target.path, "") or is_question(target.path, ""):
+    if kind in _NOT_ALONE or answered_here(target.path, None) or is_question(target.path, None):
         return None
     policy = policy_at(backend, target, kind)
     return Way(backend, target, policy) if policy.keep else None

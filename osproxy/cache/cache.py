@@ -164,11 +164,11 @@ class Cache:
             return Answer(notice, CacheStatus(detail="answered here"), kind)
         policy = policy_at(backend, target, kind)
         asks = is_question(target.path, asked.query)
-        url = backend.url_of(target.path, asked.query if asks else "")
+        url = backend.url_of(target.path, asked.query if asks else None)
         asker = Asker.at(asked.client)
         source = FileSource(self._upstream, url, policy.https_only, asked.via, asker)
         if asks or not policy.keep:
-            return await self._unkept.answer(target, source, asked, kind)
+            return await self._unkept.answer(target, source, asked, policy)
         if kind is Kind.INDEX:
             return await self._index(backend, target, asked, policy)
         return await self._file(target, source, asked, policy)
@@ -187,7 +187,7 @@ class Cache:
         if insists(asked, entry.checked_at, policy, now):
             verdict = Verdict.REVALIDATE
         if verdict is not Verdict.SERVE:
-            if self._experience.left_alone(target, now) and serves_stale(entry, policy):
+            if self._experience.left_alone(target, now) and serves_stale(entry, policy, now):
                 status = status if fresh else stale(self._experience.why(target, now))
             elif verdict is Verdict.SERVE_AND_REFRESH:
                 self._refresh(target, source, policy, entry)
@@ -230,15 +230,15 @@ class Cache:
         now = self._clock.seconds()
         fill, admitted = self._fills.find(target), True
         if fill is None and entry is None:
-            missing = self._experience.absent.get(target, now)
-            if missing is not None:
-                return missing_file(missing, policy.kind, CacheStatus(hit=True))
+            refusal = self._experience.refusal(target, asked, policy, now)
+            if refusal is not None:
+                return Answer(refusal, CacheStatus(hit=True), policy.kind)
             passes = asked.head or self._experience.outgrown.get(target, now)
             if not passes and policy.guarded:
                 admitted = self._store.admits(target)
             if passes or not (admitted or may_be_alias(target, policy.kind)):
                 digest = digest_in_name(target.path)
-                return await self._unkept.answer(target, source, asked, policy.kind, None, digest)
+                return await self._unkept.answer(target, source, asked, policy, None, digest)
         forwarded = CacheStatus(fwd=why, collapsed=fill is not None)
         if fill is None:
             order = self._order(target, source, policy, entry)
@@ -281,7 +281,7 @@ class Cache:
                     return await self._kept(fill, asked, forwarded)
                 if passes and far_ahead(fill, asked):
                     try:
-                        answer = await self._unkept.ahead_of(fill, asked, policy.kind)
+                        answer = await self._unkept.ahead_of(fill, asked)
                     except UpstreamError as error:
                         self._count(error)
                         # Meanwhile the fill may have come to any end.
@@ -304,7 +304,7 @@ class Cache:
                 reader.close()
                 order = fill.order
                 return await self._unkept.answer(
-                    order.target, order.source, asked, policy.kind, reply, order.expectation.digest
+                    order.target, order.source, asked, policy, reply, order.expectation.digest
                 )
             case FillState.ANSWERED | FillState.FAILED:
                 reader.close()
@@ -337,7 +337,7 @@ class Cache:
                 raise Lost(f"{target} was evicted while it was revalidated")
             status = evolve(forwarded, fwd_status=reply.status, detail=reply.host)
             return await self._stored(entry, asked, status)
-        if entry is not None and serves_stale(entry, policy):
+        if entry is not None and serves_stale(entry, policy, now):
             return await self._stored(entry, asked, stale(self._experience.why(target, now)))
         if reply is None:
             raise fill.failure or Unreachable("", "unknown", "the upstream gave no answer")

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osproxy.cache.answers import MISSING
+from attrs import frozen
+
+from osproxy.cache.answers import MISSING, insists, notice_of
 from osproxy.cache.fillstate import FillState
-from osproxy.cache.heads import confirmed
 from osproxy.cache.memory import Memory
 from osproxy.cache.transfer import Abandoned
+from osproxy.http import freshness
+from osproxy.http.cachecontrol import explicit_lifetime
+from osproxy.http.storing import may_store_for_all
 from osproxy.repo.policies import Gone
 
 if TYPE_CHECKING:
     from osproxy.cache.fill import Fill
-    from osproxy.model import Target
+    from osproxy.model import Asked, Notice, Target
     from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
@@ -28,24 +32,62 @@ if TYPE_CHECKING:
 REST = 5.0
 #: Seconds for which an authority's 404 is remembered (F4).
 ABSENT_FOR = 60.0
+#: Seconds for which a refusal is remembered at most, where it says itself for how long.
+REFUSED_FOR = 24 * 3600.0
 #: Seconds for which files that cannot be gone are served after the authority's first 404 (F4).
 GRACE = 48 * 3600.0
 #: Seconds for which a file that outgrew the cache is passed through unasked.
 OUTGROWN_FOR = 24 * 3600.0
 _NAMES = 10_000
+_TOO_EARLY = 425
+
+
+@frozen
+class Refusal:
+    """
+    What an authority has said instead of giving a file.
+
+    :ivar notice: what clients are told.
+    :ivar said_at: when, in seconds since the epoch.
+    """
+
+    notice: Notice
+    said_at: float
+
+
+def believed_for(reply: Reply, policy: Policy) -> float:
+    """
+    Say for how many seconds a refusal answers for the authority (F4), 0 for what is none.
+
+    Where responses are heeded they say themselves, of any status of the client's fault (RFC 9111
+    section 3), but for 425: that MirrorCache wants to be asked again, whatever else it says. An
+    error of the upstream's is no more than a reason to let it rest (F5).
+    """
+    unsaid = ABSENT_FOR if reply.status in MISSING else 0.0
+    if not policy.heeds_response:
+        return unsaid
+    if not 400 <= reply.status < 500 or reply.status == _TOO_EARLY:
+        return 0.0
+    if not may_store_for_all(reply.status, reply.fields):
+        return 0.0
+    date = freshness.date_of(reply.fields, reply.received_at)
+    said = explicit_lifetime(reply.fields, date)
+    if said is None:
+        return unsaid
+    age = freshness.initial_age(reply.fields, reply.requested_at, reply.received_at)
+    return max(0.0, said - age)
 
 
 class Experience:
     """
     Remembers how asking for files ended.
 
-    :ivar absent: statuses by which the authority denied files, 404 or 410.
     :ivar outgrown: files for which there was no room.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.absent: Memory[Target, int] = Memory(_NAMES, ABSENT_FOR)
+        self._refused: Memory[Target, Refusal] = Memory(_NAMES, REFUSED_FOR)
         self.outgrown: Memory[Target, bool] = Memory(_NAMES, OUTGROWN_FOR)
         self._missed: Memory[Target, float] = Memory(_NAMES, GRACE + 2 * ABSENT_FOR)
         self._denied: Memory[Target, bool] = Memory(_NAMES, ABSENT_FOR)
@@ -65,12 +107,15 @@ class Experience:
             return
         if fill.confirmed and entry is not None:
             self._found(target)
-            self._store.freshen(entry, now, confirmed(entry.head, reply, now))
+            rule = fill.order.rule
+            if rule.goes_with(entry.head, reply):
+                self._store.freshen(entry, now, rule.updated(entry.head, reply, now))
+            else:
+                # It is right, but not to be stored any more.
+                self._store.doom(entry)
         elif reply.status in MISSING and entry is not None:
             self._believe_missing(target, reply, entry, fill.order.policy, now)
-        elif reply.status in MISSING:
-            self.absent.put(target, reply.status, now)
-        else:
+        elif entry is not None or not self.refused(target, reply, fill.order.policy, now):
             self._resting.put(target, f"{reply.host} answered {reply.status}", now)
 
     def _believe_missing(
@@ -86,7 +131,21 @@ class Experience:
         if now - since >= patience:
             self._store.doom(entry)
             self._found(target)
-            self.absent.put(target, reply.status, now)
+            self.refused(target, reply, policy, now)
+
+    def refused(self, target: Target, reply: Reply, policy: Policy, now: float) -> bool:
+        """Remember a refusal for as long as it is believed, if it is at all, and say whether."""
+        seconds = believed_for(reply, policy)
+        if seconds:
+            self._refused.put(target, Refusal(notice_of(reply), now), now, seconds)
+        return seconds > 0
+
+    def refusal(self, target: Target, asked: Asked, policy: Policy, now: float) -> Notice | None:
+        """Say what the authority would answer, as far as that is known and will do."""
+        known = self._refused.get(target, now)
+        if known is None or insists(asked, known.said_at, policy, now):
+            return None
+        return known.notice
 
     def _found(self, target: Target) -> None:
         self._missed.forget(target)

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from osproxy.http.cachecontrol import CacheControl, may_be_stale, storable
-from osproxy.http.fields import first, parse_date, without
-from osproxy.http.freshness import Lifetimes, lifetime
+from osproxy.http.cachecontrol import CacheControl, RequestControl, may_be_stale
+from osproxy.http.fields import first, only, parse_date, without
+from osproxy.http.freshness import (
+    Lifetimes,
+    Stored,
+    age_of,
+    initial_age,
+    may_serve_stale_on_error,
+)
+from osproxy.http.storing import kept_fields, may_store_for_all
 from osproxy.model import Head
 
 if TYPE_CHECKING:
@@ -30,7 +37,8 @@ if TYPE_CHECKING:
 # Fields that speak of one hop's copy, of one transfer, or of the client's account there.
 _NOT_KEPT = (
     "accept-ranges", "age", "alt-svc", "cache-status", "content-length", "content-range", "date",
-    "etag", "link", "server", "set-cookie", "set-cookie2", "strict-transport-security", "vary",
+    "etag", "link", "proxy-status", "server", "set-cookie", "set-cookie2",
+    "strict-transport-security", "vary",
 )  # fmt: skip
 # What is said of caching in a 304 holds for what is stored.
 _RENEWED = frozenset({"cache-control", "expires", "last-modified"})
@@ -95,13 +103,14 @@ class ByKind:
             return Take.NOTHING
         if stored is not None and unchanged(stored, reply):
             return Take.CONFIRMED
-        if self.policy.heeds_response and not storable(reply.fields):
-            return Take.PASS
-        return Take.KEEP
+        return Take.KEEP if self._stores(reply) else Take.PASS
+
+    def _stores(self, reply: Reply) -> bool:
+        return not self.policy.heeds_response or may_store_for_all(200, reply.fields)
 
     def head_of(self, reply: Reply, expectation: Expectation, now: float) -> Head:
         """See `Rule`."""
-        return head_of(reply, expectation, now)
+        return self._heeded(head_of(reply, expectation, now), reply)
 
     def fields_of_asker(self, reply: Reply) -> Fields:
         """See `Rule`; who asks for a file of a repository does not matter."""
@@ -113,11 +122,24 @@ class ByKind:
 
     def goes_with(self, head: Head, reply: Reply) -> bool:
         """See `Rule`."""
-        return not self.policy.heeds_response or storable(reply.fields)
+        return self._stores(reply)
 
     def updated(self, head: Head, reply: Reply, now: float) -> Head:
         """See `Rule`."""
-        return confirmed(head, reply, now)
+        return self._heeded(confirmed(head, reply, now), reply)
+
+    def _heeded(self, head: Head, reply: Reply) -> Head:
+        """
+        Have a head say how old it is, and no more than it may, where that is heeded.
+
+        See RFC 9111 sections 3.1 and 4.2.3. Elsewhere a mirror whose clock is wrong would make its
+        files look old.
+        """
+        if not self.policy.heeds_response:
+            return head
+        fields = (*without(head.fields, "date"), *only(reply.fields, "date"))
+        age = initial_age(reply.fields, reply.requested_at, reply.received_at)
+        return evolve(head, fields=kept_fields(fields), date=reply.received_at - age)
 
 
 def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
@@ -134,13 +156,9 @@ def head_of(reply: Reply, expectation: Expectation, now: float) -> Head:
         fields=without(reply.fields, *_NOT_KEPT),
         upstream_etag=first(reply.fields, "etag"),
         source=reply.host,
-        date=_date(reply, now),
+        date=now - age_of(reply.fields),
+        protocol=reply.protocol,
     )
-
-
-def _date(reply: Reply, now: float) -> float:
-    age = first(reply.fields, "age") or ""
-    return now - (int(age) if age.isdecimal() and len(age) < 10 else 0)
 
 
 def confirmed(head: Head, reply: Reply, now: float) -> Head:
@@ -154,7 +172,7 @@ def confirmed(head: Head, reply: Reply, now: float) -> Head:
     return evolve(
         head,
         fields=(*without(head.fields, *(name for name, _ in new)), *new),
-        date=_date(reply, now),
+        date=now - age_of(reply.fields),
         upstream_etag=etag or head.upstream_etag,
     )
 
@@ -166,12 +184,20 @@ def freshness_of(head: Head, checked_at: float, policy: Policy) -> tuple[float, 
     # What a cache before us has had for a while is no fresher here (RFC 9111 section 4.2.3).
     said = CacheControl.of(head.fields)
     grace = said.stale_while_revalidate if may_be_stale(head.fields) else None
-    return head.date, Lifetimes(lifetime(head.status, head.fields, head.date), grace or 0.0)
+    return head.date, Lifetimes(stored_of(head).lifetime, grace or 0.0)
 
 
-def serves_stale(entry: Entry, policy: Policy) -> bool:
+def serves_stale(entry: Entry, policy: Policy, now: float) -> bool:
     """Whether what is stored may be served when the upstream does not confirm it."""
-    return not policy.heeds_response or may_be_stale(entry.head.fields)
+    if not policy.heeds_response:
+        return True
+    # What requests say of it is not heeded, but for no-cache, which is about what is asked.
+    return may_serve_stale_on_error(stored_of(entry.head), RequestControl(), now, None)
+
+
+def stored_of(head: Head) -> Stored:
+    """Give what freshness is judged by."""
+    return Stored(head.status, head.fields, head.date)
 
 
 def conditions_of(stored: Entry | None) -> Fields:

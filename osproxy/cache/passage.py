@@ -109,10 +109,10 @@ def relayed(reply: Reply, asked: Asked) -> Relayed:
         fields = without(fields, "content-length")
     if bodiless or asked.head:
         reply.abandon()
-        return Relayed(reply.status, fields, None)
+        return Relayed(reply.status, fields, None, reply.protocol)
     if reply.length is not None:
         fields = (*without(fields, "content-length"), ("Content-Length", str(reply.length)))
-    return Relayed(reply.status, fields, Passage(reply))
+    return Relayed(reply.status, fields, Passage(reply), reply.protocol)
 
 
 async def ahead(source: Source, asked: Asked, head: Head, length: int) -> tuple[Relayed, Reply]:

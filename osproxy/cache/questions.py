@@ -13,7 +13,7 @@ from osproxy.repo.kinds import is_mirror_question
 _QUESTIONS = frozenset({"metalink", "meta4", "mirrorlist"})
 
 
-def answered_here(path: str, query: str) -> Notice | None:
+def answered_here(path: str, query: str | None) -> Notice | None:
     """
     Answer what no authority need be asked.
 
@@ -28,7 +28,7 @@ def answered_here(path: str, query: str) -> Notice | None:
     return None
 
 
-def is_question(path: str, query: str) -> bool:
+def is_question(path: str, query: str | None) -> bool:
     """
     Whether something about a file is asked, to be passed through each time and never kept.
 
@@ -37,5 +37,5 @@ def is_question(path: str, query: str) -> bool:
     return bool(_names(query) & _QUESTIONS) or is_mirror_question(path)
 
 
-def _names(query: str) -> set[str]:
-    return {item.partition("=")[0].lower() for item in query.split("&")}
+def _names(query: str | None) -> set[str]:
+    return {item.partition("=")[0].lower() for item in (query or "").split("&")}

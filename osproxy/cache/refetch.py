@@ -99,8 +99,8 @@ class Refetch:
 
 def question_of(backend: Backend, entry: Entry, way: str) -> tuple[Target, Asked]:
     """Put the question that the entry was the answer to."""
-    path, query = entry.target.path, ""
-    if backend.generic:
+    path, query = entry.target.path, None
+    if backend.generic and "?" in path:
         path, _, query = path.partition("?")
     return Target(backend.prefix, path), Asked(query=query, via=way)
 

@@ -14,8 +14,15 @@ from attrs import evolve, field, frozen
 
 from osproxy.cache.heads import Take, conditions_of
 from osproxy.http import forwarded, freshness, methods, storing, vary
-from osproxy.http.fields import end_to_end, every, first, format_date, only, without
-from osproxy.http.freshness import Stored
+from osproxy.http.fields import (
+    end_to_end,
+    every,
+    first,
+    format_date,
+    only,
+    taken_for,
+    without,
+)
 from osproxy.http.paths import BadTarget, equivalent_path
 from osproxy.model import Head, Relayed, Representation, Target
 from osproxy.upstream.turns import OURS, Asker
@@ -36,6 +43,8 @@ VARIANTS_AT_MOST = 100
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
 _OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
+# What an origin that takes ``_`` for ``-`` would mistake for our own word.
+_MISTAKABLE = frozenset((*_OF_THIS_HOP, "transfer-encoding", "x-forwarded-for"))
 # What the client has, and the part it wants: a matter between it and us.
 _OF_THIS_CLIENT = (
     "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
@@ -92,7 +101,12 @@ class Travelling:
 
     def _travelling(self) -> Fields:
         asked = self.asked
-        given, client, sender = asked.fields, asked.client, asked.sender
+        client, sender = asked.client, asked.sender
+        given = tuple(
+            (name, value)
+            for name, value in asked.fields
+            if "_" not in name or taken_for(name) not in _MISTAKABLE
+        )
         if asked.method in methods.READING:
             chain = forwarded.clients(given, client, sender)
         else:
@@ -149,6 +163,7 @@ class AsSaid:
             source=reply.host,
             date=_born(reply),
             status=reply.status,
+            protocol=reply.protocol,
         )
 
     def fields_of_asker(self, reply: Reply) -> Fields:
@@ -209,11 +224,6 @@ def key_of(source: Travelling, stored: Sequence[Entry]) -> Target:
     newest = max(stored, key=lambda entry: entry.head.date, default=None)
     said = () if newest is None else newest.head.fields
     return evolve(source.target, variant=variant_of(source.asked.fields, said))
-
-
-def stored_of(head: Head) -> Stored:
-    """Give what freshness is judged by."""
-    return Stored(head.status, head.fields, head.date)
 
 
 def renewed(request: Fields, head: Head, reply: Reply) -> Head:

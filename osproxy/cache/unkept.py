@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from osproxy.cache.answers import MISSING, conditional, missing_file, unavailable
+from osproxy.cache.answers import conditional, unavailable
 from osproxy.cache.passage import ahead, relay, relayed
 from osproxy.cache.verified import Verified
 from osproxy.http.cachestatus import CacheStatus
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from osproxy.cache.source import Source
     from osproxy.model import Asked, Relayed, Target
     from osproxy.repo.digests import Digest
-    from osproxy.repo.kinds import Kind
+    from osproxy.repo.policies import Policy
     from osproxy.upstream.origin import Reply
 
 
@@ -48,7 +48,7 @@ class Unkept:
         target: Target,
         source: Source,
         asked: Asked,
-        kind: Kind,
+        policy: Policy,
         reply: Reply | None = None,
         digest: Digest | None = None,
     ) -> Answer:
@@ -62,26 +62,27 @@ class Unkept:
         now = self._clock.seconds()
         if reply is not None:
             content = _verified(relayed(reply, asked), digest)
-            return self._judged(target, content, reply, asked, kind)
-        missing = self._experience.absent.get(target, now)
-        if missing is not None and not asked.query:
-            return missing_file(missing, kind, CacheStatus(hit=True))
+            return self._judged(target, content, reply, asked, policy)
+        refusal = self._experience.refusal(target, asked, policy, now)
+        if refusal is not None and not asked.query:
+            return Answer(refusal, CacheStatus(hit=True), policy.kind)
         content, reply = await relay(_for(asked, source), asked)
-        return self._judged(target, _verified(content, digest), reply, asked, kind)
+        return self._judged(target, _verified(content, digest), reply, asked, policy)
 
-    async def ahead_of(self, fill: Fill, asked: Asked, kind: Kind) -> Answer:
+    async def ahead_of(self, fill: Fill, asked: Asked) -> Answer:
         """
         Pass on a range that the fill of the same file will not reach soon.
 
         :raises UpstreamError: when it cannot be had, or is of another version.
         """
-        assert fill.head is not None and fill.length is not None
+        length = fill.growth.length
+        assert fill.head is not None and length is not None
         source = _for(asked, fill.order.source)
-        content, reply = await ahead(source, asked, fill.head, fill.length)
-        return self._judged(fill.order.target, content, reply, asked, kind)
+        content, reply = await ahead(source, asked, fill.head, length)
+        return self._judged(fill.order.target, content, reply, asked, fill.order.policy)
 
     def _judged(
-        self, target: Target, content: Relayed, reply: Reply, asked: Asked, kind: Kind
+        self, target: Target, content: Relayed, reply: Reply, asked: Asked, policy: Policy
     ) -> Answer:
         status = CacheStatus(
             fwd="uri-miss" if asked.head else "bypass", fwd_status=reply.status, detail=reply.host
@@ -89,10 +90,10 @@ class Unkept:
         if (reply.status >= 400 and reply.status != 416) or reply.redirect is not None:
             if content.body is not None:
                 content.body.close()
-            if reply.status in MISSING and not asked.query:
-                self._experience.absent.put(target, reply.status, self._clock.seconds())
-            return unavailable(reply, target, kind, status)
-        return Answer(content, status, kind, source=reply.host)
+            if not asked.query:
+                self._experience.refused(target, reply, policy, self._clock.seconds())
+            return unavailable(reply, target, policy.kind, status)
+        return Answer(content, status, policy.kind, source=reply.host)
 
 
 def _for(asked: Asked, source: Source) -> Source:
@@ -120,14 +121,15 @@ def far_ahead(fill: Fill, asked: Asked) -> bool:
 
     Many ranges are waited for, wherever they lie: upstreams differ in what they make of them.
     """
-    if asked.head or conditional(asked) or fill.length is None:
+    growth = fill.growth
+    if asked.head or conditional(asked) or growth.length is None:
         return False
     assert fill.head is not None
     wanted = applicable_range(asked.fields, fill.head.validators)
     if wanted is None:
         return False
     try:
-        spans = parse_range(wanted, fill.length)
+        spans = parse_range(wanted, growth.length)
     except Unsatisfiable:
         return False
-    return len(spans) == 1 and spans[0].start > fill.written + AHEAD
+    return len(spans) == 1 and spans[0].start > growth.written + AHEAD

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-from osproxy.http.fields import Fields, every, first, is_token, parse_date, tokens
+from osproxy.http.fields import Fields, every, is_token, parse_date, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -151,26 +151,6 @@ def delta_seconds(text: str) -> int | None:
         return None
     digits = text.lstrip("0")
     return EVER if len(digits) > 10 else min(int(digits or "0"), EVER)
-
-
-def storable(fields: Fields) -> bool:
-    """
-    Say whether a response with these fields may be stored, by one who will keep all of them.
-
-    One that sets a cookie is somebody's own. One that varies by more than Accept-Encoding is not
-    for everybody either; that field itself we always send alike. For what RFC 9111 section 3 allows
-    beyond that see `osproxy.http.storing`.
-    """
-    said = CacheControl.of(fields)
-    varies = {name.lower() for value in every(fields, "vary") for name in tokens(value)}
-    return not (
-        said.no_store
-        or said.private
-        or said.private_fields
-        or said.no_cache_fields
-        or varies - {"accept-encoding"}
-        or first(fields, "set-cookie") is not None
-    )
 
 
 def explicit_lifetime(fields: Fields, date: float) -> float | None:

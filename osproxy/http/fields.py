@@ -16,8 +16,11 @@ from datetime import datetime
 Fields = tuple[tuple[str, str], ...]
 
 _HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
-)
+    (
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authentication-info",
+        "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    )
+)  # fmt: skip
 # What tells whether, for how long and for whom a response may be kept, and how its octets are read:
 # it is meant for all recipients, so that Connection must not name it (RFC 9110 section 7.6.1).
 # Were it left out nevertheless, what is private would be handed to others.
@@ -75,20 +78,24 @@ def only(fields: Fields, *names: str) -> Fields:
     return tuple((key, value) for key, value in fields if key.lower() in wanted)
 
 
+def taken_for(name: str) -> str:
+    """
+    Give the name that a field is taken for where ``_`` and ``-`` are one, in lower case.
+
+    They are to CGI (RFC 3875 section 4.1.18), and to what descends from it: WSGI, Rack, PHP.
+    """
+    return name.lower().replace("_", "-")
+
+
 def end_to_end(fields: Fields) -> Fields:
     """
     Leave out what is meant for the next hop only (RFC 9110 section 7.6.1).
 
-    That is the fields that are hop-by-hop by their name, those that Connection may name and does,
-    and what is said to or by a proxy.
+    That is the fields that are hop-by-hop by their name, and those that Connection may name and
+    does. What is not known goes on (section 5.1).
     """
     named = {token.lower() for value in every(fields, "connection") for token in tokens(value)}
-    dropped = _HOP_BY_HOP | (named - _FOR_ALL)
-    return tuple(
-        (key, value)
-        for key, value in fields
-        if (name := key.lower()) not in dropped and not name.startswith("proxy-")
-    )
+    return without(fields, *_HOP_BY_HOP, *(named - _FOR_ALL))
 
 
 def tokens(value: str) -> list[str]:

@@ -142,16 +142,25 @@ def date_of(fields: Fields, received_at: float) -> float:
     return received_at if date is None else date
 
 
+def age_of(fields: Fields) -> int:
+    """
+    Say how old a response was by its own Age (RFC 9111 section 5.1).
+
+    One that is no number is ignored, of several the first counts.
+    """
+    value = (first(fields, "age") or "").partition(",")[0]
+    return delta_seconds(value.strip(" \t")) or 0
+
+
 def initial_age(fields: Fields, requested_at: float, received_at: float) -> float:
     """
     Say how old a response was when it came (RFC 9111 section 4.2.3).
 
-    Of what Date and Age say the worse is believed; an Age that is no number is ignored, of several
-    the first counts (section 5.1).
+    Of what Date and Age say the worse is believed.
     """
     apparent = max(0.0, received_at - date_of(fields, received_at))
     delay = max(0.0, received_at - requested_at)
-    return min(max(apparent, _age_of(fields) + delay), float(EVER))
+    return min(max(apparent, age_of(fields) + delay), float(EVER))
 
 
 def lifetime(status: int, fields: Fields, date: float) -> float:
@@ -252,8 +261,3 @@ def _tolerates(request: RequestControl, age: float, overdue: float) -> bool:
     if request.max_stale is None:
         return request.max_age is None
     return overdue <= request.max_stale and (request.max_age is None or age <= request.max_age)
-
-
-def _age_of(fields: Fields) -> int:
-    value = (first(fields, "age") or "").partition(",")[0]
-    return delta_seconds(value.strip(" \t")) or 0

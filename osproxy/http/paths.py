@@ -44,12 +44,13 @@ class RequestTarget:
     :ivar host: lower-case ``host`` or ``host:port`` of an absolute-form target, the default port
         left out; None in origin form.
     :ivar path: as it was sent, see `canonical_path`.
-    :ivar query: without the question mark.
+    :ivar query: without the question mark; None where there is none, which is not an empty one (RFC
+        3986 section 6.2.3).
     """
 
     host: str | None
     path: str
-    query: str
+    query: str | None
 
 
 def parse_target(raw: bytes) -> RequestTarget:
@@ -71,8 +72,8 @@ def parse_target(raw: bytes) -> RequestTarget:
             raise BadTarget("neither a path nor an http URL")
         host = _host(found[1].lower(), found[2])
         text = found[3]
-    path, _, query = text.partition("?")
-    return RequestTarget(host, path or "/", query)
+    path, mark, query = text.partition("?")
+    return RequestTarget(host, path or "/", query if mark else None)
 
 
 def canonical_path(raw: str) -> str:

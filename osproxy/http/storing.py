@@ -11,7 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osproxy.http.cachecontrol import CacheControl, RequestControl
-from osproxy.http.fields import end_to_end, every, first, only, parse_date, tokens, without
+from osproxy.http.fields import (
+    end_to_end,
+    every,
+    first,
+    only,
+    parse_date,
+    taken_for,
+    tokens,
+    without,
+)
 from osproxy.http.freshness import HEURISTICALLY_CACHEABLE
 from osproxy.http.vary import selecting
 
@@ -37,8 +46,8 @@ _OF_TRANSFER = (
     "accept-ranges", "age", "alt-svc", "content-length", "content-range",
     "strict-transport-security", "warning",
 )  # fmt: skip
-# Those that speak of one client.
-_OF_ASKER = ("authentication-info", "set-cookie", "set-cookie2")
+# Those that speak of one client, or of how its request went (RFC 9209).
+_OF_ASKER = ("authentication-info", "proxy-status", "set-cookie", "set-cookie2")
 # What clients tell who they are by, beside Authorization, of which section 3.5 speaks: cookies, and
 # the tokens of APIs and of artifact stores (GitLab, JFrog, HashiCorp, OpenStack).
 _CREDENTIALS = frozenset(
@@ -93,6 +102,16 @@ def may_store(status: int, request: Fields, response: Fields, *, head: bool = Fa
     )
 
 
+def may_store_for_all(status: int, response: Fields) -> bool:
+    """
+    Say whether the response to a question of our own may be stored, to be handed to whoever asks.
+
+    It must not vary by more than Accept-Encoding, which we always send alike.
+    """
+    varies = {name.lower() for value in every(response, "vary") for name in tokens(value)}
+    return may_store(status, (), response) and varies <= {"accept-encoding"}
+
+
 def may_be_personal(request: Fields, response: Fields) -> bool:
     """
     Say whether a response could be meant for one client alone, though it does not say so.
@@ -102,7 +121,7 @@ def may_be_personal(request: Fields, response: Fields) -> bool:
     cannot be asked (RFC 9111 section 4.2.4).
     """
     said = CacheControl.of(response)
-    if said.public or not any(name.lower() in _CREDENTIALS for name, _ in request):
+    if said.public or not any(taken_for(name) in _CREDENTIALS for name, _ in request):
         return False
     explicit = (said.s_maxage, said.max_age, first(response, "expires"))
     return all(it is None for it in explicit)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from json import dumps
 from typing import TYPE_CHECKING
 
-from osproxy.http.fields import every, is_token, tokens
+from osproxy.http.fields import every, is_token, taken_for, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,10 @@ def selecting(request: Fields, response: Fields) -> Selecting | None:
     nominated = {name.lower() for value in every(response, "vary") for name in tokens(value)}
     if "*" in nominated or nominated & _SAID_ANEW or not all(map(is_token, nominated)):
         return None
-    return _select(nominated | (_OBEYED & {name.lower() for name, _ in request}), request)
+    # An origin may also heed what it takes for one of these.
+    decisive = nominated | _OBEYED
+    heeded = {name.lower() for name, _ in request if taken_for(name) in decisive}
+    return _select(nominated | heeded, request)
 
 
 def variant_key(selecting: Selecting) -> str:

@@ -92,7 +92,12 @@ class Exchange:
         return b""
 
     def _pass_over(self, head: ResponseHead) -> None:
-        """Drop an interim response, which is not ours to keep (RFC 9110 section 15.2)."""
+        """
+        Drop an interim response, which is not ours to keep.
+
+        RFC 9110 section 15.2 would have a proxy hand it on. But apt and Python's own client, among
+        those that ask us, take one that is no 100 for the response itself.
+        """
         if head.status == 101:
             # Section 7.8: nobody has asked for another protocol.
             raise BadMessage("a change to another protocol")

@@ -76,6 +76,7 @@ class Reply:
     """
     A response whose body is still to come. It is taken by `deliver` or `read`, or by `abandon`.
 
+    :ivar protocol: the version of HTTP that it came by.
     :ivar fields: end-to-end fields in the order in which they came; Content-Length, which `length`
         tells, only in reply to HEAD, and Set-Cookie only where it is to be passed on.
     :ivar length: octets of the body, None where that is not said; in reply to HEAD those that GET
@@ -105,6 +106,7 @@ class Reply:
         exchange = response.exchange
         assert exchange.head is not None, "a response begins with its head"
         self.status = exchange.head.status
+        self.protocol = "{}.{}".format(*exchange.head.version)
         self.fields = _passed_on(exchange, verbatim=verbatim)
         self.length = exchange.length
         self.requested_at = requested_at

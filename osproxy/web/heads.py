@@ -49,7 +49,7 @@ def headers_of(
         said = [*without(tuple(said), "age"), ("Age", str(answer.age))]
     if first(fields, "server") is None:
         said.append(("Server", "osproxy"))
-    said.append(("Via", via.add(fields, "1.1", pseudonym)))
+    said.append(("Via", via.add(fields, answer.protocol, pseudonym)))
     said.append(("Cache-Status", _chained(fields, answer)))
     headers = Headers()
     for name, value in said:

@@ -15,7 +15,6 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -309,14 +308,8 @@ class Root(Resource):
             exchange.cut = True
             self._break(exchange)
             return
-        body = f"{text}\n".encode()
-        request.setResponseCode(status)
-        request.responseHeaders = Headers(
-            {"Content-Type": ["text/plain; charset=utf-8"], "Content-Length": [str(len(body))]}
-        )
-        request.write(body)
-        if request.method != b"HEAD":
-            self._counter(exchange)(len(body))
+        answer = _own(Notice(status, f"{text}\n".encode()))
+        self._responder.tell(request, answer, self._counter(exchange))
         request.finish()
 
     def _account(self, exchange: Exchange) -> None:

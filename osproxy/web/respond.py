@@ -168,7 +168,7 @@ class Responder:
             raise ClientGone
         match answer.content:
             case Notice():
-                self._notice(request, answer, answer.content, sent)
+                self.tell(request, answer, sent)
             case Relayed():
                 await self._relayed(request, answer, answer.content, sent, pace)
             case Representation():
@@ -226,9 +226,10 @@ class Responder:
         finally:
             _close(answer)
 
-    def _notice(
-        self, request: ClientRequest, answer: Answer, content: Notice, sent: Callable[[int], None]
-    ) -> None:
+    def tell(self, request: ClientRequest, answer: Answer, sent: Callable[[int], None]) -> None:
+        """Send a short answer of our own."""
+        content = answer.content
+        assert isinstance(content, Notice), "nothing else is told at once"
         body = content.body
         fields: Fields = ()
         if content.location is not None:

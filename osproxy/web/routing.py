@@ -48,13 +48,13 @@ class Place:
     :ivar host: of an absolute-form target, None in origin form.
     :ivar path: in its one form.
     :ivar equivalent: in the form that any origin takes for the same, for generic backends.
-    :ivar query: without the question mark.
+    :ivar query: without the question mark, None where there is none.
     """
 
     host: str | None
     path: str
     equivalent: str
-    query: str
+    query: str | None
 
 
 def place_of(raw: bytes) -> Place:

@@ -4,6 +4,7 @@ An upstream whose every step the test performs, and a cache on a real store in f
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,8 +27,10 @@ from tests.store.doubles import Place, find
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from osproxy.cache.fill import Fill
     from osproxy.http.fields import Fields
     from osproxy.model import Answer, FileBody, PassingBody
+    from osproxy.store.entries import Entry
     from osproxy.store.store import Store
     from osproxy.upstream.origin import Reply, Upstream
 
@@ -46,6 +49,7 @@ class Told:
     host: str = "authority.example"
     url: str = ""
     hops: int = 0
+    protocol: str = "1.1"
     redirect: str | None = None
     alias_of: str | None = None
     requested_at: float = 0.0
@@ -116,6 +120,11 @@ class Told:
     def abandon(self) -> None:
         """See `osproxy.upstream.origin.Reply.abandon`."""
         self.abandoned = True
+
+
+def addressed(body: bytes) -> str:
+    """Name a file by its checksum."""
+    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 def whole(body: bytes, *fields: tuple[str, str], status: int = 200) -> Told:
@@ -272,7 +281,7 @@ class Bench:
         *fields: tuple[str, str],
         backend: Backend = BACKEND,
         head: bool = False,
-        query: str = "",
+        query: str | None = None,
         connection: int = 1,
         client: str = "192.0.2.1",
     ) -> Deferred[Answer]:
@@ -345,6 +354,18 @@ class CacheTestCase(SynchronousTestCase):
             return os.pread(lease.fileno(), lease.length, lease.offset)
         finally:
             lease.close()
+
+    def entry_of(self, path: str) -> Entry:
+        """Find what must be stored under a path."""
+        entry = find(self.bench.store, Target("/", path))
+        assert entry is not None
+        return entry
+
+    def fill_of(self, path: str) -> Fill:
+        """Find the fill of a path that must be under way."""
+        fill = self.bench.fills.find(Target("/", path))
+        assert fill is not None
+        return fill
 
     def served(self, path: str, *fields: tuple[str, str]) -> tuple[bytes, str]:
         """Ask for a file that is answered at once; return it with its cache status."""

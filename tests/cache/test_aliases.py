@@ -28,13 +28,12 @@ from tests.cache.doubles import (
     unreachable,
     whole,
 )
-from tests.store.doubles import MIB, Failing, WhenTold, at_once, find, run
+from tests.store.doubles import MIB, Failing, WhenTold, at_once, run
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from osproxy.model import Answer
-    from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply
 
 IMAGES = evolve(BACKEND, large_objects=True)
@@ -89,15 +88,9 @@ class AliasTestCase(CacheTestCase):
         self.assertEqual(octets(answer), body)
         return answer
 
-    def entry(self, path: str) -> Entry:
-        """Find what must be there."""
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
-        return entry
-
     def assert_bodies(self, count: int, *paths: str) -> None:
         """See how many bodies these have."""
-        self.assertEqual(len({self.entry(path).body.id for path in paths}), count)
+        self.assertEqual(len({self.entry_of(path).body.id for path in paths}), count)
 
 
 class ColdTests(AliasTestCase):
@@ -113,7 +106,7 @@ class ColdTests(AliasTestCase):
             self.bench.stop()
             self.bench.start()
         self.assertEqual(self.origin.log, [f"GET {ALIAS}"])
-        self.assertEqual(self.entry(FIRST).head, self.entry(ALIAS).head)
+        self.assertEqual(self.entry_of(FIRST).head, self.entry_of(ALIAS).head)
 
     def test_real_name_is_there(self) -> None:
         """What is stored under the real name already stays what it is."""
@@ -134,9 +127,9 @@ class ColdTests(AliasTestCase):
             self.bench.advance(seconds)
             self.origin.next().fail()
         self.failureResultOf(reading)
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
         self.fetch(ALIAS, large, tagged(large, FIRST))
-        self.assertEqual(self.bench.store.kept, 0)
+        self.assertEqual(len(self.bench.store.kept), 0)
         self.hit(FIRST, large)
 
     def test_no_alias(self) -> None:
@@ -203,7 +196,7 @@ class StoredTests(AliasTestCase):
     def test_given_up(self) -> None:
         """The reply is given up, who asked is served from the store; then both are hits."""
         self.fetch(FIRST, BODY, tagged(BODY))
-        tag = self.entry(FIRST).head.etag
+        tag = self.entry_of(FIRST).head.etag
         answer = self.given_up(ALIAS, BODY, tagged(BODY, FIRST))
         said = answer.cache_status.serialise()
         for part in ("fwd=uri-miss", "fwd-status=200", "stored"):
@@ -212,7 +205,7 @@ class StoredTests(AliasTestCase):
             for path in (FIRST, ALIAS):
                 self.hit(path, BODY)
             self.assert_bodies(1, ALIAS, FIRST)
-            self.assertEqual(self.entry(FIRST).head.etag, tag)
+            self.assertEqual(self.entry_of(FIRST).head.etag, tag)
             self.bench.stop()
             self.bench.start()
         fills = self.bench.place.metrics.registry.get_sample_value
@@ -222,7 +215,7 @@ class StoredTests(AliasTestCase):
         """Where somebody has removed the first link, the other name is served in that request."""
         self.fetch(FIRST, BODY, tagged(BODY))
         close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
-        self.entry(ALIAS).body.path.unlink()
+        self.entry_of(ALIAS).body.path.unlink()
         self.hit(ALIAS, BODY)
         self.assertIsNone(self.stored(FIRST))
 
@@ -231,7 +224,7 @@ class StoredTests(AliasTestCase):
         for path in (FIRST, ALIAS):
             self.fetch(FIRST, BODY, tagged(BODY))
             close(self.given_up(ALIAS, BODY, tagged(BODY, FIRST)))
-            for link in self.entry(FIRST).body.links:
+            for link in self.entry_of(FIRST).body.links:
                 link.unlink()
             self.fetch(path, BODY, tagged(BODY))
             for name in (FIRST, ALIAS):
@@ -332,7 +325,7 @@ class TogetherTests(AliasTestCase):
                 self.assertEqual(self.successResultOf(one), BODY)
             for answer, path in zip(answers, (first, second), strict=False):
                 assert isinstance(answer.content, Representation)
-                self.assertEqual(answer.content.head, self.entry(path).head)
+                self.assertEqual(answer.content.head, self.entry_of(path).head)
             for path in (ALIAS, FIRST):
                 self.hit(path, BODY)
             self.assert_bodies(1, ALIAS, FIRST)
@@ -544,7 +537,7 @@ class StaleTests(AliasTestCase):
         """A 304 confirms it; the real name is asked about by itself."""
         asked = self.ask(ALIAS)
         question = self.origin.next()
-        self.assertEqual(question.field("if-none-match"), self.entry(ALIAS).head.upstream_etag)
+        self.assertEqual(question.field("if-none-match"), self.entry_of(ALIAS).head.upstream_etag)
         question.answer(Told(304, (), None))
         self.assertEqual(octets(self.successResultOf(asked)), BODY)
         self.hit(ALIAS, BODY)
@@ -561,10 +554,10 @@ class StaleTests(AliasTestCase):
     def test_moves_on_to_what_is_there(self) -> None:
         """Where the new file is stored, nothing comes."""
         self.fetch(SECOND, NEW, tagged(NEW))
-        reading = self.entry(ALIAS)
+        reading = self.entry_of(ALIAS)
         answer = self.given_up(ALIAS, NEW, tagged(NEW, SECOND))
         self.assertIn("fwd=stale", answer.cache_status.serialise())
-        self.assertIsNot(self.entry(ALIAS), reading)
+        self.assertIsNot(self.entry_of(ALIAS), reading)
         self.assert_bodies(1, ALIAS, SECOND)
         self.assertEqual(self.stored(FIRST), BODY)
         self.hit(ALIAS, NEW)
@@ -647,7 +640,7 @@ class SameFileTests(AliasTestCase):
         """Compare a stored file with a reply that comes a little later."""
         path = f"/iso/{id(stored)}.iso"
         self.fetch(path, BODY, evolve(stored))
-        entry = self.entry(path)
+        entry = self.entry_of(path)
         return same_file(entry.head, entry.length, cast("Reply", told))
 
     def reply(

@@ -12,7 +12,7 @@ from osproxy.cache.serving import AT_ONCE
 from osproxy.model import Representation, Target
 from osproxy.repo.kinds import Kind
 from tests.cache.doubles import BACKEND, MODIFIED, CacheTestCase, octets
-from tests.store.doubles import find, run
+from tests.store.doubles import run
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
@@ -66,8 +66,6 @@ class AtHandTests(CacheTestCase):
         """What is at hand is answered as it would be otherwise, and its use is noted alike."""
         self.store(PATH, b"package", MODIFIED)
         self.bench.advance(7)
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
         answer = self.at_hand()
         assert answer is not None
         other = self.successResultOf(self.bench.get(PATH))
@@ -86,8 +84,7 @@ class AtHandTests(CacheTestCase):
             self.store(path, path.encode())
         self.assertIsNotNone(self.at_hand())
         self.bench.place.ledger.set_capacity(self.bench.place.ledger.used - 1)
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         (victim, *_) = self.bench.place.ledger.surplus(self.bench.place.clock.seconds())
         self.assertNotEqual(victim, entry.id)
 
@@ -106,8 +103,7 @@ class AtHandTests(CacheTestCase):
         self.store("/c.rpm", bytes(AT_ONCE + 1))
         self.assertIsNotNone(self.at_hand("/b.rpm"))
         self.assertIsNone(self.at_hand("/c.rpm"))
-        entry = find(self.bench.store, Target("/", "/b.rpm"))
-        assert entry is not None
+        entry = self.entry_of("/b.rpm")
         entry.head = evolve(entry.head, status=203)
         self.assertIsNone(self.at_hand("/b.rpm"))
 
@@ -118,7 +114,6 @@ class AtHandTests(CacheTestCase):
         self.bench.build()
         self.assertIsNone(self.at_hand())
         self.successResultOf(Deferred.fromCoroutine(self.bench.cache.start()))
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         self.successResultOf(run(entry.open())).close()
         self.assertIsNotNone(self.at_hand())

@@ -239,8 +239,7 @@ class FreshnessTests(CacheTestCase):
     def test_lost(self) -> None:
         """A file that is lost from the disk is fetched anew in the same request."""
         self.store(RPM, b"package")
-        entry = find(self.bench.store, Target("/", RPM))
-        assert entry is not None
+        entry = self.entry_of(RPM)
         entry.blob.path.unlink()
         asked = self.bench.get(RPM)
         self.flushLoggedErrors()
@@ -253,8 +252,7 @@ class FreshnessTests(CacheTestCase):
         self.store(RPM, b"package", MODIFIED)
         self.bench.advance(15 * MINUTE)
         asked = self.bench.get(RPM)
-        entry = find(self.bench.store, Target("/", RPM))
-        assert entry is not None
+        entry = self.entry_of(RPM)
         self.bench.store.doom(entry)
         # One who never saw what was stored joins in.
         other = self.bench.get(RPM)

@@ -7,6 +7,7 @@ import errno
 from attrs import evolve
 
 from osproxy.cache.unkept import AHEAD
+from osproxy.http.fields import format_date
 from osproxy.model import Notice, Relayed, Representation
 from osproxy.repo.kinds import Kind
 from tests.cache.doubles import (
@@ -290,6 +291,84 @@ class UnknownTests(CacheTestCase):
         octets(self.successResultOf(asked))
         self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=40"))
 
+    def test_apparent_age(self) -> None:
+        """What says that it was made a while ago is so old (RFC 9111 section 4.2.3)."""
+        began = self.bench.place.clock.seconds()
+        made = ("Date", format_date(began - 40))
+        for number, said in enumerate(
+            (("Cache-Control", "max-age=100"), ("Expires", format_date(began + 60)))
+        ):
+            path = f"{UNKNOWN}{number}"
+            self.store(path, b"odd", made, said)
+            answer = self.successResultOf(self.bench.get(path))
+            self.assertEqual((answer.age, answer.cache_status.ttl), (40, 60))
+            close(answer)
+
+    def test_clock_of_the_origin(self) -> None:
+        """Expires counts from its Date, by whatever clock (RFC 9111 section 4.2.1)."""
+        ahead = self.bench.place.clock.seconds() + 3600
+        said = ("Date", format_date(ahead)), ("Expires", format_date(ahead + 100))
+        self.store(UNKNOWN, b"odd", *said)
+        self.bench.advance(99)
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=1"))
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        said = ("Date", format_date(ahead + 100)), ("Expires", format_date(ahead + 150))
+        self.origin.next().answer(Told(304, said, 0))
+        octets(self.successResultOf(asked))
+        self.assertEqual(self.served(UNKNOWN), (b"odd", "osproxy; hit; ttl=50"))
+
+    def test_stale_if_error(self) -> None:
+        """When the upstream fails it is served for as long as it says (RFC 5861 section 4)."""
+        self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=9, stale-if-error=50"), MODIFIED)
+        self.bench.advance(9 + 50)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().fail()
+        self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+        self.bench.advance(1)
+        asked = self.bench.get(UNKNOWN)
+        self.origin.next().fail()
+        self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
+
+    def test_named_fields(self) -> None:
+        """Fields that are not to be stored are left out (RFC 9111 sections 5.2.2.4 and 5.2.2.7)."""
+        said = ("Cache-Control", 'max-age=100, private="X-One", no-cache=x-two')
+        self.store(
+            UNKNOWN, b"odd", said, ("X-One", "1"), ("X-Two", "2"), ("X-Three", "3"), MODIFIED
+        )
+        self.assertEqual(self.names(UNKNOWN), {"Cache-Control", "X-Three", "Last-Modified"})
+        self.bench.advance(100)
+        asked = self.bench.get(UNKNOWN)
+        also = ("Cache-Control", 'max-age=100, private="X-Three"')
+        self.origin.next().answer(Told(304, (also,), 0))
+        close(self.successResultOf(asked))
+        self.assertEqual(self.names(UNKNOWN), {"Cache-Control", "Last-Modified"})
+
+    def names(self, path: str) -> set[str]:
+        """Name the fields of what is stored."""
+        answer = self.successResultOf(self.bench.get(path))
+        close(answer)
+        assert isinstance(answer.content, Representation)
+        return {name for name, _ in answer.content.head.fields}
+
+    def test_taken_back(self) -> None:
+        """What is confirmed may be said not to be stored any more; then it is asked for anew."""
+        date = self.bench.place.clock.seconds() - HOUR
+        fields = MODIFIED, ("Date", format_date(date + 2 * HOUR))
+        no_store = ("Cache-Control", "no-store")
+        for status, answers in ((304, 2), (200, 2)):
+            path = f"{UNKNOWN}-{status}"
+            self.store(path, b"odd", ("Cache-Control", "max-age=9"), *fields)
+            self.bench.advance(10)
+            asked = self.bench.get(path)
+            for number in range(answers):
+                later = number > 0
+                told = whole(b"odd" if status == 200 or later else b"", *fields, no_store)
+                told.status = 200 if later else status
+                self.origin.next().answer(told)
+            self.assertEqual(self.successResultOf(passed(self.successResultOf(asked))), b"odd")
+            self.assertIsNone(self.stored(path))
+
     def test_must_revalidate(self) -> None:
         """What must be revalidated is not served when the upstream fails."""
         self.store(UNKNOWN, b"odd", ("Cache-Control", "max-age=9, must-revalidate"), MODIFIED)
@@ -316,6 +395,23 @@ class UnknownTests(CacheTestCase):
         asked = self.bench.get(UNKNOWN)
         self.origin.next().answer(Told(304, (), 0))
         self.assertEqual(octets(self.successResultOf(asked)), b"odd")
+
+    def test_refused(self) -> None:
+        """A refusal is said again for as long as it says, to GET and HEAD, and asked for then."""
+        control = ("Cache-Control", "max-age=100")
+        for head in (False, True):
+            for status in (403, 404):
+                path = f"{UNKNOWN}-{head}-{status}"
+                asked = self.bench.get(path, head=head)
+                self.origin.next().answer(Told(status, (control,), 0))
+                first = self.successResultOf(asked)
+                self.bench.advance(99)
+                for other in (False, True):
+                    again = self.successResultOf(self.bench.get(path, head=other))
+                    self.assertEqual(again.content, first.content)
+                    self.assertEqual(again.cache_status.serialise(), "osproxy; hit")
+                self.bench.advance(1)
+                self.store(path, b"odd")
 
     def test_private(self) -> None:
         """What is somebody's own passes through on the request that is open."""

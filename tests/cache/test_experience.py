@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from osproxy.cache.experience import ABSENT_FOR, GRACE, OUTGROWN_FOR, REST, Experience
+from osproxy.cache.experience import (
+    ABSENT_FOR,
+    GRACE,
+    OUTGROWN_FOR,
+    REST,
+    Experience,
+    believed_for,
+)
 from osproxy.cache.fillstate import Order
 from osproxy.cache.source import FileSource
-from osproxy.model import Target
+from osproxy.http.fields import format_date
+from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import classify
 from osproxy.repo.policies import policy_of
 from tests.cache.doubles import MODIFIED, CacheTestCase, Told, body_of, unreachable
-from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.cache.fill import Fill
+    from osproxy.repo.policies import Policy
     from osproxy.store.entries import Entry
+    from osproxy.upstream.origin import Reply
 
-RPM, MUTABLE = "/oss/a.rpm", "/oss/CHECKSUMS"
+RPM, MUTABLE, ODD = "/oss/a.rpm", "/oss/CHECKSUMS", "/oss/odd.thing"
+
+
+def policy(path: str) -> Policy:
+    """Say how a file is kept."""
+    return policy_of(classify(path), path, freshness={})
 
 
 class ExperienceTests(CacheTestCase):
@@ -32,15 +46,12 @@ class ExperienceTests(CacheTestCase):
     def entry(self, path: str) -> Entry:
         """Have a file stored."""
         self.store(path, b"body", MODIFIED)
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
-        return entry
+        return self.entry_of(path)
 
     def filled(self, path: str, told: Told | Exception, stored: Entry | None = None) -> Fill:
         """Let a fill come to its end."""
-        policy = policy_of(classify(path), path, freshness={})
         source = FileSource(self.bench.upstream, path, https_only=False)
-        order = Order(Target("/", path), source, policy, stored=stored, background=True)
+        order = Order(Target("/", path), source, policy(path), stored=stored, background=True)
         fill = self.bench.fills.begin(order, lambda fill: self.experience.learn(fill, self.now))
         question = self.origin.next()
         if isinstance(told, Exception):
@@ -81,9 +92,68 @@ class ExperienceTests(CacheTestCase):
         """An absent file is remembered for a minute, with the words of the authority."""
         for status in (404, 410):
             self.filled(RPM, Told(status, (), 0))
-            absent = self.experience.absent
-            self.assertEqual(absent.get(Target("/", RPM), self.now + ABSENT_FOR - 1), status)
-            self.assertIsNone(absent.get(Target("/", RPM), self.now + ABSENT_FOR))
+            notice = self.refusal(RPM, ABSENT_FOR - 1)
+            self.assertEqual(notice and notice.status, status)
+            self.assertIsNone(self.refusal(RPM, ABSENT_FOR))
+
+    def test_insisting(self) -> None:
+        """Who wants a look at the source now has one, unless it was just taken."""
+        self.filled(RPM, Told(404, (), 0))
+        insisting = Asked(fields=(("Cache-Control", "no-cache"),))
+        self.assertIsNotNone(self.refusal(RPM, 9.0, insisting))
+        self.assertIsNone(self.refusal(RPM, 10.0, insisting))
+        self.assertIsNotNone(self.refusal(RPM, 10.0))
+
+    def test_refused(self) -> None:
+        """Where responses are heeded, what was said is said again for as long as it may be."""
+        control = ("Cache-Control", "max-age=100")
+        self.filled(ODD, Told(403, (control,), 0))
+        notice = self.refusal(ODD, 99.0)
+        self.assertEqual(notice, Notice(403, b"authority.example answered 403.\n"))
+        self.assertFalse(self.experience.left_alone(Target("/", ODD), self.now))
+        self.assertIsNone(self.refusal(ODD, 100.0))
+
+    def test_refused_later(self) -> None:
+        """What is stored is not denied by it, but served while the upstream rests (F5)."""
+        entry = self.entry(ODD)
+        self.filled(ODD, Told(403, (("Cache-Control", "max-age=100"),), 0), entry)
+        self.assertIsNone(self.refusal(ODD))
+        self.assertTrue(self.experience.left_alone(Target("/", ODD), self.now))
+
+    def test_believed_for(self) -> None:
+        """For how long a refusal is believed depends on the kind, or on what it says itself."""
+        hour, day = ("Cache-Control", "max-age=3600"), ("Cache-Control", "max-age=864000")
+        for status, fields, package, unknown in (
+            (404, (), 60.0, 60.0),
+            (410, (), 60.0, 60.0),
+            (404, (hour,), 60.0, 3600.0),
+            (404, (hour, ("Age", "600")), 60.0, 3000.0),
+            (404, (hour, ("Age", "3600")), 60.0, 0.0),
+            (404, (("Cache-Control", "max-age=0"),), 60.0, 0.0),
+            (404, (("Cache-Control", "no-store"),), 60.0, 0.0),
+            (404, (hour, ("Vary", "Cookie")), 60.0, 0.0),
+            (404, (("Expires", format_date(90)), ("Date", format_date(0))), 60.0, 90.0),
+            (404, (day,), 60.0, 864000.0),
+            (403, (), 0.0, 0.0),
+            (403, (hour,), 0.0, 3600.0),
+            (451, (hour,), 0.0, 3600.0),
+            (412, (hour,), 0.0, 0.0),
+            (425, (hour,), 0.0, 0.0),
+            (429, (hour,), 0.0, 0.0),
+            (301, (hour,), 0.0, 0.0),
+            (203, (hour,), 0.0, 0.0),
+            (500, (hour,), 0.0, 0.0),
+            (503, (hour,), 0.0, 0.0),
+        ):
+            told = cast("Reply", Told(status, fields, 0))
+            for path, seconds in ((RPM, package), (ODD, unknown)):
+                with self.subTest(status=status, fields=fields, path=path):
+                    self.assertEqual(believed_for(told, policy(path)), seconds)
+
+    def refusal(self, path: str, later: float = 0.0, asked: Asked | None = None) -> Notice | None:
+        """Say what is known of a file a while later."""
+        now = self.now + later
+        return self.experience.refusal(Target("/", path), asked or Asked(), policy(path), now)
 
     def test_gone(self) -> None:
         """A stored file goes at a second 404, packages only two days later."""

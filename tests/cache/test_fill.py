@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from osproxy.cache.fillstate import NEXT, WORTH_FINISHING, FillState
 from osproxy.cache.verified import HELD_BACK
 from osproxy.model import BodyBroken, Representation, Target
@@ -11,6 +9,7 @@ from tests.cache.doubles import (
     MODIFIED,
     CacheTestCase,
     Told,
+    addressed,
     body_of,
     octets,
     read,
@@ -21,11 +20,6 @@ from tests.store.doubles import Slow, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 MIB = 1 << 20
-
-
-def addressed(body: bytes) -> str:
-    """Name a file by its checksum."""
-    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 class CollapsingTests(CacheTestCase):
@@ -135,8 +129,7 @@ class CollapsingTests(CacheTestCase):
     def test_undeclared_transition(self) -> None:
         """A fill that has come to its end goes nowhere from there."""
         answer = self.begin(RPM, Told(200, (), 4))
-        fill = self.bench.fills.find(Target("/", RPM))
-        assert fill is not None
+        fill = self.fill_of(RPM)
         self.assertRaises(AssertionError, fill._enter, FillState.ASKING)
         self.assertRaises(AssertionError, fill._enter, FillState.ANSWERED)
         body_of(answer).close()

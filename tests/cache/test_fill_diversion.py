@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 
 from twisted.internet.defer import Deferred
@@ -14,6 +13,7 @@ from tests.cache.doubles import (
     MODIFIED,
     CacheTestCase,
     Told,
+    addressed,
     body_of,
     close,
     passed,
@@ -24,11 +24,6 @@ from tests.store.doubles import Failing, WhenTold, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 MIB = 1 << 20
-
-
-def addressed(body: bytes) -> str:
-    """Name a file by its checksum."""
-    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 class DiversionTests(CacheTestCase):

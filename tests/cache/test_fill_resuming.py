@@ -24,6 +24,7 @@ from tests.cache.doubles import (
     Bench,
     CacheTestCase,
     Told,
+    addressed,
     close,
     octets,
     read,
@@ -31,7 +32,7 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
-from tests.store.doubles import WhenTold, at_once, find
+from tests.store.doubles import WhenTold, at_once
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
@@ -45,11 +46,6 @@ WRITTEN = 2 * MIB - 1
 #: So long that what is left of it is not worth finishing when nobody reads.
 LONG = 200 * MIB
 HOUR = 3600
-
-
-def addressed(body: bytes) -> str:
-    """Name a file by its checksum."""
-    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 def rest(body: bytes, start: int, *fields: tuple[str, str]) -> Told:
@@ -74,7 +70,7 @@ class ResumingTestCase(CacheTestCase):
             self.origin.next().fail()
         self.failureResultOf(reading, BodyBroken)
         self.bench.advance(10)
-        self.assertIsNotNone(self.bench.store.find_kept(Target("/", path)))
+        self.assertIsNotNone(self.bench.store.kept.find(Target("/", path)))
 
     def asked(self, path: str = RPM) -> tuple[Deferred[Answer], Question]:
         """Ask for it again; the question that goes upstream is the second."""
@@ -91,10 +87,9 @@ class ResumingTestCase(CacheTestCase):
         question.answer(rest(BODY, WRITTEN, *(fields or (TAG,))))
         self.assertEqual(self.successResultOf(read(self.successResultOf(asked))), BODY)
         self.assertEqual(self.stored(path), BODY)
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
+        entry = self.entry_of(path)
         self.assertEqual(entry.digest, hashlib.sha256(BODY).hexdigest())
-        self.assertEqual((self.bench.store.kept, self.bench.store.drafts), (0, 0))
+        self.assertEqual((len(self.bench.store.kept), self.bench.store.drafts), (0, 0))
 
     def metric(self, name: str) -> float:
         """Return a counter."""
@@ -131,7 +126,7 @@ class InterruptedTests(ResumingTestCase):
         told.send(bytes(2 * MIB))
         close(answer)
         self.assertTrue(told.abandoned)
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
         for octet in range(2 * MIB, 2 * MIB + 3):
             asked, question = self.asked()
             self.assertEqual(question.field("range"), f"bytes={octet}-")
@@ -139,7 +134,7 @@ class InterruptedTests(ResumingTestCase):
             told = question.answer(Told(206, (TAG, part), LONG - octet))
             told.send(b"x")
             close(self.successResultOf(asked))
-            self.assertEqual(self.bench.store.kept, 1)
+            self.assertEqual(len(self.bench.store.kept), 1)
 
     def test_stopped(self) -> None:
         """One that was under way when the server stopped; its entity tag stays the same (F7)."""
@@ -151,8 +146,7 @@ class InterruptedTests(ResumingTestCase):
         self.failureResultOf(reading, BodyBroken)
         self.bench.start()
         self.completed()
-        entry = find(self.bench.store, Target("/", RPM))
-        assert entry is not None
+        entry = self.entry_of(RPM)
         self.assertEqual(entry.head.etag, answer.content.head.etag)
 
     def test_killed(self) -> None:
@@ -230,7 +224,7 @@ class InterruptedTests(ResumingTestCase):
         told.send(bytes(5 * MIB))
         self.assertEqual(len(thread.waiting), 1)
         close(answer)
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
         asked = self.bench.get(RPM)
         question = self.origin.next()
         self.assertEqual(question.field("range"), f"bytes={5 * MIB}-")
@@ -239,7 +233,7 @@ class InterruptedTests(ResumingTestCase):
         question.fail()
         self.assertEqual(self.status_of(self.successResultOf(asked)), 502)
         self.assertEqual(self.bench.place.open_files(), [])
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
 
     def test_not_kept(self) -> None:
         """One that is hardly begun, or is not certain, is fetched anew."""
@@ -283,7 +277,7 @@ class AskingTests(ResumingTestCase):
         question.answer(whole(b"new", OTHER_TAG))
         self.assertEqual(octets(self.successResultOf(asked)), b"new")
         self.assertEqual(self.stored(RPM), b"new")
-        self.assertEqual((self.bench.store.kept, self.metric("resumed")), (0, 0.0))
+        self.assertEqual((len(self.bench.store.kept), self.metric("resumed")), (0, 0.0))
 
     def test_refused(self) -> None:
         """After a 206 that does not fit, or a 416, it is fetched anew."""
@@ -305,9 +299,8 @@ class AskingTests(ResumingTestCase):
             self.assertEqual(question.fields, ())
             question.answer(whole(b"new", TAG))
             self.assertEqual(octets(self.successResultOf(asked)), b"new")
-            self.assertEqual(self.bench.store.kept, 0)
-            entry = find(self.bench.store, Target("/", RPM))
-            assert entry is not None
+            self.assertEqual(len(self.bench.store.kept), 0)
+            entry = self.entry_of(RPM)
             self.bench.store.doom(entry)
 
     def test_whole(self) -> None:
@@ -338,7 +331,7 @@ class AskingTests(ResumingTestCase):
             else:
                 question.answer(told)
             self.assertEqual(self.status_of(self.successResultOf(asked)), status)
-            self.assertEqual(self.bench.store.kept, 1)
+            self.assertEqual(len(self.bench.store.kept), 1)
             self.bench.advance(61)
         self.completed()
 
@@ -381,7 +374,7 @@ class AskingTests(ResumingTestCase):
         question.answer(rest(wrong, WRITTEN))
         reading = read(self.successResultOf(asked))
         self.failureResultOf(reading, BodyBroken)
-        self.assertEqual((self.bench.store.kept, self.bench.place.files()), (0, {}))
+        self.assertEqual((len(self.bench.store.kept), self.bench.place.files()), (0, {}))
 
     def test_another_expectation(self) -> None:
         """What was begun under another expectation is no beginning."""
@@ -393,7 +386,7 @@ class AskingTests(ResumingTestCase):
         order = Order(target, source, policy, expectation, background=True)
         self.bench.fills.begin(order, lambda _: None)
         question = self.origin.next()
-        self.assertEqual((question.fields, self.bench.store.kept), ((), 0))
+        self.assertEqual((question.fields, len(self.bench.store.kept)), ((), 0))
         question.answer(whole(b"new"))
         self.assertEqual(self.stored(RPM), b"new")
 
@@ -442,21 +435,21 @@ class RevalidatingTests(ResumingTestCase):
         asked, question = self.asked()
         question.answer(Told(304, (OTHER_TAG,), 0))
         self.assertEqual(octets(self.successResultOf(asked)), b"old")
-        self.assertEqual(self.bench.store.kept, 0)
+        self.assertEqual(len(self.bench.store.kept), 0)
 
     def test_third_version(self) -> None:
         """When there is a third version, it comes whole."""
         asked, question = self.asked()
         question.answer(whole(b"third", ("ETag", '"v3"')))
         self.assertEqual(octets(self.successResultOf(asked)), b"third")
-        self.assertEqual((self.stored(RPM), self.bench.store.kept), (b"third", 0))
+        self.assertEqual((self.stored(RPM), len(self.bench.store.kept)), (b"third", 0))
 
     def test_no_answer(self) -> None:
         """When there is no answer, the entry is served stale, and the other waits on."""
         asked, question = self.asked()
         question.fail()
         self.assertEqual(octets(self.successResultOf(asked)), b"old")
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
 
 
 class FullTests(ResumingTestCase):
@@ -468,7 +461,7 @@ class FullTests(ResumingTestCase):
         """B6: it goes when another file wants its room."""
         self.interrupt()
         self.store("/oss/other.rpm", bytes(3 * MIB))
-        self.assertEqual(self.bench.store.kept, 0)
+        self.assertEqual(len(self.bench.store.kept), 0)
 
     def test_no_room_for_the_rest(self) -> None:
         """Where there is no room for the rest, it is passed through, and the beginning waits on."""
@@ -481,7 +474,7 @@ class FullTests(ResumingTestCase):
         answer = self.successResultOf(asked)
         self.assertIsInstance(answer.content, Relayed)
         close(answer)
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
         close(blocking)
 
 

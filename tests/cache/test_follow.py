@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 from osproxy.cache.follow import FillReader
-from osproxy.model import Target
 from tests.cache.doubles import CacheTestCase, Told, body_of
-from tests.store.doubles import find
 
 RPM = "/oss/a.rpm"
 
@@ -28,8 +26,7 @@ class FillReaderTests(CacheTestCase):
         body = body_of(self.begin(RPM, told := Told(200, (), 4)))
         told.send(b"body")
         told.finish()
-        entry = find(self.bench.store, Target("/", RPM))
-        assert entry is not None
+        entry = self.entry_of(RPM)
         self.bench.store.doom(entry)
         self.assertEqual(os.pread(body.fileno(), body.available, body.offset), b"body")
         self.assertGreater(self.bench.place.ledger.awaiting, 0)
@@ -39,8 +36,7 @@ class FillReaderTests(CacheTestCase):
     def test_closing_twice(self) -> None:
         """A reader leaves once, however often it says so."""
         body = body_of(self.begin(RPM, Told(200, (), 4)))
-        fill = self.bench.fills.find(Target("/", RPM))
-        assert fill is not None
+        fill = self.fill_of(RPM)
         other = FillReader(fill)
         body.close()
         body.close()

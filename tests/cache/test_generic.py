@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from osproxy.cache.experience import REST
+from osproxy.cache.generic import PASSING
 from osproxy.cache.said import VARIANTS_AT_MOST
 from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
@@ -46,7 +47,11 @@ class GenericCase(CacheTestCase):
     """A generic backend in front of an origin that is played."""
 
     def ask(
-        self, path: str = "/x", *fields: tuple[str, str], method: str = "GET", query: str = ""
+        self,
+        path: str = "/x",
+        *fields: tuple[str, str],
+        method: str = "GET",
+        query: str | None = None,
     ) -> Deferred[Answer]:
         """Ask for something."""
         asked = Asked(method, query, fields, "192.0.2.1", via="1.1 osproxy-1")
@@ -100,14 +105,15 @@ class FreshnessTests(GenericCase):
 
     def test_query(self) -> None:
         """The query belongs to the name."""
-        for query, body in (("a=1", b"1"), ("a=2", b"2"), ("", b"0")):
+        queries = {"a=1": "/x?a=1", "a=2": "/x?a=2", "": "/x?", None: "/x"}
+        for query, name in queries.items():
             asking = self.ask(query=query)
             question = self.origin.next()
-            self.assertEqual(question.url, f"{URL}/x?{query}".rstrip("?"))
-            question.answer(self.told(body, HOUR))
+            self.assertEqual(question.url, f"{URL}{name}")
+            question.answer(self.told(name.encode(), HOUR))
             octets(self.successResultOf(asking))
-        asking = self.ask(query="a=2")
-        self.assertEqual(octets(self.successResultOf(asking)), b"2")
+        for query, name in queries.items():
+            self.assertEqual(octets(self.successResultOf(self.ask(query=query))), name.encode())
 
     def test_revalidated(self) -> None:
         """What is stale is asked about with its validators, and a 304 renews it and its fields."""
@@ -597,7 +603,12 @@ class StoringTests(GenericCase):
 
     def test_what_is_obeyed(self) -> None:
         """Fields that origins obey in place of the request's target and method are part of it."""
-        for name in ("X-Forwarded-Host", "X-HTTP-Method-Override", "x-original-url"):
+        for name in (
+            "X-Forwarded-Host",
+            "X_Forwarded_Host",
+            "X-HTTP-Method-Override",
+            "x-original-url",
+        ):
             with self.subTest(name=name):
                 asking = [self.ask(f"/{name}", (name, "evil")), self.ask(f"/{name}")]
                 self.origin.next().answer(self.told(b"evil", HOUR))
@@ -649,6 +660,57 @@ class StoringTests(GenericCase):
         self.assertEqual(
             self.outcome(self.successResultOf(asking)), "206 12 | fwd=uri-miss; fwd-status=206"
         )
+
+    def test_known_not_to_be_kept(self) -> None:
+        """Of what was not kept a moment ago the whole is not asked for again in vain."""
+        fields = ("Range", "bytes=1-2"), ("If-None-Match", '"z"')
+        control, part = ("Cache-Control", "no-store"), ("Content-Range", "bytes 1-2/4")
+        self.get(self.told(b"0123", control))
+        for field in fields:
+            told = self.told(b"12", control, part, status=206 if field[0] == "Range" else 304)
+            asking = self.ask("/x", field)
+            question = self.origin.next()
+            self.assertEqual(question.field(field[0]), field[1])
+            question.answer(told)
+            close(self.successResultOf(asking))
+        # Now it may be kept, as is seen when all of it is asked for.
+        self.kept()
+        self.assertEqual(self.get(None), "200 one | hit; ttl=3600")
+        self.bench.store.doom_all(Target("/api", "/x"))
+        asking = self.ask("/x", fields[0])
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"0123", control))
+        self.origin.next().answer(self.told(b"12", control, part, status=206))
+        close(self.successResultOf(asking))
+        self.bench.advance(PASSING)
+        asking = self.ask("/x", fields[0])
+        question = self.origin.next()
+        self.assertIsNone(question.field("range"))
+        question.answer(self.told(b"0123", HOUR))
+        close(self.successResultOf(asking))
+
+    def test_not_waited_for_in_vain(self) -> None:
+        """Of what was not kept a moment ago nobody waits for what another is told."""
+        control = ("Cache-Control", "no-store")
+        self.get(self.told(b"0", control))
+        asking = [self.ask() for _ in range(3)]
+        questions = [self.origin.next() for _ in asking]
+        self.assertEqual(self.origin.asked, [])
+        for number, question in reversed(list(enumerate(questions))):
+            question.answer(self.told(str(number).encode(), control))
+            outcome = self.outcome(self.successResultOf(asking[number]))
+            self.assertEqual(outcome, f"200 {number} | fwd=uri-miss; fwd-status=200")
+        # Now it comes for all, whatever is wanted of it.
+        first = self.ask()
+        self.origin.next().answer(told := Told(200, (HOUR,), 4))
+        for fields in ((), (("Range", "bytes=1-2"),)):
+            other = self.successResultOf(self.ask("/x", *fields))
+            self.assertTrue(other.cache_status.collapsed)
+            close(other)
+        told.send(b"0123")
+        told.finish()
+        self.assertEqual(octets(self.successResultOf(first)), b"0123")
 
 
 class ResumingTests(GenericCase):
@@ -763,6 +825,12 @@ class FieldTests(GenericCase):
         )
         self.assertEqual([name for name, _ in question.fields], ["Via", "Forwarded"])
 
+    def test_mistaken(self) -> None:
+        """What an origin could take for our own word ends here, too."""
+        names = "X_Forwarded_For", "x_forwarded-for", "Content_Length", "Transfer_Encoding"
+        question = self.question(*((name, "1") for name in names), ("X_Mine", "1"))
+        self.assertEqual([name for name, _ in question.fields], ["X_Mine", "Via", "Forwarded"])
+
     def test_way(self) -> None:
         """The origin is told by which way the request has come, and from whom."""
         fields = ("Host", "proxy:8080"), ("Via", "1.0 before"), ("Forwarded", "for=10.0.0.1;host=a")
@@ -775,6 +843,19 @@ class FieldTests(GenericCase):
             question.field("forwarded"),
             'for=10.0.0.1;host=a, for=192.0.2.1;host="proxy:8080";proto=http',
         )
+
+    def test_way_back(self) -> None:
+        """By which version of HTTP a response has come is known of it, be it passed on or kept."""
+        for control, protocol in (("no-store", "1.0"), ("max-age=60", "1.0"), ("max-age=60", None)):
+            with self.subTest(control=control, protocol=protocol):
+                asking = self.ask()
+                if protocol is not None:
+                    told = self.told(b"", ("Cache-Control", control))
+                    told.protocol = protocol
+                    self.origin.next().answer(told)
+                answer = self.successResultOf(asking)
+                self.assertEqual(answer.protocol, "1.0")
+                close(answer)
 
     def test_way_for_all(self) -> None:
         """What is asked for all is asked for under no client's name of us."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from osproxy.cache.heads import conditions_of, confirmed, head_of, unchanged
-from osproxy.model import Expectation, Target
+from osproxy.http.cachecontrol import EVER
+from osproxy.model import Expectation
 from osproxy.repo.digests import Digest
 from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, Told
-from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
@@ -27,7 +27,10 @@ class HeadTests(CacheTestCase):
     def test_fields(self) -> None:
         """What speaks of the file stays; what speaks of one transfer goes."""
         kept: Fields = (("Content-Type", "text/xml"), MODIFIED)
-        gone = (DATE, ("Age", "7"), ("Set-Cookie", "a=b"), ("ETag", '"x"'), ("Server", "nginx"))
+        gone = (
+            DATE, ("Age", "7"), ("Set-Cookie", "a=b"), ("ETag", '"x"'), ("Server", "nginx"),
+            ("Proxy-Status", "cdn"),
+        )  # fmt: skip
         head = head_of(reply(*kept, *gone), Expectation(), 1000.0)
         self.assertEqual(head.fields, kept)
         self.assertEqual((head.upstream_etag, head.source), ('"x"', "authority.example"))
@@ -35,8 +38,20 @@ class HeadTests(CacheTestCase):
 
     def test_age(self) -> None:
         """What a cache before us has had for a while is as old for us."""
-        for age, date in (("7", 993.0), ("-7", 1000.0), ("old", 1000.0), ("9" * 40, 1000.0)):
+        for age, date in (
+            ("7", 993.0),
+            ("7, 9", 993.0),
+            ("-7", 1000.0),
+            ("old", 1000.0),
+            ("9" * 40, 1000.0 - EVER),
+        ):
             self.assertEqual(head_of(reply(("Age", age)), Expectation(), 1000.0).date, date)
+
+    def test_protocol(self) -> None:
+        """The version of HTTP by which it came is kept."""
+        for protocol in ("1.0", "1.1"):
+            came = cast("Reply", Told(200, protocol=protocol))
+            self.assertEqual(head_of(came, Expectation(), 0.0).protocol, protocol)
 
     def test_entity_tag(self) -> None:
         """The tag is the expected digest, else one of a kind."""
@@ -63,9 +78,7 @@ class HeadTests(CacheTestCase):
     def entry(self, *fields: tuple[str, str]) -> Entry:
         """Store a file of four octets."""
         self.store("/a.rpm", b"body", *fields)
-        entry = find(self.bench.store, Target("/", "/a.rpm"))
-        assert entry is not None
-        return entry
+        return self.entry_of("/a.rpm")
 
     def test_conditions(self) -> None:
         """We ask with the validators that the upstream gave us."""

@@ -18,6 +18,14 @@ class MemoryTests(SynchronousTestCase):
         self.assertIsNone(memory.get("a", 160.0))
         self.assertEqual(len(memory), 0)
 
+    def test_shorter(self) -> None:
+        """A value may have a shorter lifetime, but no longer one."""
+        for at_most, lifetime in ((10.0, 10.0), (90.0, 60.0)):
+            memory: Memory[str, int] = Memory(10, 60.0)
+            memory.put("a", 404, 100.0, at_most)
+            self.assertEqual(memory.get("a", 99.9 + lifetime), 404)
+            self.assertIsNone(memory.get("a", 100.0 + lifetime))
+
     def test_clock_set_back(self) -> None:
         """A clock that is set back ends a memory rather than prolonging it."""
         memory: Memory[str, int] = Memory(10, 60.0)

@@ -128,8 +128,7 @@ class IndexTests(GenerationsTestCase):
         """One that was lost comes back into the snapshot that is shown."""
         self.publish(1)
         self.assertEqual(self.poll(), self.snapshot(1))
-        entry = find(self.bench.store, Target("/", REPOMD))
-        assert entry is not None
+        entry = self.entry_of(REPOMD)
         self.bench.store.doom(entry)
         Refetch(self.bench.cache, lambda: [BACKEND], "us")(entry)
         self.assertEqual(self.stored(REPOMD), self.content(REPOMD, 1))
@@ -166,6 +165,17 @@ class GenericTests(RefetchTestCase):
         (again,) = self.all_stored()
         self.assertEqual((again.target, again.length), (entry.target, 4))
 
+    def test_queries(self) -> None:
+        """An empty query is one; what has none is asked for by its path."""
+        for path, query in (("/x?", ""), ("/x", None), ("/x?a?b", "a?b")):
+            question = Target("/api", "/x"), Asked(query=query, via="1.1 us")
+            asking = Deferred.fromCoroutine(self.bench.cache.obtain(PLACE, *question))
+            self.origin.next().answer(whole(b"eins", HOUR))
+            octets(self.successResultOf(asking))
+            entry = find(self.bench.store, Target("/api", path))
+            assert entry is not None
+            self.assertEqual(question_of(PLACE, entry, "1.1 us"), question)
+
     def test_variant(self) -> None:
         """Of what varies it is not known who gets the variant that was lost: it is left alone."""
         (entry,) = self.stored_anew(("Vary", "Accept-Language"))
@@ -178,5 +188,5 @@ class GenericTests(RefetchTestCase):
         (entry,) = self.lose_files("/a%3Fb.rpm")
         self.assertEqual(
             question_of(BACKEND, entry, "1.1 us"),
-            (Target("/", "/a%3Fb.rpm"), Asked(query="", via="1.1 us")),
+            (Target("/", "/a%3Fb.rpm"), Asked(query=None, via="1.1 us")),
         )

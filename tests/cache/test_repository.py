@@ -10,7 +10,6 @@ from osproxy.cache.source import FileSource
 from osproxy.model import Head, Target
 from osproxy.repo.layout import CORE
 from tests.cache.doubles import CacheTestCase
-from tests.store.doubles import find
 
 if TYPE_CHECKING:
     from osproxy.cache.source import Source
@@ -52,8 +51,7 @@ class RepositoryTests(CacheTestCase):
     def test_lost(self) -> None:
         """It is stale when something of it is lost; the rest of it can be served."""
         self.store("/oss/a.rpm", b"stands for a member")
-        entry = find(self.bench.store, Target("/", "/oss/a.rpm"))
-        assert entry is not None
+        entry = self.entry_of("/oss/a.rpm")
         members = {**dict.fromkeys(CORE), REPOMD: DOCUMENT, MEDIA: entry}
         repository = self.repository(Snapshot("t", 0.0, members))
         self.assertTrue(repository.fresh(0.0))

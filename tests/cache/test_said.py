@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.cache.heads import Take
+from osproxy.cache.heads import Take, stored_of
 from osproxy.cache.said import (
     AsSaid,
     Travelling,
@@ -15,7 +15,6 @@ from osproxy.cache.said import (
     localised,
     looked_at,
     renewed,
-    stored_of,
     target_of,
     variant_of,
 )

@@ -12,7 +12,7 @@ from osproxy.cache.follow import FillReader
 from osproxy.cache.serving import Lost, from_fill, from_memory, from_store
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import only
-from osproxy.model import Asked, Representation, Target
+from osproxy.model import Asked, Representation
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
@@ -27,8 +27,7 @@ class FromStoreTests(CacheTestCase):
     def test_whole(self) -> None:
         """The answer has the file, its age and where it came from; HEAD has no body."""
         self.store(PATH, b"package")
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         now = entry.head.date + 7.5
         for method in ("GET", "HEAD"):
             serving = from_store(self.bench.store, entry, Asked(method), CacheStatus(hit=True), now)
@@ -45,8 +44,7 @@ class FromStoreTests(CacheTestCase):
     def test_lost(self) -> None:
         """A file that is gone from the disk is lost, and not in the store any more."""
         self.store(PATH, b"package")
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         entry.blob.path.unlink()
         serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
         self.failureResultOf(Deferred.fromCoroutine(serving), Lost)
@@ -55,8 +53,7 @@ class FromStoreTests(CacheTestCase):
     def test_too_many_open_files(self) -> None:
         """A file that cannot be opened for now is not lost: it is there a moment later."""
         self.store(PATH, b"package")
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         for number in (errno.EMFILE, errno.ENFILE):
             self.bench.place.in_thread = Failing({"opened": OSError(number, "too many")})
             serving = from_store(self.bench.store, entry, Asked(), CacheStatus(hit=True), 0.0)
@@ -74,8 +71,7 @@ class FromMemoryTests(CacheTestCase):
     def test_whole(self) -> None:
         """The answer has the body itself; who has to wait for it gets none."""
         self.store(PATH, b"package")
-        entry = find(self.bench.store, Target("/", PATH))
-        assert entry is not None
+        entry = self.entry_of(PATH)
         answer = from_memory(self.bench.store, entry, CacheStatus(hit=True), entry.head.date + 7.5)
         assert answer is not None
         self.assertEqual((answer.age, answer.kind, octets(answer)), (7, Kind.PACKAGE, b"package"))
@@ -91,8 +87,8 @@ class FromFillTests(CacheTestCase):
         asking = self.bench.get(PATH)
         self.origin.next().answer(told := Told(200, (), 4))
         close(self.successResultOf(asking))
-        fill = self.bench.fills.find(Target("/", PATH))
-        assert fill is not None and fill.head is not None
+        fill = self.fill_of(PATH)
+        assert fill.head is not None
         self.assertIs(fill.state, FillState.STREAMING)
         fill.head = evolve(fill.head, status=404)
         answer = from_fill(fill, FillReader(fill), Asked(), CacheStatus(fwd="stale"), 36_001.0)
@@ -120,8 +116,7 @@ class FromFillTests(CacheTestCase):
         """What is meant for whoever began it is said to nobody else."""
         self.bench.place.in_thread = disk = Slow("publish")
         close(self.begin(PATH, whole(b"0123")))
-        fill = self.bench.fills.find(Target("/", PATH))
-        assert fill is not None
+        fill = self.fill_of(PATH)
         fill.fields_of_asker = own = (("Set-Cookie", "a=b"),)
         for status, said in (
             (CacheStatus(fwd="uri-miss"), own),
@@ -139,8 +134,7 @@ class FromFillTests(CacheTestCase):
         """What has come is a hit, of which nothing is said that is of another's request."""
         self.bench.place.in_thread = disk = Slow("publish")
         close(self.begin(PATH, whole(b"0123", ("Cache-Status", "near; hit"))))
-        fill = self.bench.fills.find(Target("/", PATH))
-        assert fill is not None
+        fill = self.fill_of(PATH)
         hit = CacheStatus(hit=True)
         answer = from_fill(fill, FillReader(fill), Asked(), hit, 36_000.0)
         assert isinstance(answer.content, Representation)
@@ -154,8 +148,7 @@ class FromFillTests(CacheTestCase):
         asking = self.bench.get(PATH)
         self.origin.next().answer(told := Told(200, (), 4))
         got = self.successResultOf(asking)
-        fill = self.bench.fills.find(Target("/", PATH))
-        assert fill is not None
+        fill = self.fill_of(PATH)
         answer = from_fill(fill, FillReader(fill), Asked("HEAD"), CacheStatus(fwd="stale"), 0.0)
         assert isinstance(answer.content, Representation)
         self.assertIsNone(answer.content.body)

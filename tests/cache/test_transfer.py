@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from tests.cache.doubles import (
     CacheTestCase,
     Question,
     Told,
+    addressed,
     body_of,
     close,
     octets,
@@ -26,18 +26,12 @@ from tests.cache.doubles import (
     whole,
 )
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
-from tests.store.doubles import find
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 UNKNOWN = "/oss/odd.thing"
 TAG = ("ETag", '"v1"')
 BODY = bytes(range(256)) * 1024
 MIB = 1 << 20
-
-
-def addressed(body: bytes) -> str:
-    """Name a file by its checksum."""
-    return f"/oss/repodata/{hashlib.sha256(body).hexdigest()}-primary.xml.gz"
 
 
 def rest(
@@ -171,22 +165,20 @@ class ContinuingTests(TransferTestCase):
         """What the last response says holds for the entry, but for its tag (F7)."""
         fields = (TAG, ("Cache-Control", "max-age=60"), ("Content-Type", "x/y"), DATE)
         reading = self.broken_off(UNKNOWN, Told(200, fields, 100), BODY[:40])
-        fill = self.bench.fills.find(Target("/", UNKNOWN))
-        assert fill is not None and fill.head is not None
+        fill = self.fill_of(UNKNOWN)
+        assert fill.head is not None
         before = fill.head
         said = (TAG, ("Cache-Control", "max-age=99"), ("Content-Type", "q/q"), ("Age", "7"))
         self.send(self.asked_again(), rest(BODY[:100], 40, *said), BODY[40:100])
         self.assertEqual(self.successResultOf(reading), BODY[:100])
-        entry = find(self.bench.store, Target("/", UNKNOWN))
-        assert entry is not None
+        entry = self.entry_of(UNKNOWN)
         self.assertEqual(entry.head.etag, before.etag)
         self.assertEqual(dict(entry.head.fields)["Cache-Control"], "max-age=99")
         self.assertEqual(dict(entry.head.fields)["Content-Type"], "x/y")
         self.assertEqual(entry.head.date, before.date + PAUSES[0] - 7)
         self.bench.stop()
         self.bench.start()
-        again = find(self.bench.store, Target("/", UNKNOWN))
-        assert again is not None
+        again = self.entry_of(UNKNOWN)
         self.assertEqual(again.head, entry.head)
 
     def test_not_to_be_stored(self) -> None:
@@ -412,8 +404,7 @@ class ExpectationTests(TransferTestCase):
             if fine:
                 self.assertEqual(octets(answer), second)
                 self.assertEqual(self.stored(addressed(second)), second)
-                entry = find(self.bench.store, Target("/", addressed(second)))
-                assert entry is not None
+                entry = self.entry_of(addressed(second))
                 self.bench.store.doom(entry)
             else:
                 self.assertEqual(self.status_of(answer), 502)

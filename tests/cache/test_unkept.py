@@ -10,9 +10,13 @@ from osproxy.cache.unkept import Unkept
 from osproxy.model import Answer, Asked, BodyBroken, Relayed, Target
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
+from osproxy.repo.policies import policy_of
 from tests.cache.doubles import BACKEND, CacheTestCase, Told, passed, whole
 
 TARGET = Target("/", "/a.iso")
+IMAGE, ADDRESSED = (
+    policy_of(kind, TARGET.path, freshness={}) for kind in (Kind.IMAGE, Kind.ADDRESSED)
+)
 
 
 class UnkeptTests(CacheTestCase):
@@ -27,7 +31,7 @@ class UnkeptTests(CacheTestCase):
 
     def ask(self, asked: Asked) -> Deferred[Answer]:
         """Ask for an image."""
-        return Deferred.fromCoroutine(self.unkept.answer(TARGET, self.source, asked, Kind.IMAGE))
+        return Deferred.fromCoroutine(self.unkept.answer(TARGET, self.source, asked, IMAGE))
 
     def answer(self, told: Told, asked: Asked | None = None) -> Answer:
         """Ask for an image, and let the upstream answer."""
@@ -63,7 +67,7 @@ class UnkeptTests(CacheTestCase):
         digest = Digest("sha256", "0" * 64)
         for part, broken in (("0-3/4", True), ("0-3/5", False), ("1-4/5", False), ("0-3/*", False)):
             told = whole(b"body", ("Content-Range", f"bytes {part}"), status=206)
-            asking = self.unkept.answer(TARGET, self.source, Asked(), Kind.ADDRESSED, None, digest)
+            asking = self.unkept.answer(TARGET, self.source, Asked(), ADDRESSED, None, digest)
             answering = Deferred.fromCoroutine(asking)
             self.origin.next().answer(told)
             passing = passed(self.successResultOf(answering))
@@ -77,7 +81,7 @@ class UnkeptTests(CacheTestCase):
         said = ("Content-Type", 'multipart/byteranges; boundary="THIS SEPARATES"')
         asked = Asked(fields=(("Range", "bytes=0-0,2-2"), ("If-Range", '"theirs"')))
         asking = self.unkept.answer(
-            TARGET, self.source, asked, Kind.IMAGE, None, Digest("sha256", "0" * 64)
+            TARGET, self.source, asked, IMAGE, None, Digest("sha256", "0" * 64)
         )
         answering = Deferred.fromCoroutine(asking)
         question = self.origin.next()

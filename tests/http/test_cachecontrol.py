@@ -15,7 +15,6 @@ from osproxy.http.cachecontrol import (
     RequestControl,
     explicit_lifetime,
     may_be_stale,
-    storable,
 )
 from osproxy.http.fields import format_date
 
@@ -347,30 +346,6 @@ class MayBeStaleTests(SynchronousTestCase):
         ):
             with self.subTest(value=value):
                 self.assertIs(may_be_stale((("Cache-Control", value),)), may)
-
-
-class StorableTests(SynchronousTestCase):
-    """What is not for everybody is not stored."""
-
-    def test_table(self) -> None:
-        """Private responses, those with cookies and those that vary are refused."""
-        for name, value, expected in (
-            ("Cache-Control", "max-age=0", True),
-            ("Cache-Control", "private", False),
-            ("Cache-Control", 'private="x"', False),
-            ("Cache-Control", 'no-cache="x"', False),
-            ("Cache-Control", "no-cache", True),
-            ("Cache-Control", 'x="', False),
-            ("Cache-Control", "max-age=9, no-store", False),
-            ("Vary", "Accept-Encoding", True),
-            ("Vary", "", True),
-            ("Vary", "accept-encoding, Cookie", False),
-            ("Vary", "*", False),
-            ("Set-Cookie", "a=b", False),
-            ("Content-Type", "text/plain", True),
-        ):
-            with self.subTest(name=name, value=value):
-                self.assertIs(storable(((name, value),)), expected)
 
 
 class ExplicitLifetimeTests(SynchronousTestCase):

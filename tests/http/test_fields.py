@@ -14,6 +14,7 @@ from osproxy.http.fields import (
     is_token,
     only,
     parse_date,
+    taken_for,
     tokens,
     without,
 )
@@ -52,11 +53,22 @@ class EndToEndTests(SynchronousTestCase):
     def test_hop_by_hop(self) -> None:
         """Fields that are hop-by-hop by their name do not pass, nor do a proxy's own."""
         hops = (
-            "Connection Keep-Alive Proxy-Connection Proxy-Authorization TE Trailer"
-            " Transfer-Encoding upgrade"
+            "Connection Keep-Alive Proxy-Connection Proxy-Authorization Proxy-Authenticate"
+            " proxy-authentication-info TE Trailer Transfer-Encoding upgrade"
         )
         fields = (*((name, "x") for name in hops.split()), ("ETag", '"e"'))
         self.assertEqual(end_to_end(fields), (("ETag", '"e"'),))
+
+    def test_taken_for(self) -> None:
+        """A name is also told as those read it who do not tell an underscore from a hyphen."""
+        names = {"X_Forwarded-For": "x-forwarded-for", "ETag": "etag", "_": "-"}
+        for name, expected in names.items():
+            self.assertEqual(taken_for(name), expected)
+
+    def test_unknown(self) -> None:
+        """What is not known passes, whatever it is called (RFC 9110 section 5.1)."""
+        fields = ("Proxy-Status", "a; error=dns_error"), ("Proxy-X", "1"), ("X-Connection", "close")
+        self.assertEqual(end_to_end(fields), fields)
 
     def test_named_by_connection(self) -> None:
         """Fields that Connection names do not pass, however many Connection fields there are."""

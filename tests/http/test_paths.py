@@ -24,19 +24,21 @@ class ParseTargetTests(SynchronousTestCase):
     def test_table(self) -> None:
         """Both forms give path and query; only the absolute one gives a host."""
         for raw, expected in (
-            (b"/", RequestTarget(None, "/", "")),
+            (b"/", RequestTarget(None, "/", None)),
             (b"/a%20b?x=1?2", RequestTarget(None, "/a%20b", "x=1?2")),
-            (b"/a#b?c", RequestTarget(None, "/a", "")),
-            (b"//a.example/b", RequestTarget(None, "//a.example/b", "")),
+            (b"/a?", RequestTarget(None, "/a", "")),
+            (b"/a?#b", RequestTarget(None, "/a", "")),
+            (b"/a#b?c", RequestTarget(None, "/a", None)),
+            (b"//a.example/b", RequestTarget(None, "//a.example/b", None)),
             (b"http://Example.ORG/a?b", RequestTarget("example.org", "/a", "b")),
-            (b"HTTP://example.org", RequestTarget("example.org", "/", "")),
+            (b"HTTP://example.org", RequestTarget("example.org", "/", None)),
             (b"http://example.org?q", RequestTarget("example.org", "/", "q")),
-            (b"http://example.org:80/", RequestTarget("example.org", "/", "")),
-            (b"http://example.org:/", RequestTarget("example.org", "/", "")),
-            (b"http://example.org:8080/", RequestTarget("example.org:8080", "/", "")),
-            (b"https://example.org:443/", RequestTarget("example.org", "/", "")),
-            (b"https://example.org:80/", RequestTarget("example.org:80", "/", "")),
-            (b"http://[2001:DB8::1]:81/", RequestTarget("[2001:db8::1]:81", "/", "")),
+            (b"http://example.org:80/", RequestTarget("example.org", "/", None)),
+            (b"http://example.org:/", RequestTarget("example.org", "/", None)),
+            (b"http://example.org:8080/", RequestTarget("example.org:8080", "/", None)),
+            (b"https://example.org:443/", RequestTarget("example.org", "/", None)),
+            (b"https://example.org:80/", RequestTarget("example.org:80", "/", None)),
+            (b"http://[2001:DB8::1]:81/", RequestTarget("[2001:db8::1]:81", "/", None)),
         ):
             with self.subTest(raw=raw):
                 self.assertEqual(parse_target(raw), expected)
@@ -69,7 +71,7 @@ class ParseTargetTests(SynchronousTestCase):
         except BadTarget:
             return
         self.assertTrue(target.path.startswith("/"))
-        self.assertTrue((target.path + target.query).isascii())
+        self.assertTrue(f"{target.path}{target.query}".isascii())
 
 
 class CanonicalPathTests(SynchronousTestCase):

@@ -14,6 +14,7 @@ from osproxy.http.storing import (
     matches_stored,
     may_be_personal,
     may_store,
+    may_store_for_all,
     updated,
 )
 
@@ -192,9 +193,39 @@ class MayBePersonalTests(SynchronousTestCase):
             ((("Accept", "a"),), (), False),
             ((("Private-Token", "a"),), (), True),
             ((("X-API-Key", "a"),), (("Cache-Control", "max-age=9"),), False),
+            ((("api_key", "a"),), (), True),
         ):
             with self.subTest(request=request, said=said):
                 self.assertIs(may_be_personal(request, said), expected)
+
+
+class ForAllTests(SynchronousTestCase):
+    """What answers a question of our own is stored only if it is for everybody."""
+
+    def test_table(self) -> None:
+        """It must not vary by more than what we always send alike, nor be forbidden to store."""
+        for status, fields, expected in (
+            (200, (), True),
+            (200, saying("max-age=0"), True),
+            (200, saying("private"), False),
+            (200, saying('private="x"'), True),
+            (200, saying('no-cache="x"'), True),
+            (200, saying('no-cache="Content-Type"'), False),
+            (200, saying("no-cache"), True),
+            (200, saying('x="'), False),
+            (200, saying("max-age=9, no-store"), False),
+            (200, saying("must-understand, no-store"), True),
+            (299, saying("must-understand, no-store"), False),
+            (200, (("Vary", "Accept-Encoding"),), True),
+            (200, (("Vary", ""),), True),
+            (200, (("Vary", "accept-encoding, Cookie"),), False),
+            (200, (("Vary", "*"),), False),
+            (200, (("Content-Type", "text/plain"),), True),
+            (403, saying("max-age=9"), True),
+            (412, saying("max-age=9"), False),
+        ):
+            with self.subTest(status=status, fields=fields):
+                self.assertIs(may_store_for_all(status, fields), expected)
 
 
 class KeptFieldsTests(SynchronousTestCase):
@@ -215,8 +246,8 @@ class KeptFieldsTests(SynchronousTestCase):
         names = (
             "Accept-Ranges", "AGE", "Alt-Svc", "Authentication-Info", "Connection", "Keep-Alive",
             "Content-Length", "Content-Range", "Proxy-Authenticate", "Proxy-Authentication-Info",
-            "Proxy-Connection", "Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "Trailer",
-            "Transfer-Encoding", "Upgrade", "Warning",
+            "Proxy-Connection", "Proxy-Status", "Set-Cookie", "Set-Cookie2",
+            "Strict-Transport-Security", "Trailer", "Transfer-Encoding", "Upgrade", "Warning",
         )  # fmt: skip
         self.assertEqual(kept_fields(tuple((name, "x") for name in names)), ())
 
@@ -240,7 +271,7 @@ class KeptFieldsTests(SynchronousTestCase):
         kept = (("Cache-Control", 'private="X-One", no-cache="x-two"'), ("ETag", '"a"'))
         own = (
             ("X-One", "1"), ("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-two", "2"),
-            ("Authentication-Info", "nextnonce=x"),
+            ("Authentication-Info", "nextnonce=x"), ("Proxy-Status", "a; error=dns_error"),
         )  # fmt: skip
         others = (
             ("Age", "9"), ("Content-Length", "9"), ("Content-Range", "bytes 0-8/9"),

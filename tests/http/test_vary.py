@@ -162,6 +162,17 @@ class SelectingTests(SynchronousTestCase):
             (("accept", None), ("x-forwarded-host", "b")),
         )
 
+    def test_mistaken(self) -> None:
+        """What an origin takes for a field that selects does select (RFC 3875 section 4.1.18)."""
+        for name in ("X_Forwarded_Host", "x-forwarded_host"):
+            request = ((name, "b"), ("X_Other", "x"))
+            self.assertEqual(selecting(request, ()), ((name.lower(), "b"),))
+        request = (("Accept_Language", "de"), ("Accept-Language", "en"))
+        self.assertEqual(
+            selecting(request, (("Vary", "Accept-Language"),)),
+            (("accept-language", "en"), ("accept_language", "de")),
+        )
+
     def test_said_anew(self) -> None:
         """What every proxy says anew cannot be asked for a second time."""
         for name in ("Via", "Accept, FORWARDED", "X-Forwarded-For"):

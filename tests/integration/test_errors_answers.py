@@ -320,3 +320,27 @@ class AnswerTests(IntegrationCase):
         self.assertEqual([answer.status for answer in answers], [404] * 8)
         until(nginx.logged, "nginx has logged")
         self.assertEqual(len(nginx.logged()), 1)
+
+    @threaded
+    def test_refusals_that_say_how_long(self) -> None:
+        """Of files that no rule knows they hold as long as they say; of others as ever."""
+
+        def answer(question: Question, connection: socket.socket) -> None:
+            status = question.target.rpartition("-")[2].partition(".")[0]
+            connection.sendall(response(f"{status} No", b"no", Cache_Control="max-age=3600"))
+
+        upstream = self.scripted(answer)
+        server = self.osproxy(upstream.url)
+        for target, told, asked in (
+            ("/x/a-404.odd", 404, 1),
+            ("/x/a-403.odd", 403, 1),
+            ("/x/a-425.odd", 425, 2),
+            ("/x/a-500.odd", 502, 2),
+            ("/x/a-404.rpm", 404, 1),
+            ("/x/a-403.rpm", 403, 2),
+        ):
+            first, second = server.fetch(target), server.fetch(target)
+            self.assertEqual((first.status, second.status), (told, told), target)
+            self.assertEqual(first.body, second.body, target)
+            self.assertEqual(upstream.count(target), asked, target)
+            self.assertEqual("hit" in second.cache_status, asked == 1, target)

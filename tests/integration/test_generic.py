@@ -5,6 +5,7 @@ A generic backend: whatever a web server has, kept as it says, and all that clie
 from __future__ import annotations
 
 import hashlib
+import http.client
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 from osproxy.http.fields import format_date
 from tests.integration.cases import IntegrationCase
 from tests.integration.packages import pattern
-from tests.integration.scripted import Question, response
+from tests.integration.scripted import Question, response, saying
 from tests.integration.server import MEBIBYTE
 from tests.integration.tools import require, threaded
+from tests.integration.wire import Connection
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from tests.integration.scripted import ScriptedUpstream
     from tests.integration.server import Osproxy
@@ -193,3 +196,85 @@ class GenericTests(IntegrationCase):
         self.assertEqual(self.curl("-d", "x", f"{server.url}/api/kept")[0], 502)
         only = {"Cache-Control": "only-if-cached"}
         self.assertEqual(server.fetch("/api/nothing", only).status, 504)
+
+
+class ExactTests(IntegrationCase):
+    """What is told to, and asked by, those who are exact."""
+
+    def serve(
+        self, answer: Callable[[Question, socket.socket], None]
+    ) -> tuple[ScriptedUpstream, Osproxy]:
+        """Start an origin, and a proxy for it."""
+        origin = self.scripted(answer)
+        table = f'[backend."/api"]\nauthority = "{origin.url}"\npolicy = "generic"\n'
+        return origin, self.osproxy(None, backends=table)
+
+    @threaded
+    def test_way(self) -> None:
+        """By which version a response came to us is told, be it passed on or kept."""
+        for control, asked in (("no-store", 2), ("max-age=3600", 1)):
+            head = f"HTTP/1.0 200 OK\r\nCache-Control: {control}\r\nVia: 1.1 before\r\n\r\n"
+            origin, server = self.serve(saying(head.encode() + b"old"))
+            for _ in range(2):
+                answer = server.fetch("/api/a")
+                self.assertEqual(answer.body, b"old")
+                self.assertRegex(answer.field("via") or "", "^1.1 before, 1.0 osproxy-[0-9a-f]+$")
+                server.settle()
+            self.assertEqual(origin.count("/a"), asked)
+
+    @threaded
+    def test_empty_query(self) -> None:
+        """An empty query goes on, and is another name than none."""
+        origin, server = self.serve(saying(response("200 OK", b"x", Cache_Control="max-age=3600")))
+        for target in ("/api/a?", "/api/a", "/api/a?", "/api/a"):
+            self.assertEqual(server.fetch(target).body, b"x")
+            server.settle()
+        self.assertEqual([question.target for question in origin.asked], ["/a?", "/a"])
+
+    @threaded
+    def test_hints(self) -> None:
+        """Interim responses stay here, for clients that would take one for the response."""
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </hint>\r\n\r\n"
+        for control, asked in (("no-store", 3), ("max-age=3600", 1)):
+            said = hints + response("200 OK", b"x", Cache_Control=control)
+            origin, server = self.serve(saying(said))
+            for method in ("GET", "GET", "HEAD"):
+                client = http.client.HTTPConnection(server.port.host, server.port.number)
+                client.request(method, "/api/a")
+                answer = client.getresponse()
+                self.assertEqual((answer.status, answer.getheader("Link")), (200, None))
+                self.assertEqual(answer.read(), b"" if method == "HEAD" else b"x")
+                client.close()
+                server.settle()
+            self.assertEqual(len(origin.asked), asked)
+
+    @threaded
+    def test_bad_content(self) -> None:
+        """Content that is framed badly is refused with the fields of any other answer."""
+        _, server = self.serve(saying(response("200 OK", b"x")))
+        with Connection(server.port) as connection:
+            connection.ask("/api/a", {"Transfer-Encoding": "chunked"}, "POST")
+            connection.send(b"3\r\nabcd\r\n0\r\n\r\n")
+            answer = connection.answer()
+        self.assertEqual((answer.status, answer.field("connection")), (400, "close"))
+        for name in ("date", "via", "cache-status"):
+            self.assertIsNotNone(answer.field(name), name)
+
+    @threaded
+    def test_parts_of_what_passes(self) -> None:
+        """Of what is not kept the whole is asked for once in vain, and not each time."""
+
+        def answer(question: Question, connection: socket.socket) -> None:
+            control = {"Cache_Control": "no-store"}
+            if "range" in question.fields:
+                part = {"Content_Range": "bytes 1-1/3", **control}
+                connection.sendall(response("206 Partial Content", b"b", **part))
+            else:
+                connection.sendall(response("200 OK", b"abc", **control))
+
+        origin, server = self.serve(answer)
+        for _ in range(3):
+            part = server.fetch("/api/a", {"Range": "bytes=1-1"})
+            self.assertEqual((part.status, part.body), (206, b"b"))
+        asked = [question.fields.get("range") for question in origin.asked]
+        self.assertEqual(asked, [None, *["bytes=1-1"] * 3])

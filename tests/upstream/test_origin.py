@@ -115,7 +115,13 @@ class AskTests(TestCase):
 
     async def test_fields(self) -> None:
         """Fields come as they were sent, without those that are for the next hop."""
-        sent = (b'ETag: "\xe9"', b"Warning: a", b"Keep-Alive: 5", b"Proxy-X: y", b"Warning: b")
+        sent = (
+            b'ETag: "\xe9"',
+            b"Warning: a",
+            b"Keep-Alive: 5",
+            b"Proxy-Authenticate: y",
+            b"Warning: b",
+        )
         reply = await self.upstream.ask(self.network.serve(Origin(plain(b"", *sent))))
         expected = [("ETag", '"\xe9"'), ("Warning", "a"), ("Warning", "b")]
         self.assertEqual(list(reply.fields), expected)

@@ -77,6 +77,13 @@ class DeliverTests(ReplyTestCase):
             await (await network.upstream.ask(url)).deliver(sink)
             self.assertEqual(sink.content, body)
 
+    async def test_protocol(self) -> None:
+        """The version of HTTP is told."""
+        for version in (b"1.0", b"1.1"):
+            reply, _ = await self.ask(b"HTTP/" + version + b" 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.assertEqual(reply.protocol, version.decode())
+            await reply.deliver(self.sink)
+
     async def test_empty(self) -> None:
         """An empty body ends at once."""
         reply, _ = await self.ask(plain(b""))

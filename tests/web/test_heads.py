@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.http.messages import parse_response_head
+from osproxy.model import Notice, Relayed, Representation
 from osproxy.web.heads import MOST, Heads, headers_of, octets_of
 from tests.web.doubles import HEAD_OF_FILE, NOW, answer_of
 
@@ -45,6 +46,14 @@ class OctetsTests(SynchronousTestCase):
         read = parse_response_head(octets_of(200, headers_of((), ANSWER, None, NOW, "osproxy-1")))
         self.assertIn(("Date", "Thu, 01 Jan 1970 10:00:00 GMT"), read.fields)
         self.assertNotIn("Age", dict(read.fields))
+
+    def test_way(self) -> None:
+        """It is told by which version of HTTP a response has come (RFC 9110 section 7.6.3)."""
+        passed = Relayed(200, (), None, protocol="1.0")
+        kept = Representation(evolve(HEAD_OF_FILE, protocol="1.0"), b"body", 4)
+        for content, way in ((passed, "1.0"), (kept, "1.0"), (Notice(404), "1.1")):
+            headers = headers_of((), evolve(ANSWER, content=content), None, NOW, "osproxy-1")
+            self.assertEqual(headers.getRawHeaders("Via"), [f"{way} osproxy-1"])
 
 
 class HeadsTests(SynchronousTestCase):

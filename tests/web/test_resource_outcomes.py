@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.model import Answer, Relayed
+from osproxy.model import Answer, BodyBroken, Relayed
 from osproxy.web.content import BadContent
 from tests.web.doubles import NOW, File, Front, Passing, answer_of, broken, notice, relay_of
 from tests.web.reading import request, responses
@@ -126,6 +126,16 @@ class FailuresTests(RootTestCase):
         self.assertEqual(got.status, 500)
         self.assertEqual(got.body, b"An error of this proxy's; its log has more.\n")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_fields(self) -> None:
+        """What goes wrong is told with the fields of every answer (RFC 9110 section 6.6.1)."""
+        for error in (BadContent("too much", 413), BodyBroken("it broke"), ValueError("secret")):
+            self.fail_with(error)
+            got = self.front.ask("/a")
+            self.assertEqual(got["Date"], "Thu, 01 Jan 1970 10:00:00 GMT", error)
+            self.assertEqual(got["Cache-Status"], "osproxy", error)
+            self.assertIn("osproxy", got["Via"], error)
+        self.flushLoggedErrors(ValueError)
 
     def test_error_of_ours_by_head(self) -> None:
         """HEAD gets the same status and no line."""

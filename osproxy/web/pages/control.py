@@ -78,7 +78,7 @@ class Control(Resource):
         if request.head.method not in allowed.split(", "):
             raise Refused(405, f"Only {allowed} here.", allowed)
         if place.path == "/-/scrub":
-            return self._begin_scrub(request, place.query)
+            return self._begin_scrub(request, place.query or "")
         page = self._pages.own_page(place.path)
         request.setResponseCode(page.status)
         request.setHeader("Content-Type", page.content_type)

@@ -1,12 +1,11 @@
-"""Tests of `osproxy.cache.generations`: authorities, stores and clocks that misbehave."""
+"""Tests of `osproxy.cache.refresh`: authorities, stores and clocks that misbehave."""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from osproxy.cache.generations import REST
-from osproxy.model import Target
+from osproxy.cache.refresh import REST
 from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import Told, octets, whole
 from tests.cache.repositories import (
@@ -18,11 +17,7 @@ from tests.cache.repositories import (
     ZYPPER,
     GenerationsTestCase,
 )
-from tests.store.doubles import find
 from tests.web.support import logged
-
-if TYPE_CHECKING:
-    from osproxy.store.entries import Entry
 
 PRODUCTS = "/oss/media.1/products"
 CONTENT = "/oss/content"
@@ -40,12 +35,6 @@ class FaultTests(GenerationsTestCase):
         """Ask for a file that cannot be had."""
         answer = self.successResultOf(self.bench.get(path, connection=connection))
         return self.status_of(answer)
-
-    def entry(self, path: str) -> Entry:
-        """Return what is stored."""
-        entry = find(self.bench.store, Target("/", path))
-        assert entry is not None
-        return entry
 
     def restart(self) -> None:
         """Stop and start again."""
@@ -136,7 +125,7 @@ class FaultTests(GenerationsTestCase):
     def test_evicted_while_down(self) -> None:
         """While the authority is down only what was evicted is missing; then it is put in again."""
         self.poll()
-        self.bench.store.doom(self.entry(SIGNATURE))
+        self.bench.store.doom(self.entry_of(SIGNATURE))
         self.origin.down = True
         self.assertEqual(self.status(SIGNATURE), 502)
         rest = (MEDIA, KEY, REPOMD)
