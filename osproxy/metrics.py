@@ -78,6 +78,7 @@ class Metrics:
     :ivar images: octets of it that images have.
     :ivar image_capacity: octets that they may.
     :ivar disk_free: octets that are free on the disk.
+    :ivar disk_free_files: how many more files it can have.
     :ivar entries: entries that can be served.
     :ivar drafts: drafts that are being written.
     :ivar kept: drafts that wait to be completed.
@@ -166,6 +167,9 @@ class Metrics:
             "osproxy_image_capacity_bytes", "Bytes allowed to images", registry=registry
         )
         self.disk_free = Gauge("osproxy_disk_free_bytes", "Bytes free on disk", registry=registry)
+        self.disk_free_files = Gauge(
+            "osproxy_disk_free_files", "Inodes free on disk", registry=registry
+        )
         self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)
         self.drafts = Gauge("osproxy_drafts", "Drafts being written", registry=registry)
         self.kept = Gauge("osproxy_kept_drafts", "Drafts to be completed", registry=registry)

@@ -129,6 +129,7 @@ class RunningTests(WholeTestCase):
             ("stored_bytes", 300_000, 1 << 20),
             ("catalogue_bytes", 1, 1 << 20),
             ("disk_free_bytes", 1, 1 << 60),
+            ("disk_free_files", 1, float("inf")),
             ("entries", 1, 1),
             ("connections", 1, 2),
             ("upstream_connections", 1, 1),

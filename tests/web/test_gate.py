@@ -105,3 +105,40 @@ class PortTests(TestCase):
         gate.open()
         await accepted[0]
         client.leave()
+
+    async def test_no_descriptor(self) -> None:
+        """Who connects while there is no descriptor is left alone until there is one."""
+        accepted: list[Protocol] = []
+
+        class Tells(Protocol):
+            def connectionMade(self) -> None:
+                accepted.append(self)
+                assert self.transport is not None
+                self.transport.loseConnection()
+
+        factory: Any = ServerFactory.forProtocol(Tells)
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        gate = Gate(1 << 20)
+        gate.add(port)
+        gate.close()
+        clients = [await connect(port_of(port)) for _ in range(3)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.dup(0)
+        os.close(free)
+        events = logged(self)
+        for most, count in ((free, 0), (free + 1, 1)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            gate.open()
+            # The one that was accepted is not closed before the next turn.
+            while not gate.shut:
+                await turn()
+            self.assertEqual(len(accepted), count)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        gate.open()
+        while len(accepted) < 3:
+            await turn()
+        self.assertNotIn("twisted.internet.tcp.Port", {it["log_namespace"] for it in events})
+        for client in clients:
+            client.leave()

@@ -172,6 +172,17 @@ class CrowdTests(SynchronousTestCase):
         self.server.pass_time(1)
         self.assertTrue(self.port.reading)
 
+    def test_no_descriptor(self) -> None:
+        """Where there is none at all nobody is accepted, which is said once, until there is one."""
+        events = logged(self)
+        for _ in range(3):
+            self.server.site.gate.none_left()
+            self.assertFalse(self.port.reading)
+            self.server.pass_time(1)
+            self.assertTrue(self.port.reading)
+        (event,) = [event for event in events if "unsaid" in event]
+        self.assertEqual(event["reason"], "descriptors")
+
 
 class EndTests(SynchronousTestCase):
     """How all of them end."""
