@@ -17,6 +17,7 @@ from attrs import frozen
 
 from osproxy.config.given import Given
 from osproxy.config.options import CACHE_PATH
+from osproxy.config.regular import open_at_once
 from osproxy.config.sources import read_one
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def try_file(path: Path) -> None:
     if not path.exists():
         try_directory(path.parent)
     elif not path.is_fifo():
-        with path.open("ab"):
+        with open(path, "ab", opener=open_at_once):
             pass
 
 

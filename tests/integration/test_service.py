@@ -194,6 +194,21 @@ class ReloadTests(IntegrationCase):
         self.assertNotIn("Traceback", server.said())
 
     @threaded
+    def test_no_files(self) -> None:
+        """A pipe where the settings or the key should be is refused, and waited for by nobody."""
+        server = self.osproxy("http://127.0.0.1:9", certificates=self.certificates)
+        for path in (server.configuration, self.certificates.key):
+            kept = path.with_suffix(".kept")
+            path.rename(kept)
+            os.mkfifo(path)
+            server.reload()
+            self.logged_of(server, f"{path} cannot be read (it is no regular file)")
+            kept.replace(path)
+        server.reload()
+        self.logged_of(server, "reloaded: no setting has changed")
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
     def test_backends(self) -> None:
         """A backend that is added is served, one that is gone is not."""
         self.site.write("/tree" + PACKAGE, b"content")
