@@ -334,7 +334,7 @@ def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator
     if path is not None:
         # With a lock beside it: what a crash has left is taken away, and nothing else.
         endpoint = UNIXServerEndpoint(reactor, str(path), mode=0o600, wantPID=True)
-        yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
+        yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}", site.gate)
 
 
 def _announcements(settings: Settings, most: int) -> tuple[str, ...]:
