@@ -49,6 +49,8 @@ class Renewal:
     # How the files were when they were read with success, or complained of.
     _known: _State = field(default=(), init=False)
     _doubtful: _State = field(default=(), init=False)
+    # What was last said of the one that is served.
+    _trouble: str | None = field(default=None, init=False)
     _looking: LoopingCall = field(init=False)
 
     @_looking.default
@@ -59,6 +61,7 @@ class Renewal:
 
     def start(self) -> None:
         """Begin to look."""
+        self._judge()
         self._looking.start(LOOK_EVERY, now=False)
 
     def stop(self) -> None:
@@ -71,14 +74,17 @@ class Renewal:
         self.pair = pair
         if found.pems != self.served.certificate.pems:
             self.served.certificate = found
+            self._trouble = None
             _log.info(
                 "new connections get the certificate in {chain}, which ends {until}",
                 chain=pair.chain,
                 until=found.until,
             )
+        self._judge()
 
     async def look(self) -> None:
         """Take what is new; if it is of no use, say so once and keep what there is."""
+        self._judge()
         pair = self.pair
         state = await self._in_thread(_state_of, pair)
         if state == self._known:
@@ -95,6 +101,17 @@ class Renewal:
         self._known = state
         if pair == self.pair:
             self.take(pair, found)
+
+    def _judge(self) -> None:
+        """Warn once of one that has ended, or counts later only: our clock may be the wrong one."""
+        trouble = self.served.certificate.trouble(self._clock.seconds())
+        if trouble is not None and trouble != self._trouble:
+            _log.warn(
+                "the certificate in {chain} {trouble}; clients refuse it",
+                chain=self.pair.chain,
+                trouble=trouble,
+            )
+        self._trouble = trouble
 
     def _look_and_survive(self) -> Deferred[None]:
         looking = Deferred.fromCoroutine(self.look())
