@@ -242,6 +242,17 @@ class ReloadTests(IntegrationCase):
         self.assertIn("/-/status", server.logged()[0])
 
     @threaded
+    def test_rotation_as_of_nginx(self) -> None:
+        """SIGUSR1 opens the logs anew, too, and ends nothing."""
+        server = self.osproxy("http://127.0.0.1:9")
+        server.access_log.rename(server.access_log.with_suffix(".1"))
+        assert server.process is not None
+        server.process.send_signal(signal.SIGUSR1)
+        until(server.access_log.exists, "there is a new log")
+        self.assertEqual(server.fetch("/-/ready").status, 200)
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
     def test_daemon(self) -> None:
         """Under twistd SIGHUP does the same."""
         server = Osproxy(
