@@ -97,7 +97,7 @@ def read_file(given: Given, path: Path) -> Table:
         content = tomllib.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise given.wrong(f"{path} cannot be read ({error.strerror}); give a file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # Covers bad TOML and bad UTF-8 alike.
         raise given.wrong(f"{path} is not TOML: {error}") from None
     return Table("", str(path), content)

@@ -98,6 +98,7 @@ class FileTests(SynchronousTestCase):
         self.assertIn("is not TOML", self.complaint(b"cache-size: 1"))
         self.assertIn("line 2", self.complaint(b"verbose = true\ncache-size = 1GiB"))
         self.assertIn("is not TOML", self.complaint(b"\xff"))
+        self.assertIn("is not TOML", self.complaint(b"pin = " + b"[" * 10_000))
 
     def test_unreadable(self) -> None:
         """A file that is not there, or is a directory, is refused under its option's name."""
