@@ -46,9 +46,11 @@ class Renewal:
     served: Renewable
     _in_thread: InThread
     _clock: IReactorTime
-    # How the files were when they were read with success, or complained of.
+    # How the files were when they were read with success, how when they last were not, and what was
+    # said then.
     _known: _State = field(default=(), init=False)
     _doubtful: _State = field(default=(), init=False)
+    _complaint: tuple[_State, str] = field(default=((), ""), init=False)
     # What was last said of the one that is served.
     _trouble: str | None = field(default=None, init=False)
     _looking: LoopingCall = field(init=False)
@@ -93,8 +95,9 @@ class Renewal:
             found = await self._in_thread(read, pair)
         except (ConfigError, Unusable) as error:
             # The one file may have been written before the other: they have until the next look.
-            if state == self._doubtful:
-                self._known = state
+            complaint = state, str(error)
+            if state == self._doubtful and complaint != self._complaint:
+                self._complaint = complaint
                 _log.error("{error}; the certificate of before stays in use", error=error)
             self._doubtful = state
             return

@@ -129,6 +129,20 @@ class RenewalTests(SynchronousTestCase):
         self.look()
         self.assertEqual(self.served.certificate.pems, self.others.pems)
 
+    def test_for_now(self) -> None:
+        """What cannot be read for now is complained of once, and taken when it can."""
+        failing = Failing({"read": ConfigError("Too many open files")})
+        self.start(failing)
+        self.write(self.others)
+        for _ in range(4):
+            self.look()
+        self.assertIs(self.served.certificate, self.first)
+        self.assertEqual(self.said(), ["error"])
+        failing.trouble.clear()
+        self.look()
+        self.assertEqual(self.served.certificate.pems, self.others.pems)
+        self.assertEqual(self.said(), ["error", "info"])
+
     def test_missing(self) -> None:
         """Files that are away for a moment are no reason to do anything."""
         self.start()
