@@ -66,6 +66,7 @@ from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
 from osproxy.web.site import ClientSite
 from osproxy.web.tls import wrap
+from osproxy.web.unixsockets import Unlocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -336,8 +337,7 @@ def _listening(
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
     path = settings.control_socket
     if path is not None:
-        # With a lock beside it: what a crash has left is taken away, and nothing else.
-        endpoint = UNIXServerEndpoint(reactor, str(path), mode=0o600, wantPID=True)
+        endpoint = UNIXServerEndpoint(Unlocked(reactor), str(path), mode=0o600)
         yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}", site.gate)
 
 
