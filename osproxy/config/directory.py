@@ -62,6 +62,18 @@ def cache_directory(
     return Place(path, str(found))
 
 
+def place_named(
+    given: Given | None, environ: Mapping[str, str], home: Callable[[], str | None]
+) -> Place:
+    """
+    Give the directory as `cache_directory` does, but neither make nor try it.
+
+    :raises ConfigError: when there is no default.
+    """
+    found, path = named_directory(given, environ, home)
+    return Place(path, str(found))
+
+
 def named_directory(
     given: Given | None, environ: Mapping[str, str], home: Callable[[], str | None]
 ) -> tuple[Given, Path]:

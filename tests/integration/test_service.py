@@ -209,6 +209,20 @@ class ReloadTests(IntegrationCase):
         self.assertEqual(server.stop(), 0)
 
     @threaded
+    def test_disk_away(self) -> None:
+        """Whatever the disk of the cache refuses, settings are read, and certificates are."""
+        server = self.osproxy("http://127.0.0.1:9", start=False)
+        server.without_privilege()
+        server.start()
+        text = server.configuration.read_text()
+        server.configuration.write_text('clients = "192.0.2.0/24"\n' + text)
+        server.cache_path.chmod(0o500)
+        self.addCleanup(server.cache_path.chmod, 0o700)
+        server.reload()
+        self.assertIn("192.0.2.0/24 from now on", self.logged_of(server, "reloaded: "))
+        self.assertEqual(server.fetch("/-/healthy").status, 403)
+
+    @threaded
     def test_backends(self) -> None:
         """A backend that is added is served, one that is gone is not."""
         self.site.write("/tree" + PACKAGE, b"content")
