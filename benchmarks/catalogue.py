@@ -44,6 +44,7 @@ from osproxy.store.removal import Removal
 from osproxy.store.residents import Residents
 from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
+from osproxy.store.stock import Stock
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble
@@ -155,22 +156,10 @@ class Bench:
             directory, self.catalogue, disk, tasks, trouble, "", durable=False, syncing=Disk()
         )
         notes = Notes(self.catalogue, ledger.hotness, WonderGuard(0.0))
-        self.inventory = Inventory(
-            shelf,
-            self.catalogue,
-            removal,
-            room,
-            notes,
-            Pins(),
-            Sharing(ledger),
-            unsynced,
-            trouble,
-            Residents(),
-        )
-        sweep = NoSweep(
-            directory, ledger, disk, self.catalogue, self.inventory, lambda found: False
-        )
-        rebuild = Rebuild(directory, ledger, self.catalogue, disk, self.inventory, unsynced)
+        stock = Stock(shelf, Residents(), Sharing(ledger), notes, unsynced, removal, trouble)
+        self.inventory = Inventory(shelf, self.catalogue, stock, room, Pins(), trouble)
+        sweep = NoSweep(directory, ledger, disk, self.catalogue, stock, lambda found: False)
+        rebuild = Rebuild(directory, ledger, self.catalogue, disk, stock, self.inventory, unsynced)
         self.loading = Loading(
             self.catalogue, self.inventory, room, rebuild, sweep, disk, leave_alone
         )

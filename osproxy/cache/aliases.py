@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from osproxy.cache.fillstate import Means, Order
+    from osproxy.cache.growth import Growth
     from osproxy.model import Head, Target
     from osproxy.store.entries import Entry
     from osproxy.upstream.origin import Reply, UpstreamError
@@ -54,7 +55,7 @@ class Fetching(Protocol):
     names: set[Target]
     state: FillState
     head: Head | None
-    length: int | None
+    growth: Growth
     failure: UpstreamError | None
 
     async def follow(self, leader: Self) -> None:
@@ -127,7 +128,7 @@ def _brings(other: Fetching, fill: Fetching, reply: Reply) -> bool:
         return False
     # What is being revalidated may end in what was stored before.
     cold = other.order.stored is None and other.order.expectation == fill.order.expectation
-    return cold and other.head is not None and same_file(other.head, other.length, reply)
+    return cold and other.head is not None and same_file(other.head, other.growth.length, reply)
 
 
 async def name_too(order: Order, means: Means, reply: Reply, entry: Entry) -> None:
@@ -147,7 +148,7 @@ async def _name(
         return None
     if entry is not None:
         # What was begun of it is not needed any more.
-        means.store.drop_kept(target)
+        means.store.kept.drop(target)
     return entry
 
 

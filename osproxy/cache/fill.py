@@ -17,17 +17,17 @@ from twisted.logger import Logger
 from osproxy.cache.aliases import name_too, otherwise_named
 from osproxy.cache.combining import provenance_of
 from osproxy.cache.fillstate import NEXT, FillState, worth_finishing
+from osproxy.cache.growth import Growth
 from osproxy.cache.heads import Take
 from osproxy.cache.passage import continued
 from osproxy.cache.transfer import Abandoned, Begun, Spoilt, Transfer, resume
 from osproxy.cache.verified import HELD_BACK
 from osproxy.http.fields import only
-from osproxy.model import BodyBroken, BodyDiverted
 from osproxy.store.blobs import State
 from osproxy.store.ledger import CacheFull
 from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.upstream.origin import Unreachable, UpstreamError
-from osproxy.waiting import OffsetWaiters, Waiters
+from osproxy.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -48,8 +48,7 @@ class Fill:
     :ivar leader: the fill that it is FOLLOWING.
     :ivar draft: what its readers read, from STREAMING on.
     :ivar head: what is known of the file, from STREAMING on, or NAMED.
-    :ivar length: octets in all, None while unknown.
-    :ivar written: octets in the draft.
+    :ivar growth: of the draft, and what of it readers may have.
     :ivar reply: the upstream's reply, once ANSWERED: 304, or a status that is not kept.
     :ivar admitted: whether what comes is kept, which may still be decided while it is ASKING.
     :ivar confirmed: whether that reply says that what is stored is still right.
@@ -77,8 +76,7 @@ class Fill:
         self.leader: Fill | None = None
         self.draft: Draft | None = None
         self.head: Head | None = None
-        self.length: int | None = None
-        self.written = 0
+        self.growth = Growth(0 if order.expectation.digest is None else HELD_BACK)
         self.reply: Reply | None = None
         self.confirmed = False
         self.outgrown = False
@@ -91,10 +89,8 @@ class Fill:
         self._others = others
         self._may_go_on = may_go_on
         self._decided = decided
-        self._shown = 0
         self._unread: Reply | None = None
         self._headed = Waiters()
-        self._grown = OffsetWaiters()
         self._ended = Waiters()
         self._running: Deferred[None] | None = None
 
@@ -134,12 +130,13 @@ class Fill:
     @property
     def whole(self) -> bool:
         """Whether all its octets have come, and only the disk is waited for."""
-        return self.state is FillState.VERIFYING or self.written == self.length
+        return self.state is FillState.VERIFYING or self.growth.whole
 
     @property
     def arrived(self) -> bool:
         """Whether readers may have all of it, so that it is as good as stored."""
-        whole = self.state is FillState.VERIFYING and self._shown == self.length
+        growth = self.growth
+        whole = self.state is FillState.VERIFYING and growth.available == growth.length
         return whole and self.headed and self.readable
 
     @property
@@ -148,7 +145,8 @@ class Fill:
         if self.state is FillState.ASKING:
             return False
         # Of a file of one block even the head is a promise that could not be taken back.
-        held = self.unverified and self.length is not None and self.length <= HELD_BACK
+        length = self.growth.length
+        held = self.unverified and length is not None and length <= HELD_BACK
         return not held
 
     # The course of a fill, in order.
@@ -192,28 +190,25 @@ class Fill:
         else:
             if take is Take.CONFIRMED:
                 # What was put aside is of another version than what is stored.
-                store.drop_kept(self.order.target)
+                store.kept.drop(self.order.target)
             self._answered(reply, confirmed=take is Take.CONFIRMED)
 
     async def follow(self, leader: Fill) -> None:
         """Have those who wait read what another fill brings, and return when that has ended."""
         self.leader = leader
         self._enter(FillState.FOLLOWING)
-        self._tell()
         if leader._running is not None:
             await leader._ended.wait()
 
     def _named(self, head: Head) -> None:
         self.head = head
         self._enter(FillState.NAMED)
-        self._tell()
 
     def _answered(self, reply: Reply, *, confirmed: bool) -> None:
         reply.abandon()
         self.reply = reply
         self.confirmed = confirmed
         self._enter(FillState.ANSWERED)
-        self._tell()
 
     async def _begin(self, reply: Reply) -> None:
         order = self.order
@@ -240,12 +235,10 @@ class Fill:
     async def _receive(self, begun: Begun) -> None:
         self.draft = begun.draft
         transfer = Transfer(self.order, self._means, begun, self._grew, lambda: self.headed)
-        self.head, self.length = transfer.head, transfer.length
-        self.written = begun.draft.written
+        self.head, self.growth.length = transfer.head, transfer.length
+        self.growth.grew(begun.draft.written)
         try:
             self._enter(FillState.STREAMING)
-            self._tell()
-            self._show(self.written)
             if not self._wanted():
                 begun.reply.abandon()
                 raise self._abandoned()
@@ -268,9 +261,8 @@ class Fill:
 
     def _grew(self) -> None:
         assert self.draft is not None
-        self.written = self.draft.written
         readers, self._delivering = self.readers, False
-        self._show(self.written)
+        self.growth.grew(self.draft.written)
         self._delivering = True
         if self.readers < readers and not self._wanted():
             raise self._abandoned()
@@ -284,48 +276,37 @@ class Fill:
         expected = self.order.expectation.digest
         if expected is None:
             # Framing and length were right: readers need not wait for the digest (B2).
-            self._all_shown()
+            self.growth.complete()
         try:
             digests = await transfer.digests()
         except OSError as error:
             self._means.store.trouble.met(Work.READ, error, self.order.target)
             if expected is not None:
                 raise Spoilt("", "disk", f"what was received is lost: {error}") from error
-            self._verified(FillState.DIVERTED)
+            self._enter(FillState.DIVERTED)
             return
         if expected is not None and digests[expected.algorithm] != expected.hex:
             raise Spoilt(transfer.head.source, "digest", "the file has a wrong digest")
         # To keep it may take a while, which nobody need wait for.
-        self._all_shown()
+        self.growth.complete()
         now = self._means.clock.seconds()
         try:
             (entry,) = await self._means.store.commit([(begun.draft, digests["sha256"])], now)
         except DISK_ERRORS as error:
             # The readers have, or can still read, a whole and right file.
             self._means.store.trouble.met(Work.KEEP, error, self.order.target)
-            self._verified(FillState.DIVERTED)
+            self._enter(FillState.DIVERTED)
             return
         if transfer.combined:
             # The file itself has room for no more than what was said first.
             self._means.store.freshen(entry, now, transfer.head)
         await name_too(self.order, self._means, begun.reply, entry)
-        self._verified(FillState.COMPLETE)
-
-    def _verified(self, state: FillState) -> None:
-        self._enter(state)
-        self._all_shown()
-        self._tell()
-
-    def _all_shown(self) -> None:
-        self.length = self.written
-        self._shown = self.written
-        self._grown.end()
+        self._enter(FillState.COMPLETE)
 
     def _divert(self, reply: Reply | None) -> None:
         self._unread = reply
-        self._shown = self.written if self.order.expectation.digest is None else self._shown
         self._enter(FillState.DIVERTED)
-        self._tell()
+        self.growth.divert(self._onward)
         # Whoever waited was told in this turn; a reply that nobody took must not hang for ever.
         unread = self.take_reply()
         if unread is not None:
@@ -342,7 +323,7 @@ class Fill:
                 self.draft.discard()
         self.failure = error
         self._enter(FillState.FAILED)
-        self._tell()
+        self.growth.break_off(str(error))
 
     def _enter(self, state: FillState) -> None:
         if state not in NEXT[self.state]:
@@ -350,49 +331,20 @@ class Fill:
         self.state = state
         if not NEXT[state]:
             self._decided(self)
-
-    def _tell(self) -> None:
         if self.headed:
             self._headed.wake()
-        if self.state in (FillState.FAILED, FillState.DIVERTED):
-            self._grown.end()
-
-    def _show(self, written: int) -> None:
-        if self.unverified:
-            whole = written if self.length is None else self.length
-            written = min(written, max(0, whole - HELD_BACK))
-        if written > self._shown:
-            self._shown = written
-            self._grown.passed(written)
 
     # What readers see.
-
-    @property
-    def available(self) -> int:
-        """Octets from the start that readers may have."""
-        return self._shown
 
     async def when_headed(self) -> None:
         """Return once `headed`."""
         if not self.headed:
             await self._headed.wait()
 
-    async def wait(self, position: int) -> bool:
-        """See `osproxy.model.FileBody.wait`."""
-        while self._shown <= position:
-            if self.state is FillState.FAILED:
-                raise BodyBroken(str(self.failure))
-            if self.length is not None and position >= self.length:
-                return False
-            if self.state is FillState.DIVERTED:
-                raise BodyDiverted(self._onward)
-            await self._grown.wait(position)
-        return True
-
     async def _onward(self, position: int, stop: int | None) -> PassingBody:
         assert self.head is not None
-        digest = self.order.expectation.digest
-        return await continued(self.order.source, self.head, self.length, position, stop, digest)
+        source, digest = self.order.source, self.order.expectation.digest
+        return await continued(source, self.head, self.growth.length, position, stop, digest)
 
     @property
     def readable(self) -> bool:
@@ -412,4 +364,4 @@ class Fill:
         """Whether it is worth going on: somebody reads, or it is known that most of it is there."""
         if self.readers or self.order.background or self.whole:
             return True
-        return worth_finishing(self.written, self.length) and self._may_go_on()
+        return worth_finishing(self.growth.written, self.growth.length) and self._may_go_on()

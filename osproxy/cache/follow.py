@@ -34,12 +34,12 @@ class FillReader:
     @property
     def length(self) -> int | None:
         """See `osproxy.model.FileBody`."""
-        return self.fill.length
+        return self.fill.growth.length
 
     @property
     def available(self) -> int:
         """See `osproxy.model.FileBody`."""
-        return self.fill.available
+        return self.fill.growth.available
 
     def fileno(self) -> int:
         """See `osproxy.model.FileBody`."""
@@ -48,7 +48,7 @@ class FillReader:
 
     async def wait(self, position: int) -> bool:
         """See `osproxy.model.FileBody`."""
-        return await self.fill.wait(position)
+        return await self.fill.growth.wait(position)
 
     def unreadable(self, error: OSError) -> None:
         """See `osproxy.model.FileBody`; an entry made of it finds out for itself."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from osproxy.cache.answers import Unanswered, line, plain, stale
+from osproxy.cache.changes import Changes
 from osproxy.cache.experience import REST
 from osproxy.cache.fills import UNATTENDED
 from osproxy.cache.fillstate import FillState, Order
@@ -63,8 +64,6 @@ if TYPE_CHECKING:
 
 _POLICY = policy_of(Kind.GENERIC, "/", freshness={})
 _LOOKED_UP = frozenset({"GET", "HEAD"})
-# A fill that was begun before an upload must not bring back what that has changed.
-_LONGEST_FILL = 24 * 3600.0
 _NAMES = 10_000
 
 
@@ -77,10 +76,7 @@ class Generic:
         self._fills = fills
         self._clock = clock
         self._resting: Memory[Target, str] = Memory(_NAMES, REST)
-        self._changes = 0
-        self._changed: Memory[Target, int] = Memory(_NAMES, _LONGEST_FILL)
-        # How many changes there had been when a fill was begun.
-        self._before: dict[Target, int] = {}
+        self._changes = Changes()
 
     async def obtain(self, backend: Backend, target: Target, asked: Asked) -> Answer:
         """
@@ -116,7 +112,7 @@ class Generic:
     def _arrived(self, source: Travelling, key: Target) -> Answer | None:
         """Answer with what has come as a whole, although the disk has yet to take it."""
         fill, asked, now = self._fills.find(key), source.asked, self._clock.seconds()
-        if fill is None or not fill.arrived or self._overtaken(fill, source.target):
+        if fill is None or not fill.arrived or self._changes.overtook(key, source.target, now):
             return None
         assert fill.head is not None
         stored, control = stored_of(fill.head), RequestControl.parse(asked.fields)
@@ -196,17 +192,12 @@ class Generic:
             background=background,
             rule=AsSaid(source.asked.fields),
         )
-        self._before[key] = self._changes
+        self._changes.begun(key)
         return self._fills.begin(order, lambda fill: self._learn(fill, source))
-
-    def _overtaken(self, fill: Fill, target: Target) -> bool:
-        """Whether something was changed since a fill of it was begun."""
-        changed = self._changed.get(target, self._clock.seconds()) or 0
-        return changed > self._before[fill.order.target]
 
     def _learn(self, fill: Fill, source: Travelling) -> None:
         """Take in what has become of a fill, before anybody is told."""
-        now, target = self._clock.seconds(), source.target
+        now, target, key = self._clock.seconds(), source.target, fill.order.target
         entry, reply = fill.order.stored, fill.reply
         if fill.state is FillState.FAILED and not isinstance(fill.failure, Abandoned):
             self._resting.put(target, str(fill.failure), now)
@@ -220,9 +211,9 @@ class Generic:
             elif not may_store(head.status, without(asked, "authorization"), head.fields):
                 self._store.doom(entry)
             # Else it is right, but what was said of it was said to one who is known (section 3.5).
-        if fill.state is FillState.COMPLETE and self._overtaken(fill, target):
+        if fill.state is FillState.COMPLETE and self._changes.overtook(key, target, now):
             self._store.doom_all(target)
-        del self._before[fill.order.target]
+        self._changes.ended(key)
 
     async def _fetch(
         self, key: Target, source: Travelling, entry: Entry | None, why: Fwd
@@ -235,7 +226,7 @@ class Generic:
         elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
             # What came before this request was made is not what it asks for.
             return await self._relay(source, Fwd.REQUEST)
-        elif self._overtaken(fill, source.target):
+        elif self._changes.overtook(key, source.target, self._clock.seconds()):
             return await self._relay(source, why)
         reader = FillReader(fill)
         try:
@@ -377,8 +368,7 @@ class Generic:
         for url in urls:
             target = target_of(url, backend)
             if target is not None:
-                self._changes += 1
-                self._changed.put(target, self._changes, self._clock.seconds())
+                self._changes.changed(target, self._clock.seconds())
                 self._store.doom_all(target)
 
 

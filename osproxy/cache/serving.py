@@ -99,7 +99,7 @@ def from_fill(
         theirs = () if status.collapsed else fill.fields_of_asker
         head = evolve(head, fields=(*head.fields, *theirs, *fill.caches))
     return Answer(
-        Representation(head, body, fill.length),
+        Representation(head, body, reader.length),
         status,
         fill.order.policy.kind,
         age=freshness.age(head.date, now),

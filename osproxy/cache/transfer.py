@@ -65,7 +65,7 @@ async def resume(order: Order, store: Store) -> Begun | Reply | None:
 
     :raises UpstreamError: when there is no answer; the draft waits on.
     """
-    draft = await store.resume(order.rule.begun(order.target, store.kept_of(order.target)))
+    draft = await store.resume(order.rule.begun(order.target, store.kept.variants(order.target)))
     if draft is None:
         return None
     begun = incomplete(draft, draft.length)

@@ -75,9 +75,10 @@ class Unkept:
 
         :raises UpstreamError: when it cannot be had, or is of another version.
         """
-        assert fill.head is not None and fill.length is not None
+        length = fill.growth.length
+        assert fill.head is not None and length is not None
         source = _for(asked, fill.order.source)
-        content, reply = await ahead(source, asked, fill.head, fill.length)
+        content, reply = await ahead(source, asked, fill.head, length)
         return self._judged(fill.order.target, content, reply, asked, kind)
 
     def _judged(
@@ -120,14 +121,15 @@ def far_ahead(fill: Fill, asked: Asked) -> bool:
 
     Many ranges are waited for, wherever they lie: upstreams differ in what they make of them.
     """
-    if asked.head or conditional(asked) or fill.length is None:
+    growth = fill.growth
+    if asked.head or conditional(asked) or growth.length is None:
         return False
     assert fill.head is not None
     wanted = applicable_range(asked.fields, fill.head.validators)
     if wanted is None:
         return False
     try:
-        spans = parse_range(wanted, fill.length)
+        spans = parse_range(wanted, growth.length)
     except Unsatisfiable:
         return False
-    return len(spans) == 1 and spans[0].start > fill.written + AHEAD
+    return len(spans) == 1 and spans[0].start > growth.written + AHEAD

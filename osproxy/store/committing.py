@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from osproxy.store.removal import Removal
     from osproxy.store.room import Room
     from osproxy.store.sharing import Sharing
+    from osproxy.store.stock import Stock
     from osproxy.store.unsynced import Unsynced
 
 
@@ -46,6 +47,7 @@ class Committing:
     _catalogue: Catalogue
     _clock: IReactorTime
     _pins: Pins
+    _stock: Stock
     _inventory: Inventory
     _drafting: Drafting
     _unsynced: Unsynced
@@ -63,7 +65,7 @@ class Committing:
         self._joining = Joining(
             self._shelf,
             self._catalogue,
-            self._inventory,
+            self._stock,
             self._sharing,
             self._pins,
             self._unsynced,
@@ -168,7 +170,7 @@ class Committing:
             found = [await self._inventory.find(record.target) for record in records]
             replaced = {entry.id for entry in found if entry is not None}
             # What has others in its file cannot go as a whole.
-            unnamed = set(filter(self._inventory.is_outlived, replaced))
+            unnamed = set(filter(self._stock.is_outlived, replaced))
             self._see_that_all_are_there(news)
             self._checkpoint("before-catalogue")
             dropped = replaced - unnamed
@@ -179,7 +181,7 @@ class Committing:
             self._checkpoint("before-visible")
             # One reactor turn: the old set is seen before it, the new one after.
             for number in replaced:
-                self._inventory.retire(number, row_is_gone=number in dropped)
+                self._stock.retire(number, row_is_gone=number in dropped)
             shown: dict[Target, Entry] = {}
             entries = []
             for new in news:
@@ -187,11 +189,11 @@ class Committing:
                 evictable = not self._pins.hold(record.target)
                 self._shelf.ledger.settle(record.id, record.size, evictable=evictable)
                 new.blob.become(State.LIVE)
-                entry = self._inventory.show(record, new.blob)
+                entry = self._stock.show(record, new.blob)
                 self._joining.settle(record)
                 # Of two for one target the later one counts.
                 if record.target in shown:
-                    self._inventory.retire(shown[record.target].id)
+                    self._stock.retire(shown[record.target].id)
                 shown[record.target] = entry
                 entries.append(entry)
                 new.blob.close_if_idle()

@@ -11,12 +11,8 @@ from __future__ import annotations
 import errno
 from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
-from osproxy.store.arrivals import Arrivals
-from osproxy.store.blobs import Blob, State
-from osproxy.store.entries import Entry
-from osproxy.store.index import Index, key_of
+from osproxy.store.index import key_of
 from osproxy.store.ledger import BLOCK, blocks_of
 from osproxy.store.listing import place_of
 from osproxy.store.records import read_entries
@@ -26,61 +22,43 @@ if TYPE_CHECKING:
     from osproxy.model import Target
     from osproxy.store.blobs import Shelf
     from osproxy.store.catalogue import Catalogue
+    from osproxy.store.entries import Entry
     from osproxy.store.listing import Place
-    from osproxy.store.notes import Notes
     from osproxy.store.pins import Pins
     from osproxy.store.records import Record
-    from osproxy.store.removal import Removal
-    from osproxy.store.residents import Residents
     from osproxy.store.room import Room
-    from osproxy.store.sharing import Sharing
+    from osproxy.store.stock import Stock
     from osproxy.store.trouble import Trouble
-    from osproxy.store.unsynced import Unsynced
 
 
 class Inventory:
-    """Finds entries, and lets go of them."""
+    """Finds entries, and lists those of an earlier run."""
 
     def __init__(
         self,
         shelf: Shelf,
         catalogue: Catalogue,
-        removal: Removal,
+        stock: Stock,
         room: Room,
-        notes: Notes,
         pins: Pins,
-        sharing: Sharing,
-        unsynced: Unsynced,
         trouble: Trouble,
-        residents: Residents,
     ) -> None:
-        self._shelf = shelf
+        self._in_thread = shelf.in_thread
         self._ledger = shelf.ledger
         self._catalogue = catalogue
-        self._removal = removal
+        self._stock = stock
+        self._index = stock.index
+        self._arrivals = stock.arrivals
+        self._residents = stock.residents
+        self._sharing = stock.sharing
         self._room = room
-        self._notes = notes
         self._pins = pins
-        self._sharing = sharing
-        self._unsynced = unsynced
         self._trouble = trouble
-        self._residents = residents
-        self._index = Index()
-        self._blobs: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._arrivals = Arrivals(shelf.directory.first_id)
         self._unlisted = 0
 
     def __len__(self) -> int:
         """How many entries there are, those included that are not listed yet."""
         return len(self._index) + self._unlisted
-
-    def __contains__(self, number: int) -> bool:
-        """Whether the file of this number is an entry, as far as they are listed."""
-        return number in self._index
-
-    def has(self, number: int) -> bool:
-        """Whether a file is an entry, or a body that only others name."""
-        return number in self._index or self._sharing.is_nameless(number)
 
     # Finding.
 
@@ -109,10 +87,16 @@ class Inventory:
         It does not count among the last that were used: who looks at all has use for none. Of a
         body that only others name it is the entry that is gone.
         """
-        if not self.has(number):
+        if not self._stock.has(number):
             return None
         known = self._residents.get(number)
         return (await self._fetched([number])).get(number) if known is None else known
+
+    async def sharers(self, entry: Entry) -> list[Entry]:
+        """Look up all entries that have the body of this one, itself included."""
+        numbers = [*self._sharing.names_of(entry.body.id), entry.body.id]
+        found = [await self.entry(number) for number in numbers if number in self._index]
+        return [it for it in found if it is not None]
 
     async def all_of(self, target: Target) -> list[Entry]:
         """
@@ -138,7 +122,7 @@ class Inventory:
         latest = {entry.target: entry for entry in sorted(entries, key=lambda entry: entry.id)}
         for entry in entries:
             if latest[entry.target] is not entry:
-                self.retire(entry.id)
+                self._stock.retire(entry.id)
         return list(latest.values())
 
     async def _look_up(self, key: int) -> None:
@@ -152,23 +136,28 @@ class Inventory:
         for record in (*bodies, *records):
             self._room.found(self._restore(place_of(record), record))
         for record in records:
-            entry = self._admit(record)
+            entry = self._stock.entry_of(record)
             if entry is not None:
                 self._residents.use(entry)
         self._arrivals.look_up(key)
+
+    async def _bodies_of(self, records: list[Record]) -> list[Record]:
+        """Read the rows of bodies that are not listed yet."""
+        wanted = [it.body for it in records if it.body is not None and not self._stock.has(it.body)]
+        return await self._catalogue.rows(wanted) if wanted else []
 
     async def _fetched(self, numbers: list[int]) -> dict[int, Entry]:
         """Read entries, in the catalogue or else in their files; those that cannot be read go."""
         records = await self._rows(numbers, f"{len(numbers)} entries")
         without = {*numbers} - {record.id for record in records}
         if without:
-            paths = [self.blob(number).path for number in without]
-            records += await self._shelf.in_thread(read_entries, paths)
-        entries = [self._admit(record) for record in records]
+            paths = [self._stock.blob(number).path for number in without]
+            records += await self._in_thread(read_entries, paths)
+        entries = [self._stock.entry_of(record) for record in records]
         for number in {*numbers} - {record.id for record in records}:
             unreadable = OSError(errno.EIO, "neither its row nor its file can be read")
             self._trouble.met(Work.READ, unreadable, f"entry {number:x}")
-            self.clear(number)
+            self._stock.clear(number)
         return {entry.id: entry for entry in entries if entry is not None}
 
     async def _rows(self, numbers: list[int], subject: str) -> list[Record]:
@@ -178,45 +167,6 @@ class Inventory:
         except DatabaseError as error:
             self._trouble.met(Work.ROWS, error, subject)
             return []
-
-    def _admit(self, record: Record) -> Entry | None:
-        """Make an entry of a row, unless it is gone meanwhile, or there already."""
-        if not self.has(record.id):
-            return None
-        known = self._residents.get(record.id)
-        return self._entry_of(record, self.blob(record.id)) if known is None else known
-
-    def blob(self, number: int) -> Blob:
-        """Give the one that stands for a file."""
-        blob = self._blobs.get(number)
-        if blob is None:
-            nameless = self._sharing.is_nameless(number)
-            blob = Blob(number, self._shelf, State.LIVE, published=True, nameless=nameless)
-            self._blobs[number] = blob
-        return blob
-
-    def _entry_of(self, record: Record, blob: Blob) -> Entry:
-        entry = Entry(
-            target=record.target,
-            kind=record.kind,
-            head=record.head,
-            offset=record.offset,
-            length=record.length,
-            digest=record.digest,
-            stored_at=record.stored_at,
-            checked_at=record.checked_at,
-            generation=record.generation,
-            blob=blob,
-            unreadable=self._unreadable,
-            unsynced=self._unsynced,
-            body=blob if record.body is None else self.blob(record.body),
-        )
-        return self._residents.add(entry)
-
-    def _unreadable(self, entry: Entry, error: OSError) -> None:
-        if entry.state is State.LIVE:
-            self._trouble.met(Work.READ, error, entry.target)
-            self.lose(entry.body.id, found=error.errno != errno.ENOENT)
 
     # Coming.
 
@@ -237,41 +187,28 @@ class Inventory:
 
     def _restore(self, place: Place, record: Record | None) -> int:
         """List an entry, and say how much of what was unknown it takes, in whole blocks."""
-        number, key, octets, image, hotness, body = place
+        number, _, octets, image, _, body = place
         if number in self._ledger or not self._arrivals.awaited(number):
             return 0
         nameless = body == number
         self._unlisted = max(0, self._unlisted - (not nameless))
-        if body is not None and not nameless and not self.has(body):
-            # Its file is a leftover for the sweep.
-            self._arrivals.go(number)
-            self._removal.rows((number,))
-            return 0
         evictable = True
         if record is not None:
             image = self._pins.image(record.target, record.kind)
             evictable = nameless or not self._pins.hold(record.target)
-        self._ledger.adopt(number, octets, image=bool(image), evictable=evictable, hotness=hotness)
-        if nameless:
-            self._sharing.unname(number)
-        else:
-            self._index.add(number, key)
-            if body is not None:
-                self._sharing.join(number, body, pinned=not evictable)
-            if self._arrivals.forgotten(key):
-                self.retire(number)
-        return blocks_of(octets) * BLOCK
+        adopted = self._stock.adopt(place, image=bool(image), evictable=evictable)
+        return blocks_of(octets) * BLOCK if adopted else 0
 
     async def recover(self, record: Record) -> bool:
         """List an entry that was found by its file, and say whether it is one."""
         key = key_of(record.target)
         self._room.found(self._restore(place_of(record), record))
         if self._arrivals.outdated(record):
-            self.retire(record.id)
+            self._stock.retire(record.id)
         elif len(self._index.of(key)) > 1:
             # Of two for one target the earlier one goes.
             await self.all_of(record.target)
-        return self.has(record.id)
+        return self._stock.has(record.id)
 
     @property
     def complete(self) -> bool:
@@ -285,122 +222,11 @@ class Inventory:
             if number in self._index:
                 self._ledger.touch(number)
         for body in self._sharing.unneeded():
-            self.clear(body)
-
-    def show(self, record: Record, blob: Blob) -> Entry:
-        """Take in what was committed."""
-        self._blobs[record.id] = blob
-        self._index.add(record.id, key_of(record.target))
-        self._arrivals.use(record.id)
-        self._arrivals.replace(record.target)
-        return self._residents.use(self._entry_of(record, blob))
-
-    def touch(self, entry: Entry) -> None:
-        """Note that an entry was used, and its body with it."""
-        for number in dict.fromkeys((entry.body.id, entry.id)):
-            self._ledger.touch(number)
-            self._arrivals.use(number)
-
-    # Going.
-
-    def retire(self, number: int, *, row_is_gone: bool = False) -> None:
-        """Take an entry out of sight, if it is not yet; its readers keep it."""
-        if number not in self._index:
-            return
-        if self.is_outlived(number):
-            self._unname(number)
-        else:
-            self._let_go(number, row_is_gone=row_is_gone)
-
-    def _let_go(self, number: int, *, row_is_gone: bool = False) -> None:
-        self._index.remove(number)
-        self._residents.let_go(number)
-        self._go(number, row_is_gone=row_is_gone)
-        self.leave(number)
-
-    def _go(self, number: int, *, row_is_gone: bool) -> None:
-        self._notes.forget(number)
-        self._unsynced.forget(number)
-        self._arrivals.go(number)
-        # The row before the file: the removal keeps this order.
-        if not row_is_gone:
-            self._removal.rows((number,))
-        self.blob(number).doom()
-
-    # Bodies that are shared.
-
-    async def _bodies_of(self, records: list[Record]) -> list[Record]:
-        """Read the rows of bodies that are not listed yet."""
-        wanted = [it.body for it in records if it.body is not None and not self.has(it.body)]
-        return await self._catalogue.rows(wanted) if wanted else []
-
-    def is_outlived(self, number: int) -> bool:
-        """Whether the body of an entry is to stay when the entry goes."""
-        of_its_own = self._sharing.body_of(number) == number
-        # Others may share it that are not listed yet.
-        may_be_named = of_its_own and self._arrivals.may_come(number)
-        return bool(self._sharing.names_of(number)) or may_be_named
-
-    def _unname(self, number: int) -> None:
-        """Leave a file to those who share its body."""
-        self._index.remove(number)
-        entry = self._residents.forget(number)
-        if entry is not None:
-            entry.retire()
-        self._notes.forget(number)
-        self._sharing.unname(number)
-        blob = self.blob(number)
-        blob.nameless = True
-        self._removal.unname(blob)
-
-    def leave(self, number: int) -> None:
-        """Let an entry have no share in a body any more, which goes if nobody else has one."""
-        body = self._sharing.leave(number)
-        if body is not None and not self._arrivals.may_come(body):
-            self._sharing.dissolve(body)
-            # Whoever has deleted the row of the entry has not thought of this one.
-            self._go(body, row_is_gone=False)
-
-    def shared(self) -> list[int]:
-        """Name the files whose bodies others share."""
-        return self._sharing.bodies()
-
-    def has_newer(self, target: Target, number: int) -> bool:
-        """Whether there is an entry of a target's URL that was begun after a file."""
-        return any(other > number for other in self._index.of(key_of(target)))
-
-    async def sharers(self, entry: Entry) -> list[Entry]:
-        """Look up all entries that have the body of this one, itself included."""
-        numbers = [*self._sharing.names_of(entry.body.id), entry.body.id]
-        found = [await self.entry(number) for number in numbers if number in self._index]
-        return [it for it in found if it is not None]
-
-    def lose(self, number: int, *, found: bool) -> None:
-        """Let go of a file that is damaged, or missing: its second link may be there for others."""
-        if found or number not in self._index:
-            self.clear(number)
-        else:
-            self.retire(number)
-
-    def clear(self, number: int) -> None:
-        """Let go of a file and of all entries that have their body in it."""
-        nameless = self._sharing.is_nameless(number)
-        for entry in (*self._sharing.dissolve(number), number):
-            if entry in self._index:
-                self._let_go(entry)
-        if nameless:
-            self._go(number, row_is_gone=False)
-
-    def forget(self, target: Target) -> None:
-        """Take all out of sight that is stored of a target's URL, listed or not."""
-        key = key_of(target)
-        for number in self._index.of(key):
-            self.retire(number)
-        self._arrivals.forget(key)
+            self._stock.clear(body)
 
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
         self.completed()
         self._room.found(self._room.unknown)
         for number in self._index.all():
-            self.retire(number, row_is_gone=True)
+            self._stock.retire(number, row_is_gone=True)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from osproxy.model import Target
     from osproxy.store.blobs import Checkpoint, Shelf
     from osproxy.store.catalogue import Catalogue
-    from osproxy.store.inventory import Inventory
     from osproxy.store.pins import Pins
     from osproxy.store.room import Room
     from osproxy.store.sharing import Sharing
+    from osproxy.store.stock import Stock
     from osproxy.store.unsynced import Unsynced
 
 #: A body that takes no more than one block saves nothing worth the look.
@@ -56,7 +56,7 @@ class Joining:
 
     _shelf: Shelf
     _catalogue: Catalogue
-    _inventory: Inventory
+    _stock: Stock
     _sharing: Sharing
     _pins: Pins
     _unsynced: Unsynced
@@ -99,7 +99,7 @@ class Joining:
 
     def give_up(self, new: New) -> None:
         """Take a name away again that has become no entry."""
-        self._inventory.leave(new.record.id)
+        self._stock.leave(new.record.id)
         new.blob.doom()
 
     async def _name_of(self, record: Record, twin: Record) -> New | None:
@@ -121,7 +121,7 @@ class Joining:
         """Have a body stay for a name's sake, and say whether it does."""
         if not self._lends(twin, name.target):
             return False
-        blob = self._inventory.blob(twin.id)
+        blob = self._stock.blob(twin.id)
         # Until there is a share in it, the file stays for us as it does for a reader.
         blob.lease()
         try:
@@ -132,7 +132,7 @@ class Joining:
         except OSError as error:
             blob.release()
             if error.errno not in NOT_ITS_FAULT:
-                self._inventory.lose(twin.id, found=error.errno != errno.ENOENT)
+                self._stock.lose(twin.id, found=error.errno != errno.ENOENT)
             return False
         try:
             paths = (
@@ -155,7 +155,7 @@ class Joining:
             blob.release()
 
     def _lends(self, twin: Record, target: Target) -> bool:
-        if not self._inventory.has(twin.id) or self._unsynced.in_doubt(twin.id):
+        if not self._stock.has(twin.id) or self._unsynced.in_doubt(twin.id):
             return False
         # What is about to be replaced, and nobody else has a share in, may as well go.
         return twin.target != target or bool(self._sharing.names_of(twin.id))
@@ -171,7 +171,7 @@ class Joining:
                 lambda: ledger.reserve(name.id, name.size, image=image),
             )
         except BaseException:
-            self._inventory.leave(name.id)
+            self._stock.leave(name.id)
             raise
         new = New(name, Blob(name.id, self._shelf, State.SEALED))
         try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from osproxy.store.inventory import Inventory
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
+    from osproxy.store.stock import Stock
     from osproxy.store.unsynced import Unsynced
     from osproxy.threads import InThread
 
@@ -47,6 +48,7 @@ class Rebuild:
     _ledger: Ledger
     _catalogue: Catalogue
     _in_thread: InThread
+    _stock: Stock
     _inventory: Inventory
     _unsynced: Unsynced
     stopped: bool = field(init=False, default=False)
@@ -98,7 +100,7 @@ class Rebuild:
 
     def _wanted(self, number: int) -> bool:
         # What is known may have lost its row all the same.
-        return self._inventory.has(number) or self._lost(number)
+        return self._stock.has(number) or self._lost(number)
 
     def _paths_of(self, found: Iterable[int]) -> list[Path]:
         return [self._directory.entry_path(number) for number in sorted(found)]
@@ -116,7 +118,7 @@ class Rebuild:
             # First the row, then the entry: if it is evicted, its row goes after that.
             await self._catalogue.recover(records)
             # A power loss may have taken some of it, and left what it begins with.
-            self._unsynced.doubt(it.id for it in records if it.id not in self._inventory)
+            self._unsynced.doubt(it.id for it in records if it.id not in self._stock)
             refused = [it.id for it in records if not await self._inventory.recover(it)]
             if refused:
                 for number in refused:

@@ -34,6 +34,7 @@ from osproxy.store.renewal import Renewal
 from osproxy.store.residents import RECENT, Residents
 from osproxy.store.room import Room
 from osproxy.store.sharing import Sharing
+from osproxy.store.stock import Stock
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
 from osproxy.store.trouble import Trouble
@@ -73,6 +74,7 @@ class Store:
     :param settled: called when memory was taken that will stay taken, again and again in a start.
     :param recent: how many entries stay in memory that nobody holds.
     :param open_files: how many of their files stay open that nobody reads.
+    :ivar kept: the drafts that wait to be completed.
     """
 
     log = Logger()
@@ -107,7 +109,7 @@ class Store:
         self._tasks = Tasks(self.log)
         self.trouble = trouble = Trouble(clock, metrics.troubles)
         self._removal = Removal(ledger, catalogue, in_thread, self._tasks, trouble)
-        self._kept = Kept(ledger)
+        self.kept = Kept(ledger)
         self._room = Room(
             ledger,
             self._removal,
@@ -116,7 +118,7 @@ class Store:
             in_thread,
             clock,
             self._evict,
-            self._kept,
+            self.kept,
             cache_size,
             free_space,
         )
@@ -124,28 +126,26 @@ class Store:
         self._notes = Notes(catalogue, ledger.hotness, self._guard)
         self._shelf = Shelf(directory, ledger, in_thread, self._removal, OpenFiles(open_files))
         self._drafting = Drafting(
-            ledger, self._room, self._kept, self._shelf, self._tasks, clock, boot
+            ledger, self._room, self.kept, self._shelf, self._tasks, clock, boot
         )
         self._unsynced = Unsynced(
             directory, catalogue, in_thread, self._tasks, trouble, boot, durable, syncing or Disk()
         )
         sharing = Sharing(ledger)
-        self._inventory = Inventory(
+        self._stock = stock = Stock(
             self._shelf,
-            catalogue,
-            self._removal,
-            self._room,
-            self._notes,
-            self._pins,
-            sharing,
-            self._unsynced,
-            trouble,
             Residents(recent),
+            sharing,
+            self._notes,
+            self._unsynced,
+            self._removal,
+            trouble,
         )
-        sweep = Sweep(
-            directory, ledger, in_thread, catalogue, self._inventory, self._drafting.adopt
+        self._inventory = Inventory(self._shelf, catalogue, stock, self._room, self._pins, trouble)
+        sweep = Sweep(directory, ledger, in_thread, catalogue, stock, self._drafting.adopt)
+        rebuild = Rebuild(
+            directory, ledger, catalogue, in_thread, stock, self._inventory, self._unsynced
         )
-        rebuild = Rebuild(directory, ledger, catalogue, in_thread, self._inventory, self._unsynced)
         self._loading = Loading(
             catalogue, self._inventory, self._room, rebuild, sweep, in_thread, settled
         )
@@ -155,6 +155,7 @@ class Store:
             catalogue,
             clock,
             self._pins,
+            stock,
             self._inventory,
             self._drafting,
             self._unsynced,
@@ -171,7 +172,7 @@ class Store:
         self._housekeeping = Housekeeping(
             directory.root,
             self._loading,
-            self._kept,
+            self.kept,
             self._notes,
             self._room,
             self._removal,
@@ -182,7 +183,7 @@ class Store:
             clock,
             lambda: self._drafting.unwritten,
         )
-        show(metrics, ledger, catalogue, self._room, self._inventory, self._drafting, self._kept)
+        show(metrics, ledger, catalogue, self._room, self._inventory, self._drafting, self.kept)
 
     async def start(self) -> None:
         """
@@ -271,24 +272,7 @@ class Store:
         What is pinned, or here in part, is let in at once.
         """
         asked = self._guard.asked_before(target, self._clock.seconds())
-        return asked or self._pins.hold(target) or self.find_kept(target) is not None
-
-    @property
-    def kept(self) -> int:
-        """How many files wait to be completed."""
-        return len(self._kept)
-
-    def find_kept(self, target: Target) -> Draft | None:
-        """Look the draft up that was put aside for a target."""
-        return self._kept.find(target)
-
-    def kept_of(self, target: Target) -> list[Draft]:
-        """Look up what was put aside of a target's URL, whatever the variant."""
-        return self._kept.variants(target)
-
-    def drop_kept(self, target: Target) -> None:
-        """Give the draft up that was put aside for a target, if there is one."""
-        self._kept.drop(target)
+        return asked or self._pins.hold(target) or self.kept.find(target) is not None
 
     async def begin(
         self,
@@ -378,27 +362,27 @@ class Store:
     def touch(self, entry: Entry) -> None:
         """Note that an entry was used."""
         if entry.state is State.LIVE:
-            self._inventory.touch(entry)
+            self._stock.touch(entry)
             self._notes.used(entry)
 
     def doom(self, entry: Entry) -> None:
         """Take an entry out of sight; its readers keep it until they are done."""
-        self._inventory.retire(entry.id)
+        self._stock.retire(entry.id)
 
     def drop(self, entry: Entry) -> None:
         """Take an entry out of sight whose file is damaged, and all that have their body in it."""
-        self._inventory.clear(entry.id)
+        self._stock.clear(entry.id)
 
     def doom_all(self, target: Target) -> None:
         """Take out of sight, at once, what is stored of a target's URL, whatever the variant."""
-        self._inventory.forget(target)
+        self._stock.forget(target)
 
     def _forget_all(self) -> None:
         """Let go of all that a directory had that is not there any more."""
         self._loading.stop()
         self._inventory.forget_all()
-        self._kept.drop_all()
+        self.kept.drop_all()
 
     def _evict(self, number: int) -> None:
-        self._inventory.clear(number)
+        self._stock.clear(number)
         self._metrics.evictions.inc()

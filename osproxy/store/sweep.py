@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osproxy.store.catalogue import Catalogue
-    from osproxy.store.inventory import Inventory
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import FoundDraft
+    from osproxy.store.stock import Stock
     from osproxy.threads import InThread
 
 _BITE = 256
@@ -47,7 +47,7 @@ class Sweep:
     _ledger: Ledger
     _in_thread: InThread
     _catalogue: Catalogue
-    _inventory: Inventory
+    _stock: Stock
     _adopt: Callable[[FoundDraft], bool]
     stopped: bool = field(init=False, default=False)
 
@@ -87,7 +87,7 @@ class Sweep:
     def _is_wanted(self, draft: FoundDraft) -> bool:
         # One that was equal to what was stored was to go when it had become an entry.
         record = draft.record
-        return not self._inventory.has_newer(record.target, record.id) and self._adopt(draft)
+        return not self._stock.has_newer(record.target, record.id) and self._adopt(draft)
 
     async def _remove_orphans(
         self, folders: Iterator[list[int]], path_of: Callable[[int], Path]
@@ -118,21 +118,21 @@ class Sweep:
         count, last = 0, -1
         while not self.stopped and (bite := await self._catalogue.sizes(last, _BITE)):
             last = bite[-1][0]
-            found = [(number, size) for number, size in bite if self._inventory.has(number)]
-            paths = [self._inventory.blob(number).path for number, _ in found]
+            found = [(number, size) for number, size in bite if self._stock.has(number)]
+            paths = [self._stock.blob(number).path for number, _ in found]
             sizes = await self._in_thread(_sizes_of, paths)
             for (number, expected), path, size in zip(found, paths, sizes, strict=True):
-                if size == expected or not self._inventory.has(number):
+                if size == expected or not self._stock.has(number):
                     continue
                 # Meanwhile it may have lost its entry, and with that its first name.
-                if self._inventory.blob(number).path == path:
-                    self._inventory.lose(number, found=size is not None)
+                if self._stock.blob(number).path == path:
+                    self._stock.lose(number, found=size is not None)
                     count += 1
         return count
 
     async def _link_bodies(self) -> None:
         """See that each shared body has its second link, and one without a name no other."""
-        await self._link(self._inventory.shared())
+        await self._link(self._stock.shared())
         folders = self._directory.bodies()
         while not self.stopped and (found := await self._in_thread(_next, folders)) is not None:
             await self._link(found)
@@ -145,10 +145,10 @@ class Sweep:
                 (
                     self._directory.entry_path(body),
                     self._directory.body_path(body),
-                    self._inventory.blob(body).nameless,
+                    self._stock.blob(body).nameless,
                 )
                 for body in bodies[start : start + _BITE]
-                if self._inventory.has(body)
+                if self._stock.has(body)
             ]
             await self._in_thread(_link_all, bite)
 

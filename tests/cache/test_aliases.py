@@ -134,9 +134,9 @@ class ColdTests(AliasTestCase):
             self.bench.advance(seconds)
             self.origin.next().fail()
         self.failureResultOf(reading)
-        self.assertEqual(self.bench.store.kept, 1)
+        self.assertEqual(len(self.bench.store.kept), 1)
         self.fetch(ALIAS, large, tagged(large, FIRST))
-        self.assertEqual(self.bench.store.kept, 0)
+        self.assertEqual(len(self.bench.store.kept), 0)
         self.hit(FIRST, large)
 
     def test_no_alias(self) -> None:

@@ -374,6 +374,12 @@ class StoreTestCase(SynchronousTestCase):
         draft.put_aside()
         return draft
 
+    def entry_of(self, store: Store, name: str = "a") -> Entry:
+        """Find what must be stored."""
+        entry = find(store, target(name))
+        assert entry is not None
+        return entry
+
     def read(self, lease: Lease) -> bytes:
         """Read all of a body."""
         return os.pread(lease.fileno(), lease.length, lease.offset)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from osproxy.store.inspection import BITE
 from osproxy.store.schedule import Schedule
 from osproxy.store.scrub import Scrub
-from tests.store.doubles import StoreTestCase, at_once, find, run, target
+from tests.store.doubles import StoreTestCase, at_once, run
 from tests.test_metrics import told
 
 if TYPE_CHECKING:
@@ -57,15 +57,9 @@ class ScrubTestCase(StoreTestCase):
         self.refetched.append(entry.target.path)
         return True
 
-    def entry(self, store: Store, name: str) -> Entry:
-        """Find what is stored."""
-        found = find(store, target(name))
-        assert found is not None
-        return found
-
     def damage(self, store: Store, name: str) -> None:
         """Alter an octet of a stored body."""
-        with self.entry(store, name).blob.path.open("r+b") as file:
+        with self.entry_of(store, name).blob.path.open("r+b") as file:
             file.seek(-1, os.SEEK_END)
             octet = file.read(1)
             file.seek(-1, os.SEEK_END)
@@ -73,7 +67,7 @@ class ScrubTestCase(StoreTestCase):
 
     def age(self, store: Store, name: str) -> float:
         """Say how long ago it was verified, as the next start would know."""
-        return self.age_of(self.entry(store, name).id)
+        return self.age_of(self.entry_of(store, name).id)
 
     def age_of(self, number: int) -> float:
         """Say it of the entry of this number."""

@@ -67,8 +67,7 @@ class ArrivalTests(StoreTestCase):
         while not starting.called:
             threads.run()
         self.successResultOf(starting)
-        gone = find(store, target("a"))
-        assert gone is not None
+        gone = self.entry_of(store)
         store.doom(gone)
         store.doom_all(target("b"))
         threads.run_all()

@@ -20,10 +20,8 @@ from tests.store.doubles import (
     at_once,
     body_named,
     draft_of,
-    find,
     run,
     sha256,
-    target,
 )
 
 if TYPE_CHECKING:
@@ -66,8 +64,7 @@ class SharedTests(StoreTestCase):
         """However many read a file, it is open once, and closed after the last."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         first = self.successResultOf(run(entry.open()))
         second = self.successResultOf(run(entry.open()))
         descriptor = first.fileno()
@@ -82,8 +79,7 @@ class SharedTests(StoreTestCase):
         """B5: a reader whose file is being opened keeps it, though it is doomed meanwhile."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.in_thread = threads = WhenTold()
         opening = run(entry.open())
         store.doom(entry)
@@ -99,8 +95,7 @@ class SharedTests(StoreTestCase):
         """A reader that leaves while its file is opened leaves no lease and no descriptor."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.in_thread = threads = WhenTold()
         before = self.place.descriptors()
         leaving = run(entry.open())
@@ -118,6 +113,20 @@ class SharedTests(StoreTestCase):
         self.assertEqual(self.place.files(), {})
         self.assert_agrees()
 
+    def test_altered_files_take_few_threads(self) -> None:
+        """What must be read as a whole before it is served leaves threads for the others."""
+        store = self.started()
+        for name in "abcd":
+            self.put(store, name)
+            os.utime(self.entry_of(store, name).body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = [run(self.entry_of(store, name).open()) for name in "abcd"]
+        threads.run(4)
+        self.assertEqual(len(threads.waiting), 2)
+        threads.run_all()
+        for one in opening:
+            self.successResultOf(one).close()
+
 
 class StayingOpenTests(StoreTestCase):
     """Files that stay open for whoever comes next."""
@@ -134,9 +143,7 @@ class StayingOpenTests(StoreTestCase):
 
     def found(self, name: str) -> Entry:
         """Look an entry up that is there."""
-        entry = find(self.store, target(name))
-        assert entry is not None
-        return entry
+        return self.entry_of(self.store, name)
 
     def read_once(self, entry: Entry) -> bytes:
         """Read an entry, for which nothing need be waited for, and give it up."""
@@ -250,8 +257,7 @@ class SpoiltTests(StoreTestCase):
         """A reader whose file is being opened gets none, and holds none."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.in_thread = threads = WhenTold()
         before = self.place.descriptors()
         opening = run(entry.open())
@@ -294,8 +300,7 @@ class StateTests(StoreTestCase):
         """When a file cannot be opened, all who wait for it are told, and the next one tries."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.in_thread = threads = WhenTold()
         first, second = run(entry.open()), run(entry.open())
         (failed, _) = threads.waiting.popleft()

@@ -71,8 +71,7 @@ class CommitTests(StoreTestCase):
         """B5: who reads the old body reads it to its end."""
         store = self.started()
         self.put(store, "a", b"old")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         lease = self.successResultOf(run(entry.open()))
         self.put(store, "a", b"new")
         self.assertEqual(self.body_of(store, "a"), b"new")
@@ -230,8 +229,7 @@ class CommitTests(StoreTestCase):
         """An entry that is evicted while its successor is committed goes once."""
         store = self.started()
         self.put(store, "a", b"old" * 5000)
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         draft = self.successResultOf(run(draft_of(store, "a", b"new")))
         self.place.in_thread = self.place.in_database = threads = WhenTold()
         commit = run(store.commit([(draft, sha256(b"new"))], 1.0))

@@ -48,7 +48,7 @@ class ResumeTests(StoreTestCase):
         body = os.urandom(3 * MIB)
         self.put_aside(store, "a", body[:MIB], len(body))
         draft = self.resumed(store, "a")
-        self.assertEqual((draft.written, store.drafts, store.kept), (MIB, 1, 0))
+        self.assertEqual((draft.written, store.drafts, len(store.kept)), (MIB, 1, 0))
         self.assertEqual(self.place.ledger.reserved, draft.offset + len(body))
         draft.write(body[MIB:])
         self.successResultOf(run(store.commit([(draft, sha256(body))], 1.0)))
@@ -75,7 +75,7 @@ class ResumeTests(StoreTestCase):
         self.put_aside(store, "a", bytes(MIB), 40 * MIB)
         other = self.successResultOf(run(part_of(store, "b", b"", 40 * MIB)))
         self.assertIsNone(self.successResultOf(run(store.resume(target("a")))))
-        self.assertEqual(store.kept, 1)
+        self.assertEqual(len(store.kept), 1)
         other.discard()
         self.resumed(store, "a").discard()
         self.assertEqual(self.place.files(), {})
@@ -87,7 +87,7 @@ class ResumeTests(StoreTestCase):
             draft = self.put_aside(store, "a", bytes(MIB), 9 * MIB)
             spoil(draft.blob.path)
             self.assertIsNone(self.successResultOf(run(store.resume(target("a")))))
-            self.assertEqual((store.kept, store.drafts, self.place.files()), (0, 0, {}))
+            self.assertEqual((len(store.kept), store.drafts, self.place.files()), (0, 0, {}))
         self.assertEqual(self.place.ledger.used, self.place.ledger.overhead)
 
     def test_too_many_open_files(self) -> None:
@@ -96,7 +96,7 @@ class ResumeTests(StoreTestCase):
         self.put_aside(store, "a", bytes(MIB), 9 * MIB)
         self.place.in_thread = Failing({"opened": OSError(errno.EMFILE, "too many")})
         self.assertIsNone(self.successResultOf(run(store.resume(target("a")))))
-        self.assertEqual((store.kept, store.drafts), (1, 0))
+        self.assertEqual((len(store.kept), store.drafts), (1, 0))
         self.place.in_thread = at_once
         self.assertEqual(self.resumed(store, "a").written, MIB)
 
@@ -109,7 +109,7 @@ class ResumeTests(StoreTestCase):
         resuming.cancel()
         self.failureResultOf(resuming, CancelledError)
         threads.run_all()
-        self.assertEqual((store.kept, store.drafts), (1, 0))
+        self.assertEqual((len(store.kept), store.drafts), (1, 0))
         self.assertEqual(self.place.open_files(), [])
         self.assert_agrees()
 
@@ -154,7 +154,7 @@ class AdoptionTests(StoreTestCase):
         """After a kill it is found and completed, with the octets that were written."""
         self.left()
         store = self.started()
-        self.assertEqual((store.entries, store.kept, store.drafts), (1, 1, 0))
+        self.assertEqual((store.entries, len(store.kept), store.drafts), (1, 1, 0))
         self.assert_agrees()
         draft = self.successResultOf(run(store.resume(target("a"))))
         assert draft is not None
@@ -173,7 +173,7 @@ class AdoptionTests(StoreTestCase):
             self.successResultOf(run(store.stop()))
             self.assertEqual(self.place.open_files(), [])
             store = self.started()
-            self.assertEqual(store.kept, 2)
+            self.assertEqual(len(store.kept), 2)
             self.assert_agrees()
 
     def test_numbers(self) -> None:
@@ -189,10 +189,10 @@ class AdoptionTests(StoreTestCase):
             self.left(provenance)
             self.place.boot += " is another"
             store = self.started()
-            self.assertEqual(store.kept, kept)
+            self.assertEqual(len(store.kept), kept)
             self.assertEqual(len(self.place.files()), 1 + kept)
             self.assert_agrees()
-            store.drop_kept(target("a"))
+            store.kept.drop(target("a"))
             self.successResultOf(run(store.stop()))
 
     def test_somebody_was_faster(self) -> None:
@@ -213,11 +213,11 @@ class AdoptionTests(StoreTestCase):
                 draft.put_aside()
             threads.run_all()
             self.place.in_thread = at_once
-            self.assertEqual((store.kept, store.drafts), (put_aside, not put_aside))
+            self.assertEqual((len(store.kept), store.drafts), (put_aside, not put_aside))
             self.assertIs(draft.blob.state, State.KEPT if put_aside else State.DRAFT)
             self.assertEqual(len(self.place.files()), 2)
             draft.discard()
-            store.drop_kept(target("a"))
+            store.kept.drop(target("a"))
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
 
@@ -228,8 +228,8 @@ class AdoptionTests(StoreTestCase):
             draft = self.successResultOf(run(part_of(store, "a", number * MIB, 3 * MIB)))
         self.place.kill()
         store = self.started()
-        self.assertEqual((store.kept, len(self.place.files())), (1, 1))
-        kept = store.find_kept(target("a"))
+        self.assertEqual((len(store.kept), len(self.place.files())), (1, 1))
+        kept = store.kept.find(target("a"))
         assert kept is not None
         self.assertEqual(kept.blob.id & 0xFFFFFFFF, draft.blob.id & 0xFFFFFFFF)
         self.assert_agrees()
@@ -239,5 +239,5 @@ class AdoptionTests(StoreTestCase):
         self.left(written=3 * MIB)
         self.place.cache_size = 2 * MIB
         store = self.started()
-        self.assertEqual(store.kept, 0)
+        self.assertEqual(len(store.kept), 0)
         self.assert_agrees()

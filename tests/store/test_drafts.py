@@ -34,8 +34,7 @@ class DraftTests(StoreTestCase):
         self.assertEqual(os.pread(lease.fileno(), 9, draft.offset), b"abc")
         self.successResultOf(run(store.commit([(draft, sha256(b"abc"))], 1.0)))
         self.assertEqual(os.pread(lease.fileno(), 9, draft.offset), b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.assertTrue(self.place.ledger.leased(entry.id))
         store.doom(entry)
         self.assertEqual(os.pread(lease.fileno(), 9, draft.offset), b"abc")

@@ -16,8 +16,7 @@ class OpenTests(StoreTestCase):
         """An entry whose file is gone is dropped when it is asked for, and its space is free."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         entry.blob.path.unlink()
         self.failureResultOf(run(entry.open()), FileNotFoundError)
         self.assertIsNone(find(store, target("a")))
@@ -28,8 +27,7 @@ class OpenTests(StoreTestCase):
         """An entry whose file has another size is never served."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         os.truncate(entry.blob.path, 4200)
         self.failureResultOf(run(entry.open()), OSError)
         self.assertIsNone(find(store, target("a")))
@@ -40,8 +38,7 @@ class OpenTests(StoreTestCase):
         self.place.in_thread = failing = Failing()
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         failing.trouble["opened"] = OSError(24, "too many open files")
         self.failureResultOf(run(entry.open()), OSError)
         self.assertIs(find(store, target("a")), entry)
@@ -51,8 +48,7 @@ class OpenTests(StoreTestCase):
         """When a reader meets octets that cannot be read, the next one finds no entry."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         lease = self.successResultOf(run(entry.open()))
         for _ in range(2):
             lease.unreadable(OSError(5, "broken"))
@@ -120,8 +116,7 @@ class GlanceTests(StoreTestCase):
         self.successResultOf(run(self.store.stop()))
         self.place.boot = "another boot"
         store = self.started()
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         opening = run(entry.body.open(opener_of(entry.offset + 3), check_of(entry.offset, 3, "")))
         self.successResultOf(opening)
         self.assertIsNone(entry.glance())
@@ -136,8 +131,7 @@ class LeaseTests(StoreTestCase):
         """B5: a doomed file is read to its end; then it is unlinked, and its space free."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         lease = self.successResultOf(run(entry.open()))
         store.doom(entry)
         store.doom(entry)
@@ -154,8 +148,7 @@ class LeaseTests(StoreTestCase):
         """A stored body never makes its reader wait."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         lease = self.successResultOf(run(entry.open()))
         self.assertEqual((lease.length, lease.available), (3, 3))
         self.assertTrue(self.successResultOf(run(lease.wait(2))))

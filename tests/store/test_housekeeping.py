@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-from tests.store.doubles import Failing, StoreTestCase, find, run, said_by, target
+from tests.store.doubles import Failing, StoreTestCase, run, said_by
 
 
 class HousekeepingTests(StoreTestCase):
@@ -19,8 +19,7 @@ class HousekeepingTests(StoreTestCase):
         self.said = said_by(self)
         self.store = self.started()
         self.put(self.store, "a")
-        entry = find(self.store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(self.store)
         self.entry = entry
 
     def ticks(self, count: int) -> None:
@@ -38,8 +37,7 @@ class HousekeepingTests(StoreTestCase):
         failing.trouble.clear()
         self.ticks(1)
         self.place.kill()
-        entry = find(self.started(), target("a"))
-        assert entry is not None
+        entry = self.entry_of(self.started())
         self.assertEqual(entry.checked_at, 77.0)
 
     def test_bug(self) -> None:
@@ -51,8 +49,7 @@ class HousekeepingTests(StoreTestCase):
         failing.trouble.clear()
         self.ticks(1)
         self.place.kill()
-        entry = find(self.started(), target("a"))
-        assert entry is not None
+        entry = self.entry_of(self.started())
         self.assertEqual(entry.checked_at, 77.0)
 
     def test_disk(self) -> None:

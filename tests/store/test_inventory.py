@@ -25,7 +25,6 @@ from tests.store.doubles import (
 )
 
 if TYPE_CHECKING:
-    from osproxy.store.entries import Entry
     from osproxy.store.store import Store
 
 
@@ -43,12 +42,6 @@ class InventoryTestCase(StoreTestCase):
         draft = self.successResultOf(run(store.begin(named, HEAD, len(body), kind=Kind.GENERIC)))
         draft.write(body)
         self.successResultOf(run(store.commit([(draft, sha256(body))], 1.0)))
-
-    def entry(self, store: Store, name: str) -> Entry:
-        """Look up what is there."""
-        entry = find(store, target(name))
-        assert entry is not None
-        return entry
 
 
 class FindingTests(InventoryTestCase):
@@ -75,7 +68,7 @@ class FindingTests(InventoryTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        self.assertIs(store.at_hand(target("b")), self.entry(store, "b"))
+        self.assertIs(store.at_hand(target("b")), self.entry_of(store, "b"))
         for missing in (target("a"), target("c"), evolve(target("b"), variant="x")):
             self.assertIsNone(store.at_hand(missing))
         self.put_variant(store, "x", b"x")
@@ -114,10 +107,10 @@ class FindingTests(InventoryTestCase):
         assert first is not None
         lease = self.successResultOf(run(first.open()))
         del first, second, both
-        self.entry(store, "b")
+        self.entry_of(store, "b")
         gc.collect()
-        self.entry(store, "b")
-        again = self.entry(store, "a")
+        self.entry_of(store, "b")
+        again = self.entry_of(store, "a")
         store.doom(again)
         self.assertEqual(len(self.place.open_files()), 1)
         self.assertEqual(self.read(lease), body_named("a"))
@@ -130,21 +123,21 @@ class FindingTests(InventoryTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        store.freshen(self.entry(store, "a"), 99.0)
-        self.entry(store, "b")
-        self.assertEqual(self.entry(store, "a").checked_at, 99.0)
+        store.freshen(self.entry_of(store, "a"), 99.0)
+        self.entry_of(store, "b")
+        self.assertEqual(self.entry_of(store, "a").checked_at, 99.0)
         self.place.clock.advance(5)
-        self.entry(store, "b")
+        self.entry_of(store, "b")
         gc.collect()
-        self.assertEqual(self.entry(store, "a").checked_at, 99.0)
+        self.assertEqual(self.entry_of(store, "a").checked_at, 99.0)
 
     def test_gone_while_it_is_read(self) -> None:
         """What is let go of while its row is read is not found."""
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        number = self.entry(store, "a").id
-        self.entry(store, "b")
+        number = self.entry_of(store, "a").id
+        self.entry_of(store, "b")
         gc.collect()
         self.place.in_database = database = WhenTold()
         finding = run(store.find(target("a")))
@@ -158,8 +151,8 @@ class FindingTests(InventoryTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        old = self.entry(store, "a").id
-        self.entry(store, "b")
+        old = self.entry_of(store, "a").id
+        self.entry_of(store, "b")
         self.place.in_database = database = WhenTold()
         finding = run(store.find(target("a")))
         self.place.in_database = at_once
@@ -218,26 +211,26 @@ class NumberTests(InventoryTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        held = self.entry(store, "a")
+        held = self.entry_of(store, "a")
         self.assertIs(self.successResultOf(run(store.entry(held.id))), held)
-        number = self.entry(store, "b").id
-        self.entry(store, "a")
+        number = self.entry_of(store, "b").id
+        self.entry_of(store, "a")
         gc.collect()
         again = self.successResultOf(run(store.entry(number)))
         assert again is not None
         self.assertEqual(again.target, target("b"))
-        self.assertIs(self.entry(store, "b"), again)
+        self.assertIs(self.entry_of(store, "b"), again)
 
     def test_gone(self) -> None:
         """What is gone, or goes while its row is read, is not found."""
         store = self.started()
         for name in "ab":
             self.put(store, name)
-        entry = self.entry(store, "a")
+        entry = self.entry_of(store, "a")
         number = entry.id
         store.doom(entry)
         self.assertIsNone(self.successResultOf(run(store.entry(number))))
-        number = self.entry(store, "b").id
+        number = self.entry_of(store, "b").id
         self.put(store, "c")
         gc.collect()
         self.place.in_database = threads = WhenTold()
@@ -262,20 +255,20 @@ class UnreadableTests(InventoryTestCase):
         """What the catalogue does not know is read from the file."""
         store = self.stored()
         self.place.catalogue._database.execute("UPDATE entries SET head = 'x'")
-        self.assertEqual(self.entry(store, "a").head, HEAD)
+        self.assertEqual(self.entry_of(store, "a").head, HEAD)
         self.assertEqual(self.body_of(store, "a"), body_named("a"))
 
     def test_no_catalogue(self) -> None:
         """A catalogue that fails costs an error, not an entry."""
         store = self.stored()
         self.place.in_database = Failing({"_rows": sqlite3.DatabaseError("malformed")})
-        self.assertEqual(self.entry(store, "a").head, HEAD)
+        self.assertEqual(self.entry_of(store, "a").head, HEAD)
 
     def test_neither(self) -> None:
         """What can be read nowhere is lost, and does not stay."""
         store = self.stored()
-        path = self.entry(store, "a").blob.path
-        self.entry(store, "b")
+        path = self.entry_of(store, "a").blob.path
+        self.entry_of(store, "b")
         gc.collect()
         path.write_bytes(b"")
         self.place.catalogue._database.execute("UPDATE entries SET head = 'x'")

@@ -27,8 +27,8 @@ class KeptTests(StoreTestCase):
         """What was written stays, with its space; what was only reserved is free at once."""
         store = self.started()
         draft = self.put_aside(store, "a", bytes(2 * MIB), 9 * MIB)
-        self.assertIs(store.find_kept(target("a")), draft)
-        self.assertEqual((store.drafts, store.kept), (0, 1))
+        self.assertIs(store.kept.find(target("a")), draft)
+        self.assertEqual((store.drafts, len(store.kept)), (0, 1))
         self.assertEqual(self.place.ledger.reserved, draft.offset + 2 * MIB)
         self.assertEqual(self.place.open_files(), [])
         self.assertIn(b"osproxy_kept_drafts 1.0", self.place.metrics.exposition())
@@ -43,7 +43,7 @@ class KeptTests(StoreTestCase):
             (MIB, _UNCERTAIN),
         ):
             self.put_aside(store, "a", bytes(size), 9 * MIB, provenance)
-            self.assertEqual((store.kept, self.place.files()), (0, {}))
+            self.assertEqual((len(store.kept), self.place.files()), (0, {}))
         self.assertEqual(self.place.ledger.reserved, 0)
 
     def test_one_a_target(self) -> None:
@@ -54,7 +54,7 @@ class KeptTests(StoreTestCase):
         ]
         for draft in both:
             draft.put_aside()
-        self.assertIs(store.find_kept(target("a")), both[1])
+        self.assertIs(store.kept.find(target("a")), both[1])
         self.assertEqual(len(self.place.files()), 1)
         self.assert_agrees()
 
@@ -70,19 +70,19 @@ class KeptTests(StoreTestCase):
             draft.put_aside()
             found.append(draft)
         self.put_aside(store, "b", bytes(MIB), 9 * MIB)
-        self.assertEqual(store.kept_of(Target("/", "/a", "2")), found)
-        store.drop_kept(Target("/", "/a", "1"))
-        self.assertEqual(store.kept_of(target("a")), [found[0], found[2]])
+        self.assertEqual(store.kept.variants(Target("/", "/a", "2")), found)
+        store.kept.drop(Target("/", "/a", "1"))
+        self.assertEqual(store.kept.variants(target("a")), [found[0], found[2]])
         for variant in ("", "2"):
-            store.drop_kept(Target("/", "/a", variant))
-        self.assertEqual((store.kept_of(target("a")), store.kept), ([], 1))
+            store.kept.drop(Target("/", "/a", variant))
+        self.assertEqual((store.kept.variants(target("a")), len(store.kept)), ([], 1))
 
     def test_begin_anew(self) -> None:
         """Whoever begins anew has no use for what was put aside."""
         store = self.started()
         self.put_aside(store, "a", bytes(MIB), 9 * MIB)
         begun = self.successResultOf(run(store.begin(target("a"), HEAD, 5, kind=Kind.PACKAGE)))
-        self.assertEqual(store.kept, 0)
+        self.assertEqual(len(store.kept), 0)
         begun.discard()
         self.assert_agrees()
 
@@ -91,8 +91,8 @@ class KeptTests(StoreTestCase):
         store = self.started()
         self.put_aside(store, "a", bytes(MIB), 9 * MIB)
         for _ in range(2):
-            store.drop_kept(target("a"))
-        self.assertEqual((store.kept, self.place.files()), (0, {}))
+            store.kept.drop(target("a"))
+        self.assertEqual((len(store.kept), self.place.files()), (0, {}))
 
     def test_expires(self) -> None:
         """After a day nobody comes back for it."""
@@ -100,10 +100,10 @@ class KeptTests(StoreTestCase):
         self.put_aside(store, "a", bytes(MIB), 9 * MIB)
         self.place.clock.advance(KEPT_FOR)
         self.put_aside(store, "b", bytes(MIB), 9 * MIB)
-        self.assertEqual(store.kept, 2)
+        self.assertEqual(len(store.kept), 2)
         self.place.clock.advance(5)
-        self.assertIsNone(store.find_kept(target("a")))
-        self.assertIsNotNone(store.find_kept(target("b")))
+        self.assertIsNone(store.kept.find(target("a")))
+        self.assertIsNotNone(store.kept.find(target("b")))
         self.assert_agrees()
 
     def test_readers_hold_it(self) -> None:
@@ -113,7 +113,7 @@ class KeptTests(StoreTestCase):
         lease = draft.lease()
         draft.put_aside()
         self.assertTrue(lease.fileno())
-        store.drop_kept(target("a"))
+        store.kept.drop(target("a"))
         self.assertTrue(lease.fileno())
         self.assertEqual(self.place.ledger.awaiting, draft.offset + MIB)
         lease.close()

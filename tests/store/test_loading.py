@@ -35,7 +35,6 @@ from tests.store.doubles import (
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from osproxy.store.entries import Entry
     from osproxy.store.store import Store
 
 
@@ -75,16 +74,14 @@ class LoadingTests(LoadingTestCase):
         self.stored("a", "b", "c")
         store, threads = self.starting()
         self.assertEqual(store.entries, 3)
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         opening = run(entry.open())
         threads.waiting.rotate(1)
         threads.run()
         lease = self.successResultOf(opening)
         self.assertEqual(self.read(lease), b"a")
         lease.close()
-        other = find(store, target("b"))
-        assert other is not None
+        other = self.entry_of(store, "b")
         store.doom(other)
         self.assertIsNone(find(store, target("missing")))
         self.finished(store, threads)
@@ -99,8 +96,7 @@ class LoadingTests(LoadingTestCase):
         store, threads = self.starting()
         # The first bite; the next one waits.
         threads.run()
-        entry = find(store, target(names[-1]))
-        assert entry is not None
+        entry = self.entry_of(store, names[-1])
         store.drop(entry)
         threads.waiting.rotate(1)
         threads.run()
@@ -159,8 +155,7 @@ class LoadingTests(LoadingTestCase):
             self.put(store, f"n{number}", body_named(f"n{number}", 400_000))
         self.successResultOf(run(store.stop()))
         store, threads = self.starting()
-        entry = find(store, target("n0"))
-        assert entry is not None
+        entry = self.entry_of(store, "n0")
         store.touch(entry)
         self.finished(store, threads)
         self.put(store, "new", bytes(600_000))
@@ -266,8 +261,7 @@ class LoadingTests(LoadingTestCase):
         store, threads = self.starting()
         self.assertFalse(self.place.catalogue.incomplete)
         # It will be known and without a row.
-        early = find(store, target("n0"))
-        assert early is not None
+        early = self.entry_of(store, "n0")
         while not self.place.catalogue.incomplete:
             threads.run()
         threads.run_all()
@@ -302,7 +296,7 @@ class SharedTests(LoadingTestCase):
         """See that the body is there once, under these names, now and after a restart."""
         for _ in range(2):
             self.assertEqual([self.body_of(store, name) for name in names], [self.BODY] * 2)
-            self.assertEqual(len({self.found(store, name).body.id for name in names}), 1)
+            self.assertEqual(len({self.entry_of(store, name).body.id for name in names}), 1)
             self.assert_agrees()
             self.successResultOf(run(store.stop()))
             store = self.started()
@@ -311,17 +305,11 @@ class SharedTests(LoadingTestCase):
         self.assert_agrees()
         self.successResultOf(run(store.stop()))
 
-    def found(self, store: Store, name: str) -> Entry:
-        """Look up what must be there."""
-        entry = find(store, target(name))
-        assert entry is not None
-        return entry
-
     def test_first_entry_goes(self) -> None:
         """However the entry goes that a body came with, the others have the body."""
         for go in (
-            lambda store: store.doom(self.found(store, "first")),
-            lambda store: store.doom_all(self.found(store, "first").target),
+            lambda store: store.doom(self.entry_of(store, "first")),
+            lambda store: store.doom_all(self.entry_of(store, "first").target),
             lambda store: store.doom_all(target("first")),
         ):
             self.shared("first", "b", "c")
@@ -343,7 +331,7 @@ class SharedTests(LoadingTestCase):
         threads.waiting.rotate(1)
         threads.run()
         self.successResultOf(commit)
-        new = self.found(store, "first")
+        new = self.entry_of(store, "first")
         store.doom(new)
         self.assertIs(new.blob.state, State.DOOMED)
         threads.run_all()
@@ -355,7 +343,7 @@ class SharedTests(LoadingTestCase):
         """A body without a name of its own waits for the names that are not listed."""
         self.shared("a", "b", "c")
         store, threads = self.starting()
-        store.doom(self.found(store, "a"))
+        store.doom(self.entry_of(store, "a"))
         threads.run_all()
         self.place.in_thread = at_once
         self.see(store, "b", "c")
@@ -367,7 +355,7 @@ class SharedTests(LoadingTestCase):
             self.stored("alone")
             store, threads = self.starting()
             for name in ("first", "alone"):
-                store.doom(self.found(store, name))
+                store.doom(self.entry_of(store, name))
                 # Its link is removed.
                 threads.waiting.rotate(1)
                 threads.run()
@@ -388,7 +376,7 @@ class SharedTests(LoadingTestCase):
         """A body that is lost goes at once, and all names that are listed later with it."""
         self.shared("first", "b", "c")
         store, threads = self.starting()
-        store.drop(self.found(store, "first"))
+        store.drop(self.entry_of(store, "first"))
         self.finished(store, threads)
         self.assertEqual((store.entries, self.place.files()), (0, {}))
 
@@ -397,7 +385,7 @@ class SharedTests(LoadingTestCase):
         self.place.pins = ("/a",)
         self.stored("a", "b")
         store, threads = self.starting()
-        store.doom(self.found(store, "a"))
+        store.doom(self.entry_of(store, "a"))
         self.assertEqual(self.place.ledger.pinned, 0)
         self.finished(store, threads)
         self.assertEqual(store.entries, 1)
@@ -406,7 +394,7 @@ class SharedTests(LoadingTestCase):
         """A body that is found by a name before the damage is has a row again like the name."""
         self.shared("b", "c")
         store, threads = self.starting()
-        self.found(store, "b")
+        self.entry_of(store, "b")
         listing, _ = threads.waiting.popleft()
         listing.errback(CatalogueDamaged("malformed"))
         threads.run_all()
@@ -417,7 +405,7 @@ class SharedTests(LoadingTestCase):
         """Nothing is kept for the sake of names that will never be listed."""
         self.shared("first", "b", "c")
         store, threads = self.starting()
-        store.doom(self.found(store, "first"))
+        store.doom(self.entry_of(store, "first"))
         self.place.in_thread = at_once
         shutil.rmtree(self.place.directory.root)
         for _ in range(2):

@@ -7,36 +7,25 @@ from typing import TYPE_CHECKING
 
 from osproxy.store.admission import WonderGuard
 from osproxy.store.notes import Notes
-from tests.store.doubles import StoreTestCase, WhenTold, find, run, target
+from tests.store.doubles import StoreTestCase, WhenTold, run, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from osproxy.store.entries import Entry
-    from osproxy.store.store import Store
 
 
 class NotesTests(StoreTestCase):
     """What is written down later."""
 
-    def entry(self, store: Store, name: str = "a") -> Entry:
-        """Find what is stored."""
-        found = find(store, target(name))
-        assert found is not None
-        return found
-
     def test_freshen_is_visible_at_once(self) -> None:
         """A confirmation counts from the moment it is known, and is on the disk soon after."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         store.freshen(entry, 99.0)
         self.assertEqual(entry.checked_at, 99.0)
         self.place.clock.advance(5)
         self.place.kill()
-        found = find(self.started(), target("a"))
-        assert found is not None
+        found = self.entry_of(self.started())
         self.assertEqual(found.checked_at, 99.0)
 
     def notes(self, hotness: Callable[[int], int] | None = None) -> Notes:
@@ -60,7 +49,7 @@ class NotesTests(StoreTestCase):
             self.put(store, name)
         notes = self.notes()
         for name in "bacab":
-            notes.used(self.entry(store, name))
+            notes.used(self.entry_of(store, name))
         self.successResultOf(run(notes.write_down(9.0)))
         self.assertEqual([path for path, _ in self.rows()], ["/c", "/a", "/b"])
 
@@ -68,7 +57,7 @@ class NotesTests(StoreTestCase):
         """With the last use, how an entry stood then is written."""
         store = self.started()
         self.put(store, "a")
-        entry = self.entry(store)
+        entry = self.entry_of(store)
         standing = {entry.id: 3}
         notes = self.notes(standing.__getitem__)
         notes.used(entry)
@@ -83,7 +72,7 @@ class NotesTests(StoreTestCase):
         store = self.started()
         self.put(store, "a")
         notes = self.notes()
-        notes.used(self.entry(store))
+        notes.used(self.entry_of(store))
         self.successResultOf(run(notes.write_down(9.0)))
         self.place.in_database = database = WhenTold()
         self.successResultOf(run(notes.write_down(10.0)))
@@ -94,9 +83,9 @@ class NotesTests(StoreTestCase):
         store = self.started()
         self.put(store, "a")
         notes = self.notes()
-        notes.used(self.entry(store))
-        notes.checked(self.entry(store))
-        notes.forget(self.entry(store).id)
+        notes.used(self.entry_of(store))
+        notes.checked(self.entry_of(store))
+        notes.forget(self.entry_of(store).id)
         self.place.in_database = database = WhenTold()
         self.successResultOf(run(notes.write_down(9.0)))
         self.assertFalse(database.waiting)
@@ -108,13 +97,13 @@ class NotesTests(StoreTestCase):
             self.put(store, name)
         notes = self.notes()
         for name in "abc":
-            self.entry(store, name).checked_at = 7.0
-            notes.checked(self.entry(store, name))
+            self.entry_of(store, name).checked_at = 7.0
+            notes.checked(self.entry_of(store, name))
         self.place.in_database = threads = WhenTold()
         writing = run(notes.write_down(9.0))
-        self.entry(store, "b").checked_at = 8.0
-        notes.checked(self.entry(store, "b"))
-        gone = self.entry(store, "c")
+        self.entry_of(store, "b").checked_at = 8.0
+        notes.checked(self.entry_of(store, "b"))
+        gone = self.entry_of(store, "c")
         store.doom(gone)
         failed, _ = threads.waiting.popleft()
         failed.errback(sqlite3.OperationalError("disk full"))

@@ -36,8 +36,7 @@ class RebuildTests(StoreTestCase):
         paths = {}
         for name, body in bodies.items():
             self.put(store, name, body)
-            entry = find(store, target(name))
-            assert entry is not None
+            entry = self.entry_of(store, name)
             paths[name] = entry.blob.path
         self.successResultOf(run(store.stop()))
         self.place.directory.catalogue.unlink()
@@ -60,8 +59,7 @@ class RebuildTests(StoreTestCase):
         """An entry comes back with all that its file says."""
         path = self.stored(a=b"abc")["a"]
         record = read_header(path)
-        entry = find(self.started(), target("a"))
-        assert entry is not None
+        entry = self.entry_of(self.started())
         self.assertEqual(
             (entry.head, entry.kind, entry.digest, entry.stored_at, entry.checked_at),
             (record.head, record.kind, record.digest, record.stored_at, record.checked_at),
@@ -76,8 +74,7 @@ class RebuildTests(StoreTestCase):
             file.write(bytes(1000))
         store = self.started()
         self.assertEqual(self.body_of(store, "b"), b"bb")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.failureResultOf(run(entry.open()), OSError)
         self.assertIsNone(find(store, target("a")))
         self.assert_agrees()
@@ -140,8 +137,7 @@ class RebuildTests(StoreTestCase):
         store = self.started()
         for name in "ab":
             self.put(store, name, b"shared" * 1000)
-        first = find(store, target("a"))
-        assert first is not None
+        first = self.entry_of(store)
         body = first.body
         self.put(store, "a", b"new")
         self.place.directory.entry_path(body.id).hardlink_to(body.path)

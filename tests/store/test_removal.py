@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 from twisted.internet.defer import CancelledError
@@ -20,8 +21,7 @@ class RemovalTests(StoreTestCase):
         self.place.in_thread = threads = WhenTold()
         self.place.in_database = database = WhenTold()
         for name in "abc":
-            entry = find(store, target(name))
-            assert entry is not None
+            entry = self.entry_of(store, name)
             store.doom(entry)
         while threads.waiting or database.waiting:
             threads.run_all()
@@ -35,8 +35,7 @@ class RemovalTests(StoreTestCase):
         """Space is freed though the row cannot be deleted; the next start meets and drops it."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
         store.doom(entry)
         self.flushLoggedErrors(sqlite3.OperationalError)
@@ -52,8 +51,7 @@ class RemovalTests(StoreTestCase):
             store = self.started()
             for name in "ab":
                 self.put(store, name, b"shared" * 1000)
-            first = find(store, target("a"))
-            assert first is not None
+            first = self.entry_of(store)
             path = first.blob.path
             self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
             store.doom(first)
@@ -76,8 +74,7 @@ class RemovalTests(StoreTestCase):
         """A file that cannot be removed counts until it can."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         path = entry.blob.path
         path.unlink()
         path.mkdir()
@@ -95,8 +92,7 @@ class RemovalTests(StoreTestCase):
             self.put(store, f"n{number}", b"")
         self.place.in_thread = self.place.in_database = threads = WhenTold()
         for number in range(200):
-            entry = find(store, target(f"n{number}"))
-            assert entry is not None
+            entry = self.entry_of(store, f"n{number}")
             store.doom(entry)
         left = set()
         while threads.waiting:
@@ -110,8 +106,7 @@ class RemovalTests(StoreTestCase):
         """A file that is being opened is removed once it is open, and its descriptor closed."""
         store = self.started()
         self.put(store, "a")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         before = self.place.descriptors()
         self.place.in_thread = threads = WhenTold()
         leaving = run(entry.open())
@@ -121,3 +116,25 @@ class RemovalTests(StoreTestCase):
         self.assertEqual((len(threads.waiting), len(self.place.files())), (1, 1))
         threads.run_all()
         self.assertEqual((self.place.descriptors(), self.place.files()), (before, {}))
+
+    def test_others_do_not_wait(self) -> None:
+        """Files go while another, which was altered and is to go, is read as a whole."""
+        store = self.started()
+        for name in "ab":
+            self.put(store, name)
+        altered = self.entry_of(store, "a")
+        os.utime(altered.body.path, ns=(1, 1))
+        self.place.in_thread = threads = WhenTold()
+        opening = run(altered.open())
+        threads.run()
+        reading = threads.waiting.popleft()
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        for name in "ab":
+            store.doom(self.entry_of(store, name))
+        threads.run_all()
+        self.assertEqual(len(self.place.files()), 1)
+        threads.waiting.append(reading)
+        threads.run_all()
+        self.assertEqual(self.place.files(), {})
+        self.assert_agrees()

@@ -14,12 +14,10 @@ from tests.store.doubles import (
     StoreTestCase,
     body_named,
     draft_of,
-    find,
     part_of,
     run,
     said_by,
     sha256,
-    target,
 )
 
 
@@ -83,8 +81,7 @@ class RenewalTests(StoreTestCase):
 
     def test_open_files(self) -> None:
         """What is open can be read to its end."""
-        entry = find(self.store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(self.store)
         lease = self.successResultOf(run(entry.open()))
         shutil.rmtree(self.root)
         self.look()
@@ -100,7 +97,7 @@ class RenewalTests(StoreTestCase):
         self.failureResultOf(run(self.store.commit([(draft, sha256(b"b" * 5000))], 5.0)), OSError)
         self.assertFalse(self.root.exists())
         self.look()
-        self.assertEqual(self.store.kept, 0)
+        self.assertEqual(len(self.store.kept), 0)
         self.put(self.store, "b")
         self.assert_agrees()
 

@@ -42,8 +42,7 @@ class EvictionTests(StoreTestCase):
         """B6: what was used least recently goes, and the sum is right before, during and after."""
         store = self.started()
         self.fill(store)
-        entry = find(store, target("old0"))
-        assert entry is not None
+        entry = self.entry_of(store, "old0")
         store.touch(entry)
         self.put(store, "new", body_named("new", 6 * MIB))
         self.assertIsNotNone(find(store, target("old0")))
@@ -66,10 +65,10 @@ class EvictionTests(StoreTestCase):
         for name in ("a", "b"):
             self.put_aside(store, name, bytes(2 * MIB), 3 * MIB)
         self.put(store, "new", body_named("new", 8 * MIB))
-        self.assertEqual([store.find_kept(target(name)) is None for name in "ab"], [True, False])
+        self.assertEqual([store.kept.find(target(name)) is None for name in "ab"], [True, False])
         self.assertIsNotNone(find(store, target("old0")))
         self.put(store, "newer", body_named("newer", 4 * MIB))
-        self.assertEqual(store.kept, 0)
+        self.assertEqual(len(store.kept), 0)
         self.assertIsNone(find(store, target("old0")))
         self.assertIsNotNone(find(store, target("old1")))
         self.assertIn(b"osproxy_evictions_total 1.0", self.place.metrics.exposition())
@@ -81,7 +80,7 @@ class EvictionTests(StoreTestCase):
         self.put_aside(store, "a", bytes(2 * MIB), 3 * MIB)
         beginning = run(store.begin(target("b"), HEAD, 70 * MIB, kind=Kind.IMAGE))
         self.failureResultOf(beginning, CacheFull)
-        self.assertEqual(store.kept, 1)
+        self.assertEqual(len(store.kept), 1)
 
     def test_drafts_that_are_read(self) -> None:
         """B6: a draft that somebody still reads is not counted on."""
@@ -92,7 +91,7 @@ class EvictionTests(StoreTestCase):
         draft.put_aside()
         self.put(store, "new", body_named("new", 6 * MIB))
         self.assertIsNone(find(store, target("old0")))
-        self.assertEqual(store.kept, 1)
+        self.assertEqual(len(store.kept), 1)
         lease.close()
         self.assert_agrees()
 
@@ -104,7 +103,7 @@ class EvictionTests(StoreTestCase):
         self.place.free = -2 * MIB
         for _ in range(2):
             self.place.clock.advance(5)
-        self.assertEqual(store.kept, 0)
+        self.assertEqual(len(store.kept), 0)
         self.assertIsNotNone(find(store, target("old")))
         self.assert_agrees()
 
@@ -143,8 +142,7 @@ class EvictionTests(StoreTestCase):
         """B6: when others fill the disk, the cache shrinks; what is read stays."""
         store = self.started()
         self.fill(store)
-        entry = find(store, target("old0"))
-        assert entry is not None
+        entry = self.entry_of(store, "old0")
         lease = self.successResultOf(run(entry.open()))
         self.place.free = -30 * MIB
         for _ in range(2):

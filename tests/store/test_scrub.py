@@ -113,8 +113,8 @@ class BackgroundTests(ScrubTestCase):
         self.put(store, "b")
         self.pass_time(31 * DAY, DAY)
         # Rows are deleted in the background; this one's deletion has failed.
-        number = self.entry(store, "a").id
-        store._inventory._index.remove(number)
+        number = self.entry_of(store, "a").id
+        store._stock.index.remove(number)
         self.scrub(store).start()
         self.pass_time(1)
         self.assertEqual(self.counted("verified_bytes"), 5000)
@@ -126,12 +126,12 @@ class BackgroundTests(ScrubTestCase):
         store = self.started()
         for name in ("a", "b", "c", "d"):
             self.put(store, name)
-        recent = list(store._inventory._residents._recent)
+        recent = list(store._stock.residents._recent)
         self.pass_time(31 * DAY, DAY)
         self.scrub(store).start()
         self.pass_time(10, 1)
         self.assertEqual(self.counted("verified_bytes"), 20_000)
-        self.assertEqual(list(store._inventory._residents._recent), recent)
+        self.assertEqual(list(store._stock.residents._recent), recent)
 
     def test_not_listed(self) -> None:
         """Until all entries are listed none is taken for verified, or for gone."""
@@ -229,7 +229,7 @@ class DamageTests(ScrubTestCase):
         self.put(store, "a")
         self.put(store, "b")
         self.pass_time(31 * DAY, DAY)
-        store.touch(self.entry(store, "a"))
+        store.touch(self.entry_of(store, "a"))
         self.pass_time(DAY - 60, 3600)
         self.damage(store, "a")
         lines = self.found(store)
@@ -253,12 +253,12 @@ class DamageTests(ScrubTestCase):
             self.put(store, name, body_named("a"))
         self.put(store, "other")
         if doomed:
-            store.doom(self.entry(store, "a"))
+            store.doom(self.entry_of(store, "a"))
         self.pass_time(31 * DAY, DAY)
         for name in names:
-            store.touch(self.entry(store, name))
+            store.touch(self.entry_of(store, name))
         self.pass_time(60, 10)
-        with self.entry(store, "b").body.path.open("r+b") as file:
+        with self.entry_of(store, "b").body.path.open("r+b") as file:
             file.seek(-1, os.SEEK_END)
             file.write(b"y")
         lines = self.found(store)
@@ -285,7 +285,7 @@ class DamageTests(ScrubTestCase):
         for name in "ab":
             self.put(store, name, body_named("a"))
         self.pass_time(31 * DAY, DAY)
-        self.entry(store, "b").blob.path.write_bytes(bytes(4096))
+        self.entry_of(store, "b").blob.path.write_bytes(bytes(4096))
         (line,) = self.found(store)
         self.assertIn("/b is damaged: its file says something else", line)
         self.assertEqual(self.body_of(store, "a"), body_named("a"))
@@ -307,7 +307,7 @@ class DamageTests(ScrubTestCase):
         store = self.started()
         self.put(store, "a")
         self.pass_time(31 * DAY, DAY)
-        lease = self.successResultOf(run(self.entry(store, "a").open()))
+        lease = self.successResultOf(run(self.entry_of(store, "a").open()))
         self.damage(store, "a")
         self.found(store)
         self.assertRaises(BodyBroken, lease.fileno)
@@ -322,9 +322,9 @@ class DamageTests(ScrubTestCase):
         for name in ("missing", "cut", "other"):
             self.put(store, name)
         self.pass_time(31 * DAY, DAY)
-        self.entry(store, "missing").blob.path.unlink()
-        os.truncate(self.entry(store, "cut").blob.path, 5)
-        self.entry(store, "other").blob.path.write_bytes(b"y" * (4096 + 5000))
+        self.entry_of(store, "missing").blob.path.unlink()
+        os.truncate(self.entry_of(store, "cut").blob.path, 5)
+        self.entry_of(store, "other").blob.path.write_bytes(b"y" * (4096 + 5000))
         self.assertEqual(len(self.found(store)), 3)
         self.assertEqual((store.entries, self.place.files()), (0, {}))
         self.assert_agrees()
@@ -336,13 +336,13 @@ class DamageTests(ScrubTestCase):
         self.pass_time(31 * DAY, DAY)
         threads = WhenTold()
         self.scrub(store, in_thread=threads).start()
-        right = self.entry(store, "a").blob.path.read_bytes()
+        right = self.entry_of(store, "a").blob.path.read_bytes()
         self.damage(store, "a")
         threads.run()
         self.pass_time(1)
         # The whole body is read; its digest is wrong.
         threads.run()
-        self.entry(store, "a").blob.path.write_bytes(right)
+        self.entry_of(store, "a").blob.path.write_bytes(right)
         threads.run()
         self.pass_time(1)
         threads.run()
@@ -357,7 +357,7 @@ class DamageTests(ScrubTestCase):
         self.pass_time(31 * DAY, DAY)
         self.damage(store, "a")
         self.scrub(store).start()
-        store.doom(self.entry(store, "a"))
+        store.doom(self.entry_of(store, "a"))
         self.assertEqual(len(self.place.files()), 1)
         self.pass_time(1)
         self.assertEqual(self.place.files(), {})
@@ -521,7 +521,7 @@ class EverythingTests(ScrubTestCase):
         self.put(store, "b")
         order, _ = self.order(MIB)
         going = self.scrub(store).everything(order)
-        store.doom(self.entry(store, "b"))
+        store.doom(self.entry_of(store, "b"))
         self.pass_time(3, 1)
         self.successResultOf(going)
         self.assertEqual((order.files_done, order.octets_done), (2, order.octets))

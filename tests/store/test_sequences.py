@@ -187,10 +187,10 @@ class StoreMachine(RuleBasedStateMachine):
         if read:
             self.held.append(_Held(draft.lease(), draft.offset, part))
         draft.put_aside()
-        kept = self.store.find_kept(draft.target)
+        kept = self.store.kept.find(draft.target)
         assert (kept is draft) is (len(part) >= WORTH_COMPLETING)
 
-    @precondition(lambda self: self.store.kept)
+    @precondition(lambda self: bool(self.store.kept))
     @rule(name=_names, cancel=st.booleans(), rest=st.booleans())
     def resume(self, name: str, cancel: bool, rest: bool) -> None:
         """Somebody wants what was interrupted."""
@@ -415,7 +415,7 @@ class StoreMachine(RuleBasedStateMachine):
     def agree(self) -> None:
         """B3: at rest, what lies on the disk is what is stored or put aside, and nothing else."""
         found = [entry for entry in map(self.find, _NAMES) if entry is not None]
-        kept = [it for it in (self.store.find_kept(target(name)) for name in _NAMES) if it]
+        kept = [it for it in (self.store.kept.find(target(name)) for name in _NAMES) if it]
         paths = {str(entry.blob.path) for entry in found}
         paths |= {str(entry.body.path) for entry in found}
         paths |= {str(draft.blob.path) for draft in kept}

@@ -13,7 +13,6 @@ from tests.store.doubles import (
     WhenTold,
     at_once,
     draft_of,
-    find,
     run,
     sha256,
     target,
@@ -59,8 +58,7 @@ class StopTests(StoreTestCase):
         """A reader that is still there reads on; what it held is swept at the next start."""
         store = self.started()
         self.put(store, "a", b"abc")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         lease = self.successResultOf(run(entry.open()))
         store.doom(entry)
         self.successResultOf(run(store.stop()))

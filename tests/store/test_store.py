@@ -29,15 +29,13 @@ class EntryTests(StoreTestCase):
         store = self.started()
         for name in ("a", "b", "c"):
             self.put(store, name)
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         self.place.clock.advance(1)
         store.touch(entry)
         store.freshen(entry, 77.0)
         self.successResultOf(run(store.stop()))
         store = self.started()
-        found = find(store, target("a"))
-        assert found is not None
+        found = self.entry_of(store)
         self.assertEqual((found.checked_at, found.head), (77.0, HEAD))
         self.assertEqual(found.digest, sha256(body_named("a")))
         self.assertEqual(self.body_of(store, "a"), body_named("a"))
@@ -66,8 +64,7 @@ class EntryTests(StoreTestCase):
         """A file says what it is, so that the catalogue can be made anew from the files."""
         store = self.started()
         self.put(store, "a", b"12345")
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         record = read_header(entry.blob.path)
         self.assertEqual((record.target, record.head, record.length), (target("a"), HEAD, 5))
         self.assertEqual((record.digest, record.kind), (sha256(b"12345"), Kind.PACKAGE))

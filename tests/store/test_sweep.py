@@ -36,8 +36,7 @@ class SweepTests(StoreTestCase):
 
     def path_of(self, store: Store, name: str) -> Path:
         """Where an entry lies."""
-        entry = find(store, target(name))
-        assert entry is not None
+        entry = self.entry_of(store, name)
         return entry.blob.path
 
     def test_leftovers(self) -> None:
@@ -50,8 +49,7 @@ class SweepTests(StoreTestCase):
         kept = orphan.read_bytes()
         self.path_of(store, "lost").unlink()
         os.truncate(self.path_of(store, "cut"), 17)
-        entry = find(store, target("orphan"))
-        assert entry is not None
+        entry = self.entry_of(store, "orphan")
         store.doom(entry)
         orphan.write_bytes(kept)
         self.place.kill()
@@ -74,7 +72,7 @@ class SweepTests(StoreTestCase):
         self.place.kill()
         store = self.started()
         self.assertEqual([path.exists() for path in paths], [True, False, False])
-        self.assertIsNotNone(store.find_kept(target("good")))
+        self.assertIsNotNone(store.kept.find(target("good")))
         self.assert_agrees()
 
     def test_stop_while_drafts_are_read(self) -> None:
@@ -93,7 +91,7 @@ class SweepTests(StoreTestCase):
             self.successResultOf(stopping)
             self.assertEqual(len(self.place.files()), 1)
         self.place.in_thread = at_once
-        self.assertEqual(self.started().kept, 1)
+        self.assertEqual(len(self.started().kept), 1)
 
     def test_does_not_delay_the_start(self) -> None:
         """A start is done before the sweep has looked at a single file, and serves meanwhile."""
@@ -110,8 +108,7 @@ class SweepTests(StoreTestCase):
         self.assertEqual(len(self.place.files()), 2)
         # What is new meanwhile is not swept.
         begun = run(draft_of(store, "new", b"n"))
-        entry = find(store, target("a"))
-        assert entry is not None
+        entry = self.entry_of(store)
         opening = run(entry.open())
         store.doom(entry)
         threads.run_all()

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from osproxy.store.entries import Entry
     from osproxy.store.store import Store
 
 _P = ParamSpec("_P")
@@ -65,12 +64,6 @@ class PowerCase(StoreTestCase):
         store = place.store()
         self.successResultOf(run(store.start()))
         return store
-
-    def found(self, store: Store, name: str) -> Entry:
-        """Look up what must be there."""
-        entry = find(store, target(name))
-        assert entry is not None
-        return entry
 
 
 class PowerLossTests(PowerCase):
@@ -176,7 +169,7 @@ class VerificationTests(PowerCase):
             return at_once(function, *args, **kwargs)
 
         self.place.in_thread = counting
-        self.successResultOf(run(self.found(store, "a").open())).close()
+        self.successResultOf(run(self.entry_of(store, "a").open())).close()
         return done.count(digest_of)
 
     def test_right(self) -> None:
@@ -210,7 +203,7 @@ class VerificationTests(PowerCase):
     def test_wrong(self) -> None:
         """What is wrong is not served, said in a line, and gone."""
         store = self.started()
-        entry = self.found(store, "a")
+        entry = self.entry_of(store, "a")
         with entry.blob.path.open("r+b") as file:
             file.seek(entry.offset + 4000)
             file.write(bytes(100))
@@ -230,7 +223,7 @@ class VerificationTests(PowerCase):
         """Those who come at once wait for one reading, and one that leaves disturbs nobody."""
         store = self.started()
         self.place.in_thread = threads = WhenTold()
-        entry = self.found(store, "a")
+        entry = self.entry_of(store, "a")
         first, second, third = (run(entry.open()) for _ in range(3))
         threads.run()
         self.assertEqual(len(threads.waiting), 1)
@@ -247,7 +240,7 @@ class VerificationTests(PowerCase):
         """When all leave, the reading ends, and the file is closed."""
         store = self.started()
         self.place.in_thread = threads = WhenTold()
-        opening = run(self.found(store, "a").open())
+        opening = run(self.entry_of(store, "a").open())
         threads.run()
         opening.cancel()
         self.failureResultOf(opening)
@@ -258,7 +251,7 @@ class VerificationTests(PowerCase):
         """An entry that goes while it is read is gone afterwards."""
         store = self.started()
         self.place.in_thread = threads = WhenTold()
-        entry = self.found(store, "a")
+        entry = self.entry_of(store, "a")
         opening = run(entry.open())
         threads.run()
         store.doom(entry)
@@ -273,7 +266,7 @@ class VerificationTests(PowerCase):
         """What cannot be read is not served either."""
         store = self.started()
         self.place.in_thread = Failing({"digest_of": OSError(errno.EIO, "broken")})
-        self.failureResultOf(run(self.found(store, "a").open()), OSError)
+        self.failureResultOf(run(self.entry_of(store, "a").open()), OSError)
         self.assertIsNone(find(store, target("a")))
 
     def test_changed_while_it_is_synced(self) -> None:
@@ -281,7 +274,7 @@ class VerificationTests(PowerCase):
         self.place.boot = "this boot"
         store = self.started()
         unsynced = store._unsynced
-        number = self.found(store, "a").id
+        number = self.entry_of(store, "a").id
         unsynced.committed([number])
         self.place.in_thread = threads = WhenTold()
         writing = run(unsynced.write_out())

@@ -1,11 +1,11 @@
-"""Tests of `osproxy.cache.generations`: authorities, stores and clocks that misbehave."""
+"""Tests of `osproxy.cache.refresh`: authorities, stores and clocks that misbehave."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING, NoReturn
 
-from osproxy.cache.generations import REST
+from osproxy.cache.refresh import REST
 from osproxy.model import Target
 from osproxy.upstream.origin import Overloaded
 from tests.cache.doubles import Told, octets, whole
