@@ -65,8 +65,8 @@ class ClockWatch:
         _log.warn("the clock was set back by {back:.0f} s", back=back)
         for call in self._clock.getDelayedCalls():
             wait = call.getTime() - now - back
-            # What has begun to wait since, goes by the clock as it is now.
-            if wait > -_TOLERATED:
+            # What is overdue by so much has begun to wait since, by the clock as it is now.
+            if wait > -back / 2:
                 call.reset(max(0.0, wait))
 
     def _look_in_turn(self) -> None:

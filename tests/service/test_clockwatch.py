@@ -71,6 +71,15 @@ class ClockWatchTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.done, ["soon"])
 
+    def test_overdue(self) -> None:
+        """So is what has come due long before, as where all has stood still meanwhile."""
+        self.due("soon", 1)
+        self.set_back(HOUR)
+        self.wait(60)
+        self.watch.look()
+        self.clock.advance(0)
+        self.assertEqual(self.done, ["soon"])
+
     def test_since(self) -> None:
         """What began to wait after the clock was set has its time."""
         self.set_back(HOUR)
@@ -81,6 +90,14 @@ class ClockWatchTests(SynchronousTestCase):
         self.assertEqual(self.done, [])
         self.wait(1)
         self.assertEqual(self.done, ["new"])
+
+    def test_since_a_little(self) -> None:
+        """It has, too, where the clock was set back by no more than is worth the trouble."""
+        self.set_back(12)
+        self.due("new", 5)
+        self.watch.look()
+        self.wait(4)
+        self.assertEqual(self.done, [])
 
     def test_again_and_again(self) -> None:
         """What is done each minute goes on to be, however often the clock is set."""
