@@ -73,13 +73,3 @@ def lowest_free() -> int | None:
         return None
     os.close(descriptor)
     return descriptor
-
-
-def left() -> int:
-    """Say how many more there can be at most; none if not even one can be had."""
-    lowest = lowest_free()
-    if lowest is None:
-        return 0
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _DESCRIPTORS_AT_MOST if soft == resource.RLIM_INFINITY else soft
-    return max(1, most - lowest)

@@ -9,13 +9,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.descriptors import (
-    connections_within,
-    left,
-    lowest_free,
-    open_within,
-    reserve_within,
-)
+from osproxy.descriptors import connections_within, lowest_free, open_within, reserve_within
 
 _PROGRAM = """
 import resource, sys
@@ -66,13 +60,3 @@ class NumbersTests(SynchronousTestCase):
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         self.assertIsNone(lowest_free())
-
-    def test_left(self) -> None:
-        """It is known how many more there can be."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        free = lowest_free()
-        assert free is not None
-        for more in (40, 1, 0):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
-            self.assertEqual(left(), more)

@@ -65,7 +65,7 @@ class ClientSite(Site):
         self.connections = connections
         self.lane = lane
         self.gate = gate
-        gate.none_left = self._none_left
+        gate.no_room = self._no_room
         self._shedding = shedding
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout
@@ -169,8 +169,8 @@ class ClientSite(Site):
                 _log.failure("cannot judge a connection")
         self.connections.settle(now)
 
-    def _none_left(self) -> None:
-        self._shedding.shed(Reason.DESCRIPTORS, "nobody is accepted")
+    def _no_room(self, why: str) -> None:
+        self._shedding.shed(Reason.DESCRIPTORS, f"nobody can be accepted ({why})")
         self._shut()
 
     def _shut(self) -> None:

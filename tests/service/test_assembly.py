@@ -313,9 +313,8 @@ class ControlTests(WholeTestCase):
         self.assertEqual(list(self.socket.parent.iterdir()), [])
 
     async def test_left_by_a_crash(self) -> None:
-        """What a crash has left of it is no hindrance."""
-        # No process has this number.
-        self.socket.with_name("control.lock").symlink_to("4194305")
+        """What a crash has left of it is no hindrance, though its process had our number."""
+        self.socket.with_name("control.lock").symlink_to(str(os.getpid()))
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(self.socket))
         server = self.start(f"--control-socket={self.socket}")
@@ -330,7 +329,10 @@ class ControlTests(WholeTestCase):
 
     async def test_in_use(self) -> None:
         """Where another server has it, that is said in one line."""
-        self.socket.with_name("control.lock").symlink_to(str(os.getppid()))
+        other = socket.socket(socket.AF_UNIX)
+        self.addCleanup(other.close)
+        other.bind(str(self.socket))
+        other.listen()
         server = self.make(f"--control-socket={self.socket}")
         with self.assertRaises(SystemExit) as raised:
             server.privilegedStartService()
