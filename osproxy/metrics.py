@@ -7,6 +7,7 @@ values, whatever clients and upstreams send.
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from prometheus_client import (
@@ -34,6 +35,18 @@ _STATUSES = {499: "499", **{int(status): str(int(status)) for status in HTTPStat
 def status_label(status: int) -> str:
     """Name a status, all that nobody has registered alike."""
     return _STATUSES.get(status, "other")
+
+
+def boot_time() -> float:
+    """Say when the machine was booted, in seconds since the epoch."""
+    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class _Process(ProcessCollector):
+    def _boot_time(self) -> float:
+        # Without a time it tells nothing at all; it would look for it in a file that a sandbox may
+        # hide (ProcSubset= in systemd.exec(5)).
+        return boot_time()
 
 
 class Metrics:
@@ -78,6 +91,7 @@ class Metrics:
     :ivar images: octets of it that images have.
     :ivar image_capacity: octets that they may.
     :ivar disk_free: octets that are free on the disk.
+    :ivar disk_free_files: how many more files it can have.
     :ivar entries: entries that can be served.
     :ivar drafts: drafts that are being written.
     :ivar kept: drafts that wait to be completed.
@@ -87,15 +101,16 @@ class Metrics:
     :ivar log_lost: entries of logs that could not be written, by log.
     :ivar thread_calls: functions that run in threads, or wait for one, by pool.
     :ivar lag: seconds by which the reactor was late.
+    :param proc: where the kernel tells of processes.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, proc: str = "/proc") -> None:
         self.registry = registry
         self.info = Info("osproxy", "What runs", registry=registry)
         self._of_clients(registry)
         self._of_fetching(registry)
         self._of_store(registry)
-        self._of_process(registry)
+        self._of_process(registry, proc)
 
     def _of_clients(self, registry: CollectorRegistry) -> None:
         by_file, by_outcome = ("outcome", "kind"), ("outcome",)
@@ -166,11 +181,14 @@ class Metrics:
             "osproxy_image_capacity_bytes", "Bytes allowed to images", registry=registry
         )
         self.disk_free = Gauge("osproxy_disk_free_bytes", "Bytes free on disk", registry=registry)
+        self.disk_free_files = Gauge(
+            "osproxy_disk_free_files", "Inodes free on disk", registry=registry
+        )
         self.entries = Gauge("osproxy_entries", "Entries stored", registry=registry)
         self.drafts = Gauge("osproxy_drafts", "Drafts being written", registry=registry)
         self.kept = Gauge("osproxy_kept_drafts", "Drafts to be completed", registry=registry)
 
-    def _of_process(self, registry: CollectorRegistry) -> None:
+    def _of_process(self, registry: CollectorRegistry, proc: str) -> None:
         self.certificate_end = Gauge(
             "osproxy_certificate_end_timestamp_seconds", "End of certificate", registry=registry
         )
@@ -190,7 +208,7 @@ class Metrics:
         self.lag = Distribution(
             "osproxy_reactor_lag_seconds", "Lateness of the reactor", (), _LAG, registry
         )
-        ProcessCollector(registry=registry)
+        _Process(proc=proc, registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 

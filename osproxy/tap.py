@@ -120,7 +120,12 @@ def makeService(options: Options, checkpoint: Callable[[str], None] | None = Non
         served = None if settings.tls is None else Renewable(read(settings.tls))
         directory = _opened(settings)
         return assemble(
-            reactor, settings, directory, checkpoint or (lambda _: None), reading, served
+            reactor,
+            settings,
+            directory,
+            checkpoint or (lambda _: None),
+            partial(reading, running=True),
+            served,
         )
     except (ConfigError, Unusable) as error:
         raise SystemExit(f"osproxy: {error}") from error

@@ -18,7 +18,9 @@ from osproxy.config.settings import load
 from osproxy.service import assembly
 from osproxy.tools import fsck
 from osproxy.tools.simulate import command_line
+from osproxy.web.record import entry
 from tests.config.pems import make_key, pem_of_certificate, pem_of_key
+from tests.records import RECORD
 
 if TYPE_CHECKING:
     from osproxy.config.settings import Settings
@@ -327,6 +329,11 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual(self.setting("Type"), "notify")
         self.assertGreater(float(self.setting("WatchdogSec")), 10)
         self.assertIn("-HUP $MAINPID", self.setting("ExecReload"))
+
+    def test_identifier(self) -> None:
+        """In the journal, lines of a stream go by the name that osproxy sends others with."""
+        told = f"\nSYSLOG_IDENTIFIER={self.setting('SyslogIdentifier')}\n"
+        self.assertIn(told.encode(), entry(RECORD))
 
     def test_sockets(self) -> None:
         """Each socket unit has the service's ports, and a name by which osproxy knows TLS."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.metrics import Metrics
+from osproxy.metrics import Metrics, boot_time
 
 
 def told(metrics: Metrics) -> dict[str, float]:
@@ -30,6 +33,19 @@ class MetricsTests(SynchronousTestCase):
         said = told(metrics)
         self.assertEqual(said["osproxy_requests_total"], 3)
         self.assertEqual(said["osproxy_stored_bytes"], 4096)
+
+    def test_process(self) -> None:
+        """The process is told of where the unit hides all of ``/proc`` but processes, too."""
+        hidden = Path(self.mktemp()).absolute()
+        hidden.mkdir()
+        (hidden / "self").symlink_to("/proc/self")
+        said = told(Metrics(CollectorRegistry(), proc=str(hidden)))
+        seen = told(Metrics(CollectorRegistry()))
+        names = {name for name in seen if name.startswith("process_")}
+        self.assertLessEqual({"process_cpu_seconds_total", "process_open_fds"}, names)
+        self.assertEqual({name for name in said if name.startswith("process_")}, names)
+        told_by_kernel = re.findall(r"(?m)^btime ([0-9]+)$", Path("/proc/stat").read_text())
+        self.assertLess(abs(boot_time() - float(*told_by_kernel)), 2)
 
     def test_apart(self) -> None:
         """Two servers in one process do not count for each other."""

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import socket
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -81,6 +85,27 @@ class ContainerfileTests(SynchronousTestCase):
         self.assertIn("'/-/healthy'", check.command)
         (limit,) = re.findall(r"timeout=(\d+)\)", check.command)
         self.assertLess(int(limit), int(check.options["timeout"].rstrip("s")))
+
+    def test_health_of_an_address(self) -> None:
+        """It is asked where the variable has it listen; whoever is refused is answered, too."""
+        _, _, code = shlex.split(health(self.image).command)
+        for address, heard, status, ended in (
+            ("127.0.0.9:{port}", "127.0.0.9", 200, 0),
+            ("127.0.0.9:{port}", "127.0.0.9", 403, 0),
+            ("127.0.0.9:{port}", "127.0.0.9", 500, 1),
+            ("0.0.0.0:{port}", "127.0.0.1", 200, 0),
+            ("[::]:{port}", "127.0.0.1", 200, 0),
+        ):
+            with socket.create_server((heard, 0)) as server:
+                variable = address.format(port=server.getsockname()[1])
+                asking = subprocess.Popen(
+                    [sys.executable, "-Ic", code], env={"BIND_ADDRESS": variable}
+                )
+                server.settimeout(60)
+                with server.accept()[0] as connection:
+                    connection.recv(4096)
+                    connection.sendall(f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode())
+                self.assertEqual(asking.wait(60), ended, address)
 
     def test_stop(self) -> None:
         """README.rst has an engine wait longer for the end than transfers under way have."""

@@ -19,6 +19,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from osproxy.config.given import ConfigError
 from osproxy.config.options import TLS_PEM_CHAIN, TLS_PEM_KEY, UPSTREAM_CA
+from osproxy.config.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,7 +128,7 @@ def _first_certificate(path: Path, content: bytes, given: Given) -> Certificate:
 
 def _content(path: Path, given: Given) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise given.wrong(f"{path} cannot be read ({error.strerror}); give a PEM file") from None
 

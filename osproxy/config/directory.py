@@ -17,6 +17,7 @@ from attrs import frozen
 
 from osproxy.config.given import Given
 from osproxy.config.options import CACHE_PATH
+from osproxy.config.regular import open_at_once
 from osproxy.config.sources import read_one
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ def cache_directory(
     return Place(path, str(found))
 
 
+def place_named(
+    given: Given | None, environ: Mapping[str, str], home: Callable[[], str | None]
+) -> Place:
+    """
+    Give the directory as `cache_directory` does, but neither make nor try it.
+
+    :raises ConfigError: when there is no default.
+    """
+    found, path = named_directory(given, environ, home)
+    return Place(path, str(found))
+
+
 def named_directory(
     given: Given | None, environ: Mapping[str, str], home: Callable[[], str | None]
 ) -> tuple[Given, Path]:
@@ -93,7 +106,7 @@ def try_file(path: Path) -> None:
     if not path.exists():
         try_directory(path.parent)
     elif not path.is_fifo():
-        with path.open("ab"):
+        with open(path, "ab", opener=open_at_once):
             pass
 
 

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from osproxy.config.given import ConfigError, Given
 from osproxy.config.options import CONFIG, OPTIONS
+from osproxy.config.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -93,10 +94,10 @@ def read_file(given: Given, path: Path) -> Table:
     :raises ConfigError: when it cannot be read or is not TOML.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise given.wrong(f"{path} cannot be read ({error.strerror}); give a file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # Covers bad TOML and bad UTF-8 alike.
         raise given.wrong(f"{path} is not TOML: {error}") from None
     return Table("", str(path), content)

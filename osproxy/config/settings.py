@@ -17,8 +17,8 @@ from attrs import frozen
 from osproxy.config import options
 from osproxy.config.backends import backends_elsewhere, complete, own_backends, warnings_of_keys
 from osproxy.config.certificates import tls_pair, trusted
-from osproxy.config.control import checked_socket
-from osproxy.config.directory import cache_directory, home_of_user, try_file
+from osproxy.config.control import checked_socket, control_socket
+from osproxy.config.directory import cache_directory, home_of_user, place_named, try_file
 from osproxy.config.files import options_in, read_file
 from osproxy.config.given import Given
 from osproxy.config.listeners import has_ipv6, listeners
@@ -132,6 +132,7 @@ def load(
     passed: Sequence[Passed] = (),
     journal: Path = JOURNAL,
     error_log: str | None = None,
+    running: bool = False,
 ) -> Settings:
     """
     Read and check all settings, and make the cache directory if it is due.
@@ -140,6 +141,8 @@ def load(
     :param passed: sockets that listen already.
     :param journal: where journald listens.
     :param error_log: where what osproxy says of itself goes unless a setting says so.
+    :param running: whether they are for a server that runs. That goes on without its directories,
+        so that these are neither made nor tried.
     :raises ConfigError: when something is wrong; its text names the option and its source.
     """
     file, elsewhere = _files(Sources(arguments, environ, {}), environ)
@@ -171,7 +174,9 @@ def load(
         client_bandwidth=sources.value(options.CLIENT_BANDWIDTH),
         upstream_requests=sources.value(options.UPSTREAM_REQUESTS),
         client_body_size=sources.value(options.CLIENT_BODY_SIZE),
-        control_socket=checked_socket(sources, environ),
+        control_socket=(
+            control_socket(sources, environ)[0] if running else checked_socket(sources, environ)
+        ),
         scrub_rate=sources.value(options.SCRUB_RATE),
         scrub_interval=sources.value(options.SCRUB_INTERVAL),
         upstream_ca=trusted(sources),
@@ -190,7 +195,9 @@ def load(
             *(() if elsewhere is None else warnings_of_keys(elsewhere)),
         ),
         # The last, so that nothing is made for settings that are wrong.
-        cache=cache_directory(sources.given(options.CACHE_PATH), environ, home),
+        cache=(place_named if running else cache_directory)(
+            sources.given(options.CACHE_PATH), environ, home
+        ),
     )
 
 

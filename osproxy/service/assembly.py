@@ -21,6 +21,7 @@ from osproxy.cache.refetch import Refetch
 from osproxy.config.options import ACCESS_LOG, CONTROL_SOCKET, ERROR_LOG
 from osproxy.descriptors import connections_within, open_within, raise_limit, reserve_within
 from osproxy.metrics import Metrics
+from osproxy.service.clockwatch import ClockWatch
 from osproxy.service.collector import leave_alone
 from osproxy.service.errorlog import ErrorLog, open_errors, take_over
 from osproxy.service.lag import Lag
@@ -65,6 +66,7 @@ from osproxy.web.respond import Responder
 from osproxy.web.routing import Routes
 from osproxy.web.site import ClientSite
 from osproxy.web.tls import wrap
+from osproxy.web.unixsockets import Unlocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,6 +243,7 @@ def assemble(
         renewal = Renewal(settings.tls, served, in_thread, reactor)
         metrics.certificate_end.set_function(lambda: served.certificate.ends_at)
     lag = Lag(reactor, lambda seconds: metrics.lag.add((), seconds))
+    clock_watch = ClockWatch(reactor, reactor.callFromThread)
 
     async def open_store() -> None:
         await cache.start()
@@ -277,6 +280,7 @@ def assemble(
         manager,
         begin=(
             *(pool.start for pool in pools.values()),
+            clock_watch.start,
             lag.start,
             *([] if renewal is None else [renewal.start]),
         ),
@@ -308,6 +312,7 @@ def assemble(
             Step("close the store", store.stop),
             Step("write the access log", access_log.end),
             Step("write the error log", errors.end),
+            Step("look at the clock no more", clock_watch.stop),
             Step("end the threads", end_threads),
         ),
     )
@@ -332,9 +337,8 @@ def _listening(
 def _controlling(reactor: Any, settings: Settings, site: ClientSite) -> Iterator[Listening]:
     path = settings.control_socket
     if path is not None:
-        # With a lock beside it: what a crash has left is taken away, and nothing else.
-        endpoint = UNIXServerEndpoint(reactor, str(path), mode=0o600, wantPID=True)
-        yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}")
+        endpoint = UNIXServerEndpoint(Unlocked(reactor), str(path), mode=0o600)
+        yield Listening(endpoint, site, f"--{CONTROL_SOCKET.name}: {path}", site.gate)
 
 
 def _announcements(settings: Settings, most: int) -> tuple[str, ...]:

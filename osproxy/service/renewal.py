@@ -46,9 +46,13 @@ class Renewal:
     served: Renewable
     _in_thread: InThread
     _clock: IReactorTime
-    # How the files were when they were read with success, or complained of.
+    # How the files were when they were read with success, how when they last were not, and what was
+    # said then.
     _known: _State = field(default=(), init=False)
     _doubtful: _State = field(default=(), init=False)
+    _complaint: tuple[_State, str] = field(default=((), ""), init=False)
+    # What was last said of the one that is served.
+    _trouble: str | None = field(default=None, init=False)
     _looking: LoopingCall = field(init=False)
 
     @_looking.default
@@ -59,6 +63,7 @@ class Renewal:
 
     def start(self) -> None:
         """Begin to look."""
+        self._judge()
         self._looking.start(LOOK_EVERY, now=False)
 
     def stop(self) -> None:
@@ -71,14 +76,17 @@ class Renewal:
         self.pair = pair
         if found.pems != self.served.certificate.pems:
             self.served.certificate = found
+            self._trouble = None
             _log.info(
                 "new connections get the certificate in {chain}, which ends {until}",
                 chain=pair.chain,
                 until=found.until,
             )
+        self._judge()
 
     async def look(self) -> None:
         """Take what is new; if it is of no use, say so once and keep what there is."""
+        self._judge()
         pair = self.pair
         state = await self._in_thread(_state_of, pair)
         if state == self._known:
@@ -87,14 +95,26 @@ class Renewal:
             found = await self._in_thread(read, pair)
         except (ConfigError, Unusable) as error:
             # The one file may have been written before the other: they have until the next look.
-            if state == self._doubtful:
-                self._known = state
+            complaint = state, str(error)
+            if state == self._doubtful and complaint != self._complaint:
+                self._complaint = complaint
                 _log.error("{error}; the certificate of before stays in use", error=error)
             self._doubtful = state
             return
         self._known = state
         if pair == self.pair:
             self.take(pair, found)
+
+    def _judge(self) -> None:
+        """Warn once of one that has ended, or counts later only: our clock may be the wrong one."""
+        trouble = self.served.certificate.trouble(self._clock.seconds())
+        if trouble is not None and trouble != self._trouble:
+            _log.warn(
+                "the certificate in {chain} {trouble}; clients refuse it",
+                chain=self.pair.chain,
+                trouble=trouble,
+            )
+        self._trouble = trouble
 
     def _look_and_survive(self) -> Deferred[None]:
         looking = Deferred.fromCoroutine(self.look())

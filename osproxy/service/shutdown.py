@@ -82,7 +82,8 @@ class SignalHandlers:
     Turns SIGTERM and SIGINT into a stop with exit status 0; a second one ends the process at once.
 
     Twisted's own handlers stop as well, but then end the process by the signal, with status 143.
-    SIGHUP asks for a reload, as of daemons everywhere.
+    SIGHUP asks for a reload, as of daemons everywhere. So does SIGUSR1, by which nginx has its logs
+    opened anew, unless twistd has a use for it: as it is, it would end the process.
 
     :ivar call_from_thread: wakes the reactor and has it call a function.
     :ivar stop: stops the reactor.
@@ -103,8 +104,10 @@ class SignalHandlers:
         self.install_reload()
 
     def install_reload(self) -> None:
-        """Take over SIGHUP alone, which Twisted leaves to us."""
+        """Take over those alone that Twisted leaves to us."""
         signal.signal(signal.SIGHUP, self.asked_to_reload)
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+            signal.signal(signal.SIGUSR1, self.asked_to_reload)
 
     def asked_to_reload(self, number: int, frame: FrameType | None = None) -> None:
         """Reload, unless all ends anyway."""

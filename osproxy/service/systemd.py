@@ -68,6 +68,8 @@ class ServiceManager:
     _watched: bool = field(default=False, init=False)
     _told: str = field(default="", init=False)
     _failing: bool = field(default=False, init=False)
+    # Kept, so that we are heard of when descriptors run out.
+    _way: socket.socket | None = field(default=None, init=False)
     _beating: LoopingCall = field(init=False)
 
     @_beating.default
@@ -111,6 +113,9 @@ class ServiceManager:
         """Say no more."""
         if self._beating.running:
             self._beating.stop()
+        way, self._way = self._way, None
+        if way is not None:
+            way.close()
 
     @property
     def _address(self) -> str | None:
@@ -139,9 +144,10 @@ class ServiceManager:
         if lines[-1].startswith("STATUS="):
             self._told = lines[-1]
         try:
-            # A manager that reads nothing must not hold us up.
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as it:
-                it.sendto("\n".join(lines).encode(errors="replace"), _path(address))
+            if self._way is None:
+                # A manager that reads nothing must not hold us up.
+                self._way = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self._way.sendto("\n".join(lines).encode(errors="replace"), _path(address))
         except OSError as error:
             if not self._failing:
                 _log.error(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,37 @@ KEPT = frozenset((State.RESERVED, State.STORED))
 def blocks_of(octets: int) -> int:
     """How many blocks a file of this size takes."""
     return -(-octets // BLOCK)
+
+
+@frozen
+class Amount:
+    """
+    What files take of a disk, or have to give back; true if that is anything at all.
+
+    :ivar octets: in whole blocks.
+    :ivar images: so much of what images may have.
+    :ivar files: how many they are, of which a file system may have so many only.
+    """
+
+    octets: int = 0
+    images: int = 0
+    files: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is any of it; where there is more than enough, it is less than none."""
+        return self.octets > 0 or self.images > 0 or self.files > 0
+
+    def __add__(self, other: Amount) -> Amount:
+        """Say how much it is with so much more."""
+        return Amount(
+            self.octets + other.octets, self.images + other.images, self.files + other.files
+        )
+
+    def __sub__(self, other: Amount) -> Amount:
+        """Say what is left of it without so much."""
+        return Amount(
+            self.octets - other.octets, self.images - other.images, self.files - other.files
+        )
 
 
 @define(eq=False, weakref_slot=False)
@@ -80,6 +111,10 @@ class Accounts:
     def __iter__(self) -> Iterator[int]:
         """Go through the numbers of all that have one."""
         return iter(self._all)
+
+    def __len__(self) -> int:
+        """How many have one."""
+        return len(self._all)
 
     def get(self, key: int) -> Account | None:
         """Give the account of a file, None if it has none."""

@@ -93,6 +93,7 @@ class Blob:
 
     :ivar published: whether it lies among the entries, no longer among the drafts.
     :ivar nameless: whether only the second link to it is left, which is for those who share it.
+    :ivar made: whether there is a file at all, as far as is known.
     :ivar descriptor: what its readers, and its writer, share.
     :ivar spoilt: set when its octets turn out to be wrong: then nobody reads on.
     """
@@ -102,6 +103,7 @@ class Blob:
     state: State = State.DRAFT
     published: bool = False
     nameless: bool = False
+    made: bool = True
     descriptor: int | None = field(init=False, default=None)
     spoilt: bool = field(init=False, default=False)
     _astray: bool = field(init=False, default=False)
@@ -123,6 +125,9 @@ class Blob:
     def links(self) -> tuple[Path, ...]:
         """Wherever it may lie."""
         directory = self._shelf.directory
+        if not self.made:
+            # A disk that is read-only, or broken, does not even take away what is not there.
+            return ()
         if not self.published:
             draft = directory.draft_path(self.id)
             return (draft, directory.entry_path(self.id)) if self._astray else (draft,)
@@ -259,6 +264,7 @@ class Blob:
 
     def _open_succeeded(self, descriptor: int, checked: bool) -> None:
         self.descriptor = descriptor
+        self.made = True
         condition = condition_of(descriptor) if checked else None
         if condition is not None and condition[0] <= LARGEST:
             self._condition = condition
@@ -279,7 +285,7 @@ class Blob:
 
 
 def creator_of(header: bytes) -> Callable[[Path], int]:
-    """Give a function that makes a file and opens it, for its writer and its readers; blocks."""
+    """Give a function that makes a file for its writer and readers, or leaves nothing; blocks."""
 
     def create(path: Path) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -288,7 +294,7 @@ def creator_of(header: bytes) -> Callable[[Path], int]:
             leave_no_trace(descriptor)
             write_all(descriptor, header, 0)
         except BaseException:
-            os.close(descriptor)
+            remove(descriptor, path)
             raise
         return descriptor
 

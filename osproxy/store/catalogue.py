@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from attrs import frozen
 from twisted.logger import Logger
 
+from osproxy.store.accounts import BLOCK, Amount
 from osproxy.store.layout import StoreError
-from osproxy.store.ledger import BLOCK
 from osproxy.store.listing import Listing
 from osproxy.store.records import head_to
 from osproxy.store.rows import INTO, READ, SIZE, record_of, row_of
@@ -41,7 +41,7 @@ INSERT OR IGNORE INTO unsynced SELECT ?, '' WHERE NOT EXISTS (SELECT 1 FROM entr
 """
 _EXTENT = f"""
 SELECT coalesce(sum(body IS NOT id), 0), coalesce(sum(({SIZE} + {BLOCK - 1}) / {BLOCK}), 0),
-    coalesce(max(id), 0)
+    count(*), coalesce(max(id), 0)
 FROM entries
 """
 # Those of the future are asked for first: they were verified before the clock was set back.
@@ -60,14 +60,15 @@ class Extent:
     """
     What there is in all.
 
-    :ivar octets: what the files take, in whole blocks.
+    :ivar count: how many entries.
+    :ivar taken: what their files take, and those of bodies that only others name.
     :ivar last: the greatest number.
     :ivar unsynced: the entries whose files were not synced, and the boots that they are from, empty
         where that is not known.
     """
 
     count: int
-    octets: int
+    taken: Amount
     last: int
     unsynced: dict[int, str]
 
@@ -217,9 +218,11 @@ class Catalogue:
         try:
             return self._watched(work, *args, **kwargs)
         finally:
-            self.octets = sum(
-                path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
-            )
+            # It needs a descriptor; without one what was done is done all the same.
+            with suppress(OSError):
+                self.octets = sum(
+                    path.stat().st_size for path in self._path.parent.glob(f"{self._path.stem}.*")
+                )
 
     def _open(self) -> Extent:
         self._close()
@@ -239,10 +242,10 @@ class Catalogue:
         with closing(self._connection.execute("SELECT work FROM unfinished")) as cursor:
             self.incomplete = cursor.fetchone() is not None
         with closing(self._connection.execute(_EXTENT)) as cursor:
-            count, blocks, last = cursor.fetchone()
+            count, blocks, files, last = cursor.fetchone()
         with closing(self._connection.execute("SELECT id, boot FROM unsynced")) as cursor:
             unsynced = dict(cursor.fetchall())
-        return Extent(count, blocks * BLOCK, last, unsynced)
+        return Extent(count, Amount(octets=blocks * BLOCK, files=files), last, unsynced)
 
     def _start_anew(self, damage: Exception) -> Extent:
         self.log.error(

@@ -72,10 +72,12 @@ class Drafting:
             record.kind,
             wanted,
             lambda: self._ledger.reserve(record.id, wanted, image=image),
+            new=True,
         )
         # One reactor turn from the reservation to here.
         self._kept.drop(record.target)
         draft = self._draft_of(record, wanted)
+        draft.blob.made = False
         self._running[record.id] = draft
         try:
             await draft.blob.open(creator_of(draft_header_of(record)))

@@ -36,6 +36,7 @@ def show(
         (metrics.images, lambda: ledger.images),
         (metrics.image_capacity, lambda: ledger.image_capacity),
         (metrics.disk_free, lambda: room.free),
+        (metrics.disk_free_files, lambda: room.free_files),
         (metrics.entries, lambda: len(inventory)),
         (metrics.drafts, lambda: len(drafting)),
         (metrics.kept, lambda: len(kept)),

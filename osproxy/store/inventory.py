@@ -12,6 +12,7 @@ import errno
 from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 
+from osproxy.store.accounts import Amount
 from osproxy.store.index import key_of
 from osproxy.store.ledger import BLOCK, blocks_of
 from osproxy.store.listing import place_of
@@ -178,7 +179,7 @@ class Inventory:
         """List entries of an earlier run, but for those that are known already, or gone again."""
         records = await self._not_like_the_rest(places)
         # One reactor turn: what is no longer unknown is in the ledger.
-        self._room.found(sum(self._restore(place, records.get(place[0])) for place in places))
+        self._room.found(*[self._restore(place, records.get(place[0])) for place in places])
 
     async def _not_like_the_rest(self, places: list[Place]) -> dict[int, Record]:
         """Read those that may be pinned; images count as such only if they are not."""
@@ -227,6 +228,7 @@ class Inventory:
     def forget_all(self) -> None:
         """Take all out of sight whose rows and files are gone; what is not listed never will be."""
         self.completed()
-        self._room.found(self._room.unknown)
+        self._room.unknown = Amount()
+        self._room.found()
         for number in self._index.all():
             self._stock.retire(number, row_is_gone=True)

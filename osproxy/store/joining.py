@@ -169,6 +169,7 @@ class Joining:
                 name.kind,
                 name.size,
                 lambda: ledger.reserve(name.id, name.size, image=image),
+                new=True,
             )
         except BaseException:
             self._stock.leave(name.id)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from osproxy.store.accounts import BLOCK, Amount, blocks_of
 from osproxy.store.drafts import WORTH_COMPLETING
-from osproxy.store.ledger import BLOCK, blocks_of
 
 if TYPE_CHECKING:
     from osproxy.model import Target
@@ -85,20 +85,22 @@ class Kept:
                 self.drop(target)
 
     @property
-    def idle(self) -> int:
-        """Octets that become free when all of them go: what is still read does not count."""
-        return sum(_octets(draft) for draft in self._idle())
+    def idle(self) -> Amount:
+        """What becomes free when all of them go: what is still read does not count."""
+        idle = self._idle()
+        return Amount(octets=sum(map(_octets, idle)), files=len(idle))
 
-    def give_way(self, octets: int) -> bool:
+    def give_way(self, octets: int, files: int) -> bool:
         """Give up as many as it takes to free so much, and say whether there was one."""
-        going = self._idle()
-        freed = 0
-        for draft in going:
-            if freed >= octets:
+        given_way = False
+        for draft in self._idle():
+            if octets <= 0 and files <= 0:
                 break
-            freed += _octets(draft)
+            octets -= _octets(draft)
+            files -= 1
             self.drop(draft.target)
-        return freed > 0
+            given_way = True
+        return given_way
 
     def _idle(self) -> list[Draft]:
         drafts = (draft for draft, _ in self._drafts.values())

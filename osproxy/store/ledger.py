@@ -5,7 +5,8 @@ The ledger knows numbers only: keys, octets, leases. It opens no file and asks n
 answers, `osproxy.store.store` does. In which order files go is `osproxy.store.eviction`'s to say.
 Space is counted in blocks, as a file system hands it out, and a file counts until its unlink has
 happened: what is stored, what is being written, and what waits to be deleted never pass the
-capacity together, unless the capacity itself is lowered.
+capacity together, unless the capacity itself is lowered. The files themselves are counted, too:
+there may be so many only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
 
-from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, Accounts, State, blocks_of
+from osproxy.store.accounts import (
+    BLOCK,
+    KEPT,
+    TRANSITIONS,
+    Account,
+    Accounts,
+    Amount,
+    State,
+    blocks_of,
+)
 from osproxy.store.eviction import Eviction
 from osproxy.store.lru import Lru
 
@@ -41,13 +51,16 @@ class Ledger:
     the capacity only, so that a few of them do not drive everything else out.
 
     :ivar headroom: octets that no file may have, so that the overhead can grow when all is full.
+    :ivar unlisted: files that are there and have no account yet; their octets are overhead.
     :param eviction: the order in which stored files go.
     :param image_space: how much of a capacity images may have.
     """
 
     _capacity: int
     headroom: int = 0
+    unlisted: int = field(init=False, default=0)
     _overhead: int = 0
+    _most_files: int | None = field(init=False, default=None)
     _eviction: Eviction = field(kw_only=True, factory=lambda: Eviction(Lru))
     _image_space: Callable[[int], int] = field(kw_only=True, default=_all_of_it)
     _accounts: Accounts = field(init=False, factory=Accounts)
@@ -55,8 +68,10 @@ class Ledger:
     # Blocks of images that are stored or being written, and of those that may be evicted.
     _images: int = field(init=False, default=0)
     _evictable_images: int = field(init=False, default=0)
-    # Blocks that evicting everything would free at once: without readers, and not pinned.
+    # What evicting everything would free at once: without readers, and not pinned.
     _idle: int = field(init=False, default=0)
+    _idle_files: int = field(init=False, default=0)
+    _condemned_files: int = field(init=False, default=0)
     _pinned: int = field(init=False, default=0)
 
     @property
@@ -94,6 +109,11 @@ class Ledger:
         return self.stored + self.reserved + self.awaiting + self._overhead
 
     @property
+    def files(self) -> int:
+        """How many files take space."""
+        return len(self._accounts) + self.unlisted
+
+    @property
     def images(self) -> int:
         """Octets of images that can be served or are being written."""
         return self._images * BLOCK
@@ -112,15 +132,26 @@ class Ledger:
         """Whether the file of this key still takes space."""
         return key in self._accounts
 
-    def set_capacity(self, octets: int) -> None:
-        """Allow so much from now on; `surplus` says what has to go for it."""
-        self._capacity = octets
+    def set_capacity(self, octets: int, files: int | None = None) -> None:
+        """
+        Allow so much from now on; `surplus` says what has to go for it.
 
-    def fits(self, octets: int, *, image: bool = False) -> bool:
-        """Whether so much can be reserved now."""
+        :param files: how many there may be, None for any number.
+        """
+        self._capacity = octets
+        self._most_files = files
+
+    def fits(self, octets: int, *, image: bool = False, new: bool = False) -> bool:
+        """
+        Whether so much can be reserved now.
+
+        :param new: whether it is for a file that has no account yet.
+        """
         blocks = blocks_of(octets) * BLOCK
-        return self.used + self.headroom + blocks <= self._capacity and (
-            not image or self.images + blocks <= self.image_capacity
+        return (
+            self.used + self.headroom + blocks <= self._capacity
+            and (not image or self.images + blocks <= self.image_capacity)
+            and (not new or self._most_files is None or self.files < self._most_files)
         )
 
     def reserve(self, key: int, octets: int, *, image: bool = False) -> None:
@@ -131,7 +162,7 @@ class Ledger:
         """
         if key in self._accounts:
             raise ValueError(f"{key} has an account")
-        self._require(octets, image=image)
+        self._require(octets, image=image, new=True)
         self._enter(key, State.RESERVED, octets, image=image)
 
     def grow(self, key: int, octets: int) -> None:
@@ -144,7 +175,7 @@ class Ledger:
         more = blocks_of(octets) - account.blocks
         if more <= 0:
             return
-        self._require(more * BLOCK, image=account.image)
+        self._require(more * BLOCK, image=account.image, new=False)
         self._resize(account, account.blocks + more)
 
     def shrink(self, key: int, octets: int) -> None:
@@ -264,62 +295,66 @@ class Ledger:
         self._resize(account, 0)
         del self._accounts[key]
 
-    def missing(self, octets: int) -> int:
-        """Say how much has to go so that so much fits, once what is on its way out is unlinked."""
-        return self.excess(octets)[0]
-
-    def victims(
-        self, octets: int, now: float, *, image: bool = False, spare: int = 0
-    ) -> tuple[int, ...]:
+    def victims(self, missing: Amount, now: float) -> tuple[int, ...]:
         """
-        Name the files to doom so that so much fits once they are unlinked.
+        Name the files to doom so that so much is free once they are unlinked.
 
-        Those that are to be unlinked already are counted on. None is named if nothing need go, or
-        if it would not help. A file with readers goes in its turn, but its octets are not counted
-        on: its readers keep them for as long as they like.
-
-        :param spare: octets that become free without any of these.
+        None is named if nothing need go, or if it would not help. A file with readers goes in its
+        turn, but what it takes is not counted on: its readers keep it for as long as they like.
         """
-        missing, over = self.excess(octets, image=image)
-        missing -= spare
-        if missing > self._idle * BLOCK or over > self._evictable_images * BLOCK:
-            return ()
-        return self._next(missing, over, now)
+        in_vain = (
+            missing.octets > self._idle * BLOCK
+            or missing.images > self._evictable_images * BLOCK
+            or missing.files > self._idle_files
+        )
+        return () if in_vain else self._next(missing, now)
 
     def surplus(self, now: float) -> tuple[int, ...]:
         """Name the files to doom to come down to the capacity, or as near to it as can be."""
-        missing, over = self.excess(0)
-        return self._next(missing, over, now)
+        return self._next(self.missing(), now)
 
-    def excess(self, octets: int, *, image: bool = False) -> tuple[int, int]:
-        """Say how much has to go for this to fit, and how much of images."""
+    def missing(self, octets: int = 0, *, image: bool = False, new: bool = False) -> Amount:
+        """
+        Say what has to go for so much to fit.
+
+        Files that are to be unlinked already are counted on.
+
+        :param new: whether it is for a file that has no account yet.
+        """
         wanted = blocks_of(octets) * BLOCK
         soon_free = self._blocks[State.CONDEMNED] * BLOCK
-        missing = self.used + self.headroom - soon_free + wanted - self._capacity
-        over = self.images + (wanted if image else 0) - self.image_capacity
-        return missing, over
+        files = self.files - self._condemned_files + new
+        return Amount(
+            octets=self.used + self.headroom - soon_free + wanted - self._capacity,
+            images=self.images + (wanted if image else 0) - self.image_capacity,
+            files=0 if self._most_files is None else files - self._most_files,
+        )
 
-    def _next(self, missing: int, over: int, now: float) -> tuple[int, ...]:
+    def _next(self, missing: Amount, now: float) -> tuple[int, ...]:
         named: dict[int, None] = {}
-        if over > 0:
+        octets, images, files = missing.octets, missing.images, missing.files
+        if images > 0:
             for key in self._eviction.images():
                 named[key] = None
-                over -= self._accounts[key].blocks * BLOCK
-                missing -= self._gained(key)
-                if over <= 0:
+                account = self._accounts[key]
+                images -= account.blocks * BLOCK
+                if not account.leases:
+                    octets -= account.blocks * BLOCK
+                    files -= 1
+                if images <= 0:
                     break
-        if missing > 0:
+        if octets > 0 or files > 0:
             for key in self._eviction.victims(now):
-                if key not in named:
-                    named[key] = None
-                    missing -= self._gained(key)
-                    if missing <= 0:
-                        break
+                if key in named:
+                    continue
+                named[key] = None
+                account = self._accounts[key]
+                if not account.leases:
+                    octets -= account.blocks * BLOCK
+                    files -= 1
+                if octets <= 0 and files <= 0:
+                    break
         return tuple(named)
-
-    def _gained(self, key: int) -> int:
-        account = self._accounts[key]
-        return 0 if account.leases else account.blocks * BLOCK
 
     def _line_up(self, account: Account, *, evictable: bool) -> None:
         account.evictable = evictable
@@ -342,12 +377,14 @@ class Ledger:
     def _count_idle(self, account: Account, sign: int) -> None:
         if account.evictable and not account.leases:
             self._idle += sign * account.blocks
+            self._idle_files += sign
 
-    def _require(self, octets: int, *, image: bool) -> None:
-        if not self.fits(octets, image=image):
+    def _require(self, octets: int, *, image: bool, new: bool) -> None:
+        if not self.fits(octets, image=image, new=new):
+            most = "any number" if self._most_files is None else self._most_files
             raise CacheFull(
                 f"{octets} octets do not fit: {self.used} of {self._capacity} used,"
-                f" {self.images} of {self.image_capacity} by images"
+                f" {self.images} of {self.image_capacity} by images; {self.files} files of {most}"
             )
 
     def _account(self, key: int, *states: State) -> Account:
@@ -374,6 +411,7 @@ class Ledger:
             raise ValueError(f"{account.state.value} does not become {state.value}")
         self._blocks[account.state] -= account.blocks
         self._blocks[state] += account.blocks
+        self._condemned_files += (state is State.CONDEMNED) - (account.state is State.CONDEMNED)
         if account.image and account.state in KEPT and state not in KEPT:
             self._images -= account.blocks
         account.state = state

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from osproxy.store.accounts import Amount
 from osproxy.store.schema import CatalogueDamaged
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Loading:
         extent = await self._catalogue.open()
         self._inventory.expect(extent.count)
         # What is not listed yet takes its space all the same.
-        self._room.unknown = extent.octets
+        self._room.unknown = extent.taken
         if self._catalogue.incomplete:
             lost = await self._rebuild.weigh()
             self._room.unknown = lost
@@ -85,7 +86,7 @@ class Loading:
             await self._catalogue.start_anew(damage)
             found = await self._rebuild.weigh()
             # Of a directory that was deleted meanwhile nothing counts any more.
-            self._room.unknown = 0 if self._stopped else found
+            self._room.unknown = Amount() if self._stopped else found
         # Before the sweep, which takes a file without a row for a leftover.
         if self._catalogue.incomplete and not self._stopped:
             await self._rebuild.run()
@@ -95,7 +96,7 @@ class Loading:
         # Only now it is known who goes where the setting has become smaller.
         self._room.count_catalogue()
         await self._sweep.run()
-        self._room.unknown = 0
+        self._room.unknown = Amount()
         self._room.count_catalogue()
 
     async def _list(self) -> None:

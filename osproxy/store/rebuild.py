@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
-from osproxy.store.ledger import BLOCK, blocks_of
+from osproxy.store.accounts import BLOCK, Amount, blocks_of
 from osproxy.store.records import read_entries
 
 if TYPE_CHECKING:
@@ -53,15 +53,15 @@ class Rebuild:
     _unsynced: Unsynced
     stopped: bool = field(init=False, default=False)
 
-    async def weigh(self) -> int:
-        """Say how many octets the files take that are not known of."""
-        octets = 0
+    async def weigh(self) -> Amount:
+        """Say what the files take that are not known of."""
+        taken = Amount()
         folders = self._directory.entries()
         while (found := await self._next(folders)) is not None:
-            octets += await self._in_thread(_octets_of, self._paths_of(filter(self._lost, found)))
+            taken += await self._in_thread(_taken_by, self._paths_of(filter(self._lost, found)))
         async for bodies in self._bodies(self._lost):
-            octets += await self._in_thread(_octets_of, bodies)
-        return octets
+            taken += await self._in_thread(_taken_by, bodies)
+        return taken
 
     async def run(self) -> None:
         """Bring back what can be, and write down in the end that nothing is missing."""
@@ -128,9 +128,9 @@ class Rebuild:
         return count
 
 
-def _octets_of(paths: list[Path]) -> int:
-    octets = 0
+def _taken_by(paths: list[Path]) -> Amount:
+    taken = Amount()
     for path in paths:
         with suppress(OSError):
-            octets += blocks_of(path.lstat().st_size) * BLOCK
-    return octets
+            taken += Amount(octets=blocks_of(path.lstat().st_size) * BLOCK, files=1)
+    return taken

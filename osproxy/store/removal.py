@@ -49,6 +49,7 @@ class Removal:
     _blobs: list[Blob] = field(init=False, factory=list)
     _unnamed: list[Blob] = field(init=False, factory=list)
     _stuck: list[Blob] = field(init=False, factory=list)
+    _undeleted: list[int] = field(init=False, factory=list)
     _still_named: list[Blob] = field(init=False, factory=list)
     _progress: Waiters = field(init=False, factory=Waiters)
     _closed: bool = field(init=False, default=False)
@@ -79,7 +80,8 @@ class Removal:
         """Try once more to remove what could not be removed."""
         self._blobs += self._stuck
         self._unnamed += self._still_named
-        self._stuck, self._still_named = [], []
+        self._rows += self._undeleted
+        self._stuck, self._still_named, self._undeleted = [], [], []
         self._begin()
 
     async def progress(self) -> None:
@@ -120,6 +122,7 @@ class Removal:
         except DISK_ERRORS as error:
             # Files go all the same: a row without a file is dropped when it is met. But that of a
             # body would take along all who share it.
+            self._undeleted += rows
             self._still_named += unnamed
             self._trouble.met(Work.CATALOGUE, error, f"{len(rows) + len(unnamed)} files that go")
         else:

@@ -7,12 +7,15 @@ waited for.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
+from osproxy.store.accounts import Amount
+from osproxy.store.allowance import allowance
 from osproxy.store.ledger import CacheFull
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Room:
 
     :ivar closed: whether nobody gets any more.
     :ivar free: octets that the disk had free when it was looked at last.
-    :ivar unknown: octets of files that lie on the disk and are not in the ledger yet.
+    :ivar free_files: how many files could be made on it then; infinity for any number.
+    :ivar unknown: what is taken by files that lie on the disk and are not in the ledger yet.
     """
 
     _ledger: Ledger
@@ -61,7 +65,8 @@ class Room:
     _free_space: Callable[[int], int]
     closed: bool = field(init=False, default=False)
     free: int = field(init=False, default=0)
-    unknown: int = field(init=False, default=0)
+    free_files: float = field(init=False, default=0)
+    unknown: Amount = field(init=False, factory=Amount)
     _queue: DeferredLock = field(init=False, factory=DeferredLock)
 
     def __attrs_post_init__(self) -> None:
@@ -78,22 +83,29 @@ class Room:
         return self._pins.image(target, kind)
 
     async def claim(
-        self, target: Target, kind: Kind, octets: int, claim: Callable[[], None]
+        self,
+        target: Target,
+        kind: Kind,
+        octets: int,
+        claim: Callable[[], None],
+        *,
+        new: bool = False,
     ) -> None:
         """
         Call ``claim`` in the same turn in which so much has become free for a file.
 
+        :param new: whether the file is not there yet.
         :raises CacheFull: when it cannot be had.
         """
         image = self.image(target, kind)
         at_once = not self._queue.locked and not self.closed
-        if at_once and self._ledger.fits(octets, image=image):
+        if at_once and self._ledger.fits(octets, image=image, new=new):
             claim()
             return
         # In turn: what one evicts for itself, another must not take.
         await self._queue.acquire()
         try:
-            await self._make(octets, image=image)
+            await self._make(octets, image=image, new=new)
             claim()
         except CacheFull:
             if self._pins.hold(target) and not self.closed:
@@ -110,19 +122,31 @@ class Room:
         """
         disk = await self._in_thread(os.statvfs, path)
         self.free = disk.f_bavail * disk.f_frsize
-        floor = self._free_space(disk.f_blocks * disk.f_frsize)
+        self.free_files = disk.f_favail if disk.f_files else math.inf
         self._weigh_catalogue()
-        ahead = self._ledger.overhead - self.unknown - self._catalogue.octets
-        allowed = self._ledger.used - ahead - unwritten() + self.free - floor
-        self._ledger.set_capacity(max(0, min(self._cache_size, allowed)))
+        ahead = self._ledger.overhead - self.unknown.octets - self._catalogue.octets
+        taken = self._ledger.used - ahead - unwritten()
+        allowed = allowance(disk, self._free_space, taken, self._ledger.files)
+        octets = self._cache_size
+        if allowed.octets is not None:
+            octets = max(0, min(octets, allowed.octets))
+        self._ledger.set_capacity(octets, allowed.files)
         self._come_down()
         # What is not listed yet may be what goes.
         if not self.unknown:
             self._pins.check(self._ledger)
 
-    def found(self, octets: int) -> None:
-        """Count so much no longer as unknown, since it has been entered in the ledger."""
-        self.unknown = max(0, self.unknown - octets)
+    def found(self, *octets: int) -> None:
+        """
+        Count these no longer as unknown, since they have been entered in the ledger.
+
+        :param octets: what each takes; of none it is known already.
+        """
+        files = len(octets) - octets.count(0)
+        self.unknown = Amount(
+            octets=max(0, self.unknown.octets - sum(octets)),
+            files=max(0, self.unknown.files - files),
+        )
         self._weigh_catalogue()
 
     def count_catalogue(self) -> None:
@@ -132,34 +156,37 @@ class Room:
 
     def _weigh_catalogue(self) -> None:
         units = -(-(self._catalogue.octets + _CATALOGUE_UNIT // 2) // _CATALOGUE_UNIT)
-        self._ledger.overhead = units * _CATALOGUE_UNIT + self.unknown
+        self._ledger.overhead = units * _CATALOGUE_UNIT + self.unknown.octets
+        self._ledger.unlisted = self.unknown.files
 
     def _come_down(self) -> None:
-        self._kept.give_way(self._ledger.missing(0))
+        missing = self._ledger.missing()
+        self._kept.give_way(missing.octets, missing.files)
         for number in self._ledger.surplus(self._clock.seconds()):
             self._evict(number)
 
-    async def _make(self, octets: int, *, image: bool) -> None:
+    async def _make(self, octets: int, *, image: bool, new: bool) -> None:
         while not self.closed:
-            if self._ledger.fits(octets, image=image):
+            if self._ledger.fits(octets, image=image, new=new):
                 return
-            some_go = self._send_away(octets, image=image)
+            some_go = self._send_away(octets, image=image, new=new)
             if self._removal.busy:
                 await self._removal.progress()
             elif not some_go:
                 break
         raise CacheFull(f"no room for {octets} octets")
 
-    def _send_away(self, octets: int, *, image: bool) -> bool:
+    def _send_away(self, octets: int, *, image: bool, new: bool) -> bool:
         """Let go whoever must for so much, drafts first, and say whether there is any."""
-        now, idle = self._clock.seconds(), self._kept.idle
-        missing, over = self._ledger.excess(octets, image=image)
-        victims = self._ledger.victims(octets, now, image=image, spare=idle)
-        if not victims and (missing > idle or over > 0):
+        now = self._clock.seconds()
+        missing = self._ledger.missing(octets, image=image, new=new)
+        beyond_drafts = missing - self._kept.idle
+        if beyond_drafts and not self._ledger.victims(beyond_drafts, now):
             # Nobody goes in vain.
             return False
-        given_way = self._kept.give_way(missing)
-        victims = self._ledger.victims(octets, now, image=image)
+        given_way = self._kept.give_way(missing.octets, missing.files)
+        missing = self._ledger.missing(octets, image=image, new=new)
+        victims = self._ledger.victims(missing, now)
         for number in victims:
             self._evict(number)
         return given_way or bool(victims)

@@ -209,7 +209,7 @@ class Store:
             "the cache may take {capacity} octets; {entries} entries take {stored}",
             capacity=self._ledger.capacity,
             entries=len(self._inventory),
-            stored=self._ledger.stored + self._room.unknown,
+            stored=self._ledger.stored + self._room.unknown.octets,
         )
         self._housekeeping.begin()
 

@@ -4,7 +4,8 @@
 With the server stopped it looks for itself: at the catalogue, at each entry and its file, and for
 files that belong to nothing. It deletes only with ``--repair``, and only what is still wrong at a
 second look. A server that runs is asked over its control socket to verify everything; what it finds
-damaged it drops at once, since it would serve it.
+damaged it drops at once, since it would serve it. Where the socket alone is given, it is asked in
+any case; with a directory, if that is in use.
 
 The exit status is 0 when all is well, 1 when something was found, 2 when nothing could be found
 out.
@@ -75,13 +76,14 @@ def run(given: Namespace, environ: Mapping[str, str], report: Report) -> int:
     sources = _sources(arguments, environ)
     rate = _rate(given.rate)
     path, _ = control_socket(sources, environ)
-    if given.control_socket is not None and path is not None:
+    asked_for = given.control_socket is not None
+    if asked_for and given.cache_path is None and path is not None:
         return _ask(path, rate, report, given)
     _, place = named_directory(sources.given(options.CACHE_PATH), environ, home_of_user)
     try:
         directory = find_directory(place)
     except DirectoryInUse as error:
-        if path is None or not path.exists():
+        if path is None or not (asked_for or path.exists()):
             raise StoreError(f"{error}; stop osproxy, or give its --control-socket") from error
         return _ask(path, rate, report, given)
     try:

@@ -100,7 +100,8 @@ class Stored:
             self._drop(found[0])
         image = bool(self._images[key])
         if not self._ledger.fits(size, image=image):
-            for number in self._ledger.victims(size, self.now, image=image):
+            missing = self._ledger.missing(size, image=image)
+            for number in self._ledger.victims(missing, self.now):
                 self._drop(number)
         number = self._next_id
         try:

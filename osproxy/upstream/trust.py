@@ -11,6 +11,8 @@ from cryptography.x509 import load_pem_x509_certificates
 from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
 from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy
 
+from osproxy.config.regular import read_regular
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,6 +35,6 @@ def _trust_root(authorities: Path | None) -> Any:
         return platformTrust()
     trusted = [
         Certificate.loadPEM(certificate.public_bytes(Encoding.PEM))
-        for certificate in load_pem_x509_certificates(authorities.read_bytes())
+        for certificate in load_pem_x509_certificates(read_regular(authorities))
     ]
     return trustRootFromCertificates(trusted)

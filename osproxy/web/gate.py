@@ -2,23 +2,32 @@
 Whether those who knock are let in: listeners stop accepting while there is no room.
 
 Who is not accepted waits in the kernel's queue, and is served once there is room again. Otherwise
-Twisted accepts and closes once there is no descriptor left, with a line in the log for each.
+Twisted accepts and closes once the process has no descriptor left, with a line in the log for each,
+and where the machine has none it tries again at once, with a line each time.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
-from osproxy.descriptors import lowest_free
+from osproxy.descriptors import EXHAUSTED, lowest_free
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IListeningPort
 
 ACCEPTS_A_TURN = 16
 """Connections to accept before others have their turn: a storm must not keep them waiting."""
+
+# What accept(2) says of the machine rather than of who connects.
+_NO_ROOM = EXHAUSTED | {errno.ENOBUFS, errno.ENOMEM}
 
 _log = Logger()
 
@@ -31,16 +40,20 @@ class Gate:
     :ivar descriptors: from this number on a descriptor is not for a new connection, but for what
         those who are served need besides.
     :ivar shut: whether none accepts.
+    :ivar no_room: is told why nobody can be accepted, and is to close the gate for a while.
     """
 
     descriptors: int
     shut: bool = field(init=False, default=False)
+    no_room: Callable[[str], None] = field(init=False)
     _ports: list[Any] = field(init=False, factory=list)
 
     def add(self, port: IListeningPort) -> None:
         """Take charge of a listener."""
         # One that was passed to us is wrapped.
-        self._ports.append(getattr(port, "original", port))
+        own: Any = getattr(port, "original", port)
+        own.socket = _Queue(own.socket, self)
+        self._ports.append(own)
         self.calm()
 
     def clear(self) -> None:
@@ -77,3 +90,25 @@ class Gate:
         if descriptor is None:
             descriptor = lowest_free()
         return descriptor is None or descriptor >= self.descriptors
+
+
+@frozen(eq=False)
+class _Queue:
+    """The socket of a listener; it says that nobody has come when nobody can be accepted."""
+
+    _socket: socket.socket
+    _gate: Gate
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection as `socket.socket` does."""
+        try:
+            return self._socket.accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self._gate.no_room(error.strerror or "")
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+
+    def __getattr__(self, name: str) -> Any:
+        """Have all else of the socket."""
+        return getattr(self._socket, name)

@@ -24,6 +24,8 @@ from twisted.logger import Logger
 from twisted.python.components import proxyForInterface
 from zope.interface import implementer
 
+from osproxy.web.unixsockets import Unlocked
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -167,7 +169,7 @@ def endpoint_of(reactor: object, description: str) -> IStreamServerEndpoint:
     if description.startswith(("tcp:", "tcp6:")) and ":backlog=" not in description:
         queued += f":backlog={_BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, queued)
+        endpoint: IStreamServerEndpoint = serverFromString(Unlocked(reactor), queued)
     except Exception as error:
         # What a parser makes of nonsense is up to the parser: a TypeError for a missing port, an
         # AttributeError for an unknown address family.

@@ -65,6 +65,7 @@ class ClientSite(Site):
         self.connections = connections
         self.lane = lane
         self.gate = gate
+        gate.no_room = self._no_room
         self._shedding = shedding
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout
@@ -167,6 +168,10 @@ class ClientSite(Site):
                 # One connection that cannot be judged must not end the watch over the others.
                 _log.failure("cannot judge a connection")
         self.connections.settle(now)
+
+    def _no_room(self, why: str) -> None:
+        self._shedding.shed(Reason.DESCRIPTORS, f"nobody can be accepted ({why})")
+        self._shut()
 
     def _shut(self) -> None:
         if not self.gate.shut:

@@ -55,20 +55,27 @@ class Certificate:
     """
     What TLS connections are served with.
 
-    :ivar until: when it ends, as certificates write it: YYYYMMDDhhmmssZ.
+    :ivar since: from when on it counts, as certificates write it: YYYYMMDDhhmmssZ.
+    :ivar until: when it ends.
     """
 
     pems: Pems
     context: Context
+    since: str
     until: str
 
     @property
     def ends_at(self) -> float:
         """When it ends, in seconds since the epoch; 0 where that cannot be read."""
-        try:
-            return float(timegm(strptime(self.until, "%Y%m%d%H%M%SZ")))
-        except ValueError:
-            return 0.0
+        return _seconds(self.until)
+
+    def trouble(self, now: float) -> str | None:
+        """Say why no client takes it at this time, if that is so."""
+        if now < _seconds(self.since):
+            return f"counts from {self.since} on only"
+        if 0 < self.ends_at < now:
+            return f"has ended at {self.until}"
+        return None
 
 
 @implementer(IOpenSSLContextFactory)
@@ -99,7 +106,17 @@ def certificate(pems: Pems) -> Certificate:
     except (CryptoError, SslError) as error:
         reasons = ", ".join(reason for *_, reason in error.args[0])
         raise Unusable(f"TLS cannot be spoken with this key and certificate: {reasons}") from error
-    return Certificate(pems, context, (own.get_notAfter() or b"?").decode("ascii"))
+    since, until = (
+        (at or b"?").decode("ascii") for at in (own.get_notBefore(), own.get_notAfter())
+    )
+    return Certificate(pems, context, since, until)
+
+
+def _seconds(written: str) -> float:
+    try:
+        return float(timegm(strptime(written, "%Y%m%d%H%M%SZ")))
+    except ValueError:
+        return 0.0
 
 
 def _options(key: bytes, own: X509, others: list[X509]) -> CertificateOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -93,6 +94,14 @@ class CertificatesTests(SynchronousTestCase):
             f"--tls-pem-chain (command line): {self.missing} cannot be read (No such file",
             self.complaint(key=self.key, chain=self.missing),
         )
+
+    def test_pipe(self) -> None:
+        """A pipe that nobody writes to is refused, and not waited for."""
+        pipe = str(self.directory / "pipe")
+        os.mkfifo(pipe)
+        for files in ({"key": pipe, "chain": self.chain}, {"key": self.key, "chain": pipe}):
+            self.assertIn(f"{pipe} cannot be read (it is no regular file)", self.complaint(**files))
+        self.assertRaises(ConfigError, trusted, Sources({"upstream-ca": pipe}, {}, {}))
 
     def test_not_pem(self) -> None:
         """A file that holds something else is refused, and so is a key with a password."""

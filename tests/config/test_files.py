@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +24,18 @@ class FileTests(SynchronousTestCase):
         """Read a file of this content, and give the complaint without its name."""
         error = self.assertRaises(ConfigError, lambda: options_in(self.read(content)))
         return str(error).replace(str(Path(self.mktemp()).parent), "")
+
+    def test_no_file(self) -> None:
+        """A pipe is refused in a line, and so is a directory."""
+        for make, reason in ((os.mkfifo, "it is no regular file"), (os.mkdir, "Is a directory")):
+            path = Path(self.mktemp())
+            make(path)
+            given = Given("--config", "command line", (str(path),))
+            error = self.assertRaises(ConfigError, read_file, given, path)
+            self.assertEqual(
+                str(error),
+                f"--config (command line): {path} cannot be read ({reason}); give a file",
+            )
 
     def test_keys(self) -> None:
         """A key is the name of an option, with dashes or underscores."""
@@ -85,6 +98,7 @@ class FileTests(SynchronousTestCase):
         self.assertIn("is not TOML", self.complaint(b"cache-size: 1"))
         self.assertIn("line 2", self.complaint(b"verbose = true\ncache-size = 1GiB"))
         self.assertIn("is not TOML", self.complaint(b"\xff"))
+        self.assertIn("is not TOML", self.complaint(b"pin = " + b"[" * 10_000))
 
     def test_unreadable(self) -> None:
         """A file that is not there, or is a directory, is refused under its option's name."""

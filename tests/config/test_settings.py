@@ -323,6 +323,19 @@ class LoadTests(SynchronousTestCase):
         self.complaint({"cache-size": "x"})
         self.assertEqual(list(self.home.iterdir()), [])
 
+    def test_running(self) -> None:
+        """For a server that runs, its directories are neither made nor tried."""
+        for arguments in (
+            {"cache-path": "/proc/osproxy/cache", "control-socket": "/proc/osproxy/control"},
+            {"cache-path": str(self.home / "cache")},
+        ):
+            settings = load(arguments, {"HOME": str(self.home)}, running=True)
+            self.assertEqual(str(settings.cache.path), arguments["cache-path"])
+        self.assertEqual(settings.cache, self.load(arguments).cache)
+        self.assertEqual([path.name for path in self.home.iterdir()], [settings.cache.path.name])
+        found = load({}, {"RUNTIME_DIRECTORY": "/run/a", "HOME": str(self.home)}, running=True)
+        self.assertEqual(found.control_socket, Path("/run/a/control"))
+
 
 class ExampleTests(SynchronousTestCase):
     """The example file says what is true."""

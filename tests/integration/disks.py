@@ -9,6 +9,7 @@ import fcntl
 import mmap
 import os
 import struct
+from itertools import count
 from pathlib import Path
 
 from tests.integration.tools import require, require_root, run
@@ -111,16 +112,33 @@ class Disk:
                         raise
         return ballast
 
+    def fill_with_files(self, name: str = "crowd") -> Path:
+        """Make as many files as there can be, and return the folder that they are in."""
+        crowd = self.path / name
+        crowd.mkdir()
+        try:
+            for number in count():
+                (crowd / str(number)).touch()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        return crowd
 
-def tmpfs(path: Path, octets: int) -> Disk:
-    """Mount a file system in memory."""
-    return Disk(path, "-t", "tmpfs", "-o", f"size={octets}")
+
+def tmpfs(path: Path, octets: int, *, inodes: int = 0) -> Disk:
+    """
+    Mount a file system in memory.
+
+    :param inodes: how many files and folders it can have, 0 for any number.
+    """
+    return Disk(path, "-t", "tmpfs", "-o", f"size={octets},nr_inodes={inodes}")
 
 
-def ext4(path: Path, octets: int) -> Disk:
+def ext4(path: Path, octets: int, *options: str) -> Disk:
     """Mount an image with a file system that outlives its unmounting."""
     require("mkfs.ext4")
-    return Disk(path, "-o", "loop", image=_image(path, octets, "mkfs.ext4", "-q", "-F"))
+    image = _image(path, octets, "mkfs.ext4", "-q", "-F", *options)
+    return Disk(path, "-o", "loop", image=image)
 
 
 def btrfs(path: Path, octets: int, quota: int) -> Disk:

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from tests.integration.server import Osproxy
 
-_COMMAND = "import sys; from osproxy.tools.fsck import main; sys.exit(main())"
+# A shell has what it starts in the background ignore SIGINT, and that is inherited.
+_COMMAND = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " from osproxy.tools.fsck import main; sys.exit(main())"
+)
 
 
 def begin_fsck(directory: Path, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -199,6 +199,35 @@ class ReloadTests(IntegrationCase):
         self.assertNotIn("Traceback", server.said())
 
     @threaded
+    def test_no_files(self) -> None:
+        """A pipe where the settings or the key should be is refused, and waited for by nobody."""
+        server = self.osproxy("http://127.0.0.1:9", certificates=self.certificates)
+        for path in (server.configuration, self.certificates.key):
+            kept = path.with_suffix(".kept")
+            path.rename(kept)
+            os.mkfifo(path)
+            server.reload()
+            self.logged_of(server, f"{path} cannot be read (it is no regular file)")
+            kept.replace(path)
+        server.reload()
+        self.logged_of(server, "reloaded: no setting has changed")
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
+    def test_disk_away(self) -> None:
+        """Whatever the disk of the cache refuses, settings are read, and certificates are."""
+        server = self.osproxy("http://127.0.0.1:9", start=False)
+        server.without_privilege()
+        server.start()
+        text = server.configuration.read_text()
+        server.configuration.write_text('clients = "192.0.2.0/24"\n' + text)
+        server.cache_path.chmod(0o500)
+        self.addCleanup(server.cache_path.chmod, 0o700)
+        server.reload()
+        self.assertIn("192.0.2.0/24 from now on", self.logged_of(server, "reloaded: "))
+        self.assertEqual(server.fetch("/-/healthy").status, 403)
+
+    @threaded
     def test_backends(self) -> None:
         """A backend that is added is served, one that is gone is not."""
         self.site.write("/tree" + PACKAGE, b"content")
@@ -230,6 +259,17 @@ class ReloadTests(IntegrationCase):
         self.assertIn("/-/metrics", moved.read_text())
         self.assertNotIn("/-/status", moved.read_text())
         self.assertIn("/-/status", server.logged()[0])
+
+    @threaded
+    def test_rotation_as_of_nginx(self) -> None:
+        """SIGUSR1 opens the logs anew, too, and ends nothing."""
+        server = self.osproxy("http://127.0.0.1:9")
+        server.access_log.rename(server.access_log.with_suffix(".1"))
+        assert server.process is not None
+        server.process.send_signal(signal.SIGUSR1)
+        until(server.access_log.exists, "there is a new log")
+        self.assertEqual(server.fetch("/-/ready").status, 200)
+        self.assertEqual(server.stop(), 0)
 
     @threaded
     def test_daemon(self) -> None:

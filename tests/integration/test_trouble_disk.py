@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from errno import EDQUOT, EIO, ENOSPC, EROFS
+from itertools import islice
 
 from tests.integration import disks
 from tests.integration.tools import require_root, run, threaded, until
@@ -239,3 +240,73 @@ class DiskTests(TroubleCase):
         self.assertEqual(server.stop(), 0)
         server.start()
         self.assertEqual(self.hits(server, files), 4)
+
+    @threaded
+    def test_few_inodes(self) -> None:
+        """Where there can be so many files only, those that were used last stay."""
+        disk = self.mounted(disks.ext4(self.place("disk"), 40 << 20, "-N", "100"))
+        files = self.publish(150, 5000)
+        server = self.osproxy(
+            self.file_server().url, "--cache-size=20MiB", "--eviction=lru", cache_path=disk.path
+        )
+        latest = list(files)[-50:]
+        for _ in range(2):
+            self.hits(server, files)
+            self.assertEqual(self.hits(server, files, latest), 50)
+            self.assertLess(server.status().entries, 100)
+            self.assert_ledger_is_right(server)
+            self.assertEqual(server.stop(), 0)
+            server.start()
+            self.assertEqual(self.hits(server, files, latest), 50)
+        self.assertEqual(self.complaints(server), [])
+
+    @threaded
+    def test_no_inodes(self) -> None:
+        """When others have taken the last one, entries go until there are some again."""
+        disk = self.mounted(disks.tmpfs(self.place("disk"), 40 << 20, inodes=100))
+        files = self.publish(60, 5000)
+        server = self.osproxy(
+            self.file_server().url, "--cache-size=20MiB", "--eviction=lru", cache_path=disk.path
+        )
+        names = iter(files)
+        first, second, third = (list(islice(names, 20)) for _ in range(3))
+        self.hits(server, files, [*first, *second])
+        crowd = disk.fill_with_files()
+        self.assertEqual(self.hits(server, files, third), 0)
+        self.assertEqual(self.troubles(server), {"keep": 20})
+        said = self.complaints(server)
+        self.assertEqual(len(said), 1, said)
+        self.assertIn("No space left on device", said[0])
+        until(lambda: server.status().entries < 40, "some go")
+        self.hits(server, files, third)
+        self.assertEqual(self.hits(server, files, third), 20)
+        self.assertLess(self.hits(server, files, first), 20)
+        self.assertEqual(self.complaints(server), said)
+        shutil.rmtree(crowd)
+        until(lambda: self.hits(server, files) == 60, "all is kept")
+        self.assertEqual(self.complaints(server), said)
+        self.assert_ledger_is_right(server)
+        self.assertEqual(server.stop(), 0)
+
+    @threaded
+    def test_read_only_for_long(self) -> None:
+        """While a directory is read-only, what was wanted in vain does not add up to anything."""
+        require_root("mount a directory")
+        files = self.publish(30, 5000)
+        first, *others = files
+        server = self.osproxy(self.file_server().url, "--cache-size=30MiB")
+        self.hits(server, files, [first])
+        before = server.status()
+        run(["mount", "--bind", "-o", "ro", server.store, server.store])
+        try:
+            self.assertEqual(self.hits(server, files), 1)
+            counted = self.troubles(server)
+            self.assertEqual(counted["keep"], len(others))
+            # Only that the first was used cannot be noted.
+            self.assertLessEqual(counted.keys(), {"keep", "catalogue"})
+            self.assertEqual(server.status(), before)
+            self.assertLessEqual(len(self.complaints(server)), 2, server.said())
+            self.assertEqual(server.stop(), 0)
+        finally:
+            # What was opened meanwhile may still be open.
+            run(["umount", "--lazy", server.store])

@@ -32,7 +32,7 @@ class WholeTestCase(TestCase):
     def setUp(self) -> None:
         """Make them, and keep what a server changes of its process."""
         self.patch(globalLogBeginner, "beginLoggingTo", globalLogBeginner.beginLoggingTo)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         for name in [name for name in os.environ if name.startswith("OSPROXY_")]:
             self.addCleanup(os.environ.__setitem__, name, os.environ.pop(name))

@@ -129,6 +129,7 @@ class RunningTests(WholeTestCase):
             ("stored_bytes", 300_000, 1 << 20),
             ("catalogue_bytes", 1, 1 << 20),
             ("disk_free_bytes", 1, 1 << 60),
+            ("disk_free_files", 1, float("inf")),
             ("entries", 1, 1),
             ("connections", 1, 2),
             ("upstream_connections", 1, 1),
@@ -312,9 +313,8 @@ class ControlTests(WholeTestCase):
         self.assertEqual(list(self.socket.parent.iterdir()), [])
 
     async def test_left_by_a_crash(self) -> None:
-        """What a crash has left of it is no hindrance."""
-        # No process has this number.
-        self.socket.with_name("control.lock").symlink_to("4194305")
+        """What a crash has left of it is no hindrance, though its process had our number."""
+        self.socket.with_name("control.lock").symlink_to(str(os.getpid()))
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(self.socket))
         server = self.start(f"--control-socket={self.socket}")
@@ -329,7 +329,10 @@ class ControlTests(WholeTestCase):
 
     async def test_in_use(self) -> None:
         """Where another server has it, that is said in one line."""
-        self.socket.with_name("control.lock").symlink_to(str(os.getppid()))
+        other = socket.socket(socket.AF_UNIX)
+        self.addCleanup(other.close)
+        other.bind(str(self.socket))
+        other.listen()
         server = self.make(f"--control-socket={self.socket}")
         with self.assertRaises(SystemExit) as raised:
             server.privilegedStartService()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.config.certificates import Pair
@@ -41,6 +42,7 @@ class RenewalTests(SynchronousTestCase):
         )
         self.served = Renewable(read(self.pair))
         self.first = self.served.certificate
+        self.clock.rightNow = self.first.ends_at - 3600
 
     def start(self, in_thread: InThread = at_once) -> Renewal:
         """Begin to look."""
@@ -127,6 +129,20 @@ class RenewalTests(SynchronousTestCase):
         self.look()
         self.assertEqual(self.served.certificate.pems, self.others.pems)
 
+    def test_for_now(self) -> None:
+        """What cannot be read for now is complained of once, and taken when it can."""
+        failing = Failing({"read": ConfigError("Too many open files")})
+        self.start(failing)
+        self.write(self.others)
+        for _ in range(4):
+            self.look()
+        self.assertIs(self.served.certificate, self.first)
+        self.assertEqual(self.said(), ["error"])
+        failing.trouble.clear()
+        self.look()
+        self.assertEqual(self.served.certificate.pems, self.others.pems)
+        self.assertEqual(self.said(), ["error", "info"])
+
     def test_missing(self) -> None:
         """Files that are away for a moment are no reason to do anything."""
         self.start()
@@ -149,6 +165,36 @@ class RenewalTests(SynchronousTestCase):
         self.assertIs(self.served.certificate, self.first)
         self.assertEqual(self.said(), ["error"])
         self.assertIn("too small", str(self.events[-1]["error"]))
+
+    def test_ended(self) -> None:
+        """One that ends, and that nobody has renewed, is warned of once."""
+        self.start()
+        self.clock.advance(3600)
+        self.assertEqual(self.said(), [])
+        for _ in range(3):
+            self.look()
+        self.assertEqual(self.said(), ["warn"])
+        self.assertEqual(
+            formatEvent(self.events[-1]),
+            f"the certificate in {self.files.chain} has ended at {self.first.until};"
+            " clients refuse it",
+        )
+
+    def test_not_yet(self) -> None:
+        """One that counts later only is served all the same, since the clock may be wrong."""
+        self.clock.rightNow -= 48 * 3600
+        self.start()
+        self.write(self.others)
+        self.look()
+        self.assertEqual(self.served.certificate.pems, self.others.pems)
+        self.assertEqual(self.said(), ["warn", "info", "warn"])
+        self.assertIn("on only", str(self.events[-1]["trouble"]))
+
+    def test_of_the_past(self) -> None:
+        """One that had ended before the start is warned of at the start."""
+        self.clock.advance(7200)
+        self.start()
+        self.assertEqual(self.said(), ["warn"])
 
     def test_thread(self) -> None:
         """The files are read elsewhere; the next look waits for the one before."""

@@ -78,7 +78,7 @@ class ServerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Keep the signal handlers of the test's process."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.done: list[str] = []
         self.reactor = Reactor(self.done)

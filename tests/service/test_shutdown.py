@@ -88,7 +88,7 @@ class SignalHandlersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Keep the handlers of the test's process."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.turns: list[Callable[[], object]] = []
         self.stopped = self.reloads = 0
@@ -141,6 +141,25 @@ class SignalHandlersTests(SynchronousTestCase):
         for turn in self.turns:
             turn()
         self.assertEqual((self.reloads, self.stopped, self.left), (2, 0, []))
+
+    def test_other_reload(self) -> None:
+        """SIGUSR1, by which others rotate logs, does the same and not what it does by default."""
+        self.addCleanup(
+            signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        )
+        self.handlers()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        (turn,) = self.turns
+        turn()
+        self.assertEqual(self.reloads, 1)
+
+    def test_reload_of_others(self) -> None:
+        """Where twistd has SIGUSR1 rotate its own log, that is left to it."""
+        rotated: list[int] = []
+        signal.signal(signal.SIGUSR1, lambda number, _: rotated.append(number))
+        self.handlers()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        self.assertEqual((rotated, self.turns), ([signal.SIGUSR1], []))
 
     def test_reload_while_stopping(self) -> None:
         """Once a stop was asked for SIGHUP does nothing."""

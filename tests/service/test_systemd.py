@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -141,6 +142,17 @@ class ServiceManagerTests(SynchronousTestCase):
         manager.stop()
         self.clock.advance(5)
         self.assert_heard()
+
+    def test_no_descriptor(self) -> None:
+        """Where descriptors have run out we are heard of all the same, or we would be ended."""
+        manager = self.manager(WATCHDOG_USEC="10000000")
+        manager.start()
+        self.listening.heard()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        self.clock.advance(5)
+        self.assert_heard("WATCHDOG=1")
 
     def test_watchdog_of_another(self) -> None:
         """A watchdog that waits for another process is none of ours."""

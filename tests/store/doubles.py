@@ -138,6 +138,8 @@ class Place:
     A cache directory in which stores are started and killed.
 
     :ivar free: octets that the disk has free; None for what the real one has.
+    :ivar free_files: how many more files can be made on it; None for any number.
+    :ivar disk: octets that a disk has in all of which one of these is said; 0 if it does not know.
     :ivar boot: of the machine.
     :ivar recent: entries that stay in memory though nobody holds them.
     :ivar stay_open: files that stay open though nobody reads them.
@@ -152,6 +154,8 @@ class Place:
     in_database: InThread = at_once
     checkpoint: Checkpoint = field(default=lambda name: None)
     free: int | None = None
+    free_files: int | None = None
+    disk: int = 1 << 40
     boot: str = "this boot"
     durable: bool = False
     syncing: Syncing = field(factory=Disk)
@@ -201,13 +205,17 @@ class Place:
     def _in_thread(
         self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
-        if function is os.statvfs and self.free is not None:
+        if function is os.statvfs and (self.free, self.free_files) != (None, None):
             function = cast("Callable[_P, _T]", self._statvfs)
         return self.in_thread(function, *args, **kwargs)
 
     def _statvfs(self, path: Path) -> os.statvfs_result:
-        blocks = (self.free or 0) // BLOCK
-        return os.statvfs_result((BLOCK, BLOCK, 4 * blocks, blocks, blocks, 0, 0, 0, 0, 255))
+        blocks = (self.disk if self.free is None else self.free) // BLOCK
+        space = (BLOCK, BLOCK, self.disk // BLOCK, blocks, blocks)
+        # One that says that it can have no file at all has as many as it likes.
+        more = self.free_files or 0
+        files = (0 if self.free_files is None else 1000, more, more)
+        return os.statvfs_result((*space, *files, 0, 255))
 
     def _in_database(
         self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.accounts import BLOCK, KEPT, TRANSITIONS, Account, Accounts, State, blocks_of
+from osproxy.store.accounts import (
+    BLOCK,
+    KEPT,
+    TRANSITIONS,
+    Account,
+    Accounts,
+    Amount,
+    State,
+    blocks_of,
+)
 
 
 class AccountTests(SynchronousTestCase):
@@ -27,6 +36,26 @@ class AccountTests(SynchronousTestCase):
         while more := {state for state in State if TRANSITIONS[state] & ends} - ends:
             ends |= more
         self.assertEqual(ends, set(State))
+
+
+class AmountTests(SynchronousTestCase):
+    """What files take."""
+
+    def test_any(self) -> None:
+        """There is something of it if there is of any part; what is left over makes up for none."""
+        for amount, some in (
+            (Amount(), False),
+            (Amount(octets=-1, images=-1, files=-1), False),
+            (Amount(octets=1, images=-1, files=-1), True),
+            (Amount(octets=-1, images=1, files=-1), True),
+            (Amount(octets=-1, images=-1, files=1), True),
+        ):
+            self.assertIs(bool(amount), some, amount)
+
+    def test_sums(self) -> None:
+        """One is added to another, or taken from it, part by part."""
+        self.assertEqual(Amount(9, 8, 7) + Amount(1, 3, 9), Amount(10, 11, 16))
+        self.assertEqual(Amount(9, 8, 7) - Amount(1, 3, 9), Amount(8, 5, -2))
 
 
 _files = st.integers(0, 3)
@@ -56,6 +85,7 @@ class AccountsTests(SynchronousTestCase):
                 del accounts[key]
                 del expected[key]
             self.assertEqual(sorted(accounts), sorted(expected))
+            self.assertEqual(len(accounts), len(expected))
             for number in range(4):
                 found = accounts.get(number)
                 self.assertEqual(number in accounts, number in expected)

@@ -337,11 +337,12 @@ class BlockingTests(SynchronousTestCase):
         self.assertRaises(FileExistsError, creator_of(b""), self.draft)
 
     def test_create_in_vain(self) -> None:
-        """A draft whose header cannot be written is not left open."""
+        """A draft whose header cannot be written is not left open, nor where it was."""
         before = os.listdir("/proc/self/fd")
         with self.assertRaises(TypeError):
             creator_of(cast("bytes", "no octets"))(self.draft)
         self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertFalse(self.draft.exists())
 
     def test_publish(self) -> None:
         """The header goes in front of the body before the file gets its name, in a new folder."""

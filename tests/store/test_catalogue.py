@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,19 @@ class CatalogueTests(CatalogueTestCase):
         self.assertEqual(
             records, [evolve(rows[1], checked_at=7.0), rows[2], evolve(rows[0], hotness=3)]
         )
+
+    def test_no_descriptor(self) -> None:
+        """What was written is written, though there is no descriptor to see how much it is now."""
+        catalogue, _ = self.opened()
+        before = catalogue.octets
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for number, most, known in ((1, 0, False), (2, soft, True)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            self.successResultOf(run(catalogue.swap([record(number)], ())))
+            self.assertEqual(catalogue.octets > before, known)
+        _, records = self.opened()
+        self.assertEqual([it.id for it in records], [1, 2])
 
     def test_unsynced(self) -> None:
         """It says which files wait to be synced, until they are, or go."""

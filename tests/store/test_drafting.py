@@ -10,9 +10,11 @@ from twisted.internet.defer import CancelledError
 
 from osproxy.http.versions import Version
 from osproxy.repo.digests import Digest
+from osproxy.repo.kinds import Kind
 from osproxy.store.blobs import State
 from osproxy.store.records import Provenance
 from tests.store.doubles import (
+    HEAD,
     MIB,
     Failing,
     StoreTestCase,
@@ -31,6 +33,35 @@ if TYPE_CHECKING:
     from osproxy.store.store import Store
 
 _EXPECTED = Provenance(Version(None, None, settled=False), digest=Digest("md5", "0" * 32))
+
+
+class BeginTests(StoreTestCase):
+    """A draft is begun."""
+
+    def test_never_made(self) -> None:
+        """Of a file that could not be made nothing is left that would have to be removed."""
+        store = self.started()
+        drafts = self.place.directory.root / "drafts"
+        drafts.rmdir()
+        # As on a disk that is read-only, nothing can be removed from there, either.
+        drafts.touch()
+        begun = run(store.begin(target("a"), HEAD, 5, kind=Kind.PACKAGE))
+        self.failureResultOf(begun, NotADirectoryError)
+        ledger = self.place.ledger
+        self.assertEqual((ledger.used, ledger.files, store.drafts), (ledger.overhead, 0, 0))
+
+    def test_made_in_vain(self) -> None:
+        """One that is made when nobody wants it any more is removed."""
+        store = self.started()
+        self.place.in_thread = threads = WhenTold()
+        beginning = run(store.begin(target("a"), HEAD, 5, kind=Kind.PACKAGE))
+        beginning.cancel()
+        self.failureResultOf(beginning, CancelledError)
+        threads.run()
+        self.assertEqual(len(self.place.files()), 1)
+        threads.run_all()
+        self.assertEqual((self.place.files(), self.place.open_files()), ({}, []))
+        self.assert_agrees()
 
 
 class ResumeTests(StoreTestCase):

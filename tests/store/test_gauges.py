@@ -36,3 +36,11 @@ class GaugeTests(StoreTestCase):
             self.assertEqual(self.figure(gone), 0, gone)
         self.assertEqual(self.figure("image_capacity_bytes"), self.place.cache_size)
         self.assertGreater(self.figure("disk_free_bytes"), 0)
+
+    def test_free_files(self) -> None:
+        """How many more files the disk can have is told, and where it can have any number."""
+        for free, told in ((7, 7.0), (None, float("inf"))):
+            self.place.free_files, self.place.free = free, MIB
+            store = self.started()
+            self.assertEqual(self.figure("disk_free_files"), told)
+            self.successResultOf(run(store.stop()))

@@ -67,15 +67,15 @@ class LedgerTests(SynchronousTestCase):
         for key in (1, 2, 3, 4):
             ledger.adopt(key, BLOCK)
         ledger.touch(1)
-        self.assertEqual(ledger.victims(2 * BLOCK, 0.0), (2, 3))
+        self.assertEqual(ledger.victims(ledger.missing(2 * BLOCK), 0.0), (2, 3))
 
     def test_names_none_in_vain(self) -> None:
         """Nobody goes for what would not fit anyway, nor for what fits already."""
         ledger = Ledger(4 * BLOCK)
         ledger.reserve(9, 2 * BLOCK)
         ledger.adopt(1, BLOCK)
-        self.assertEqual(ledger.victims(3 * BLOCK, 0.0), ())
-        self.assertEqual(ledger.victims(BLOCK, 0.0), ())
+        self.assertEqual(ledger.victims(ledger.missing(3 * BLOCK), 0.0), ())
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 0.0), ())
 
     def test_does_not_count_on_what_is_read(self) -> None:
         """A file with readers goes in its turn, but another goes for the space."""
@@ -83,9 +83,9 @@ class LedgerTests(SynchronousTestCase):
         ledger.adopt(1, BLOCK)
         ledger.adopt(2, BLOCK)
         ledger.lease(1)
-        self.assertEqual(ledger.victims(BLOCK, 0.0), (1, 2))
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 0.0), (1, 2))
         ledger.touch(1)
-        self.assertEqual(ledger.victims(BLOCK, 0.0), (2,))
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 0.0), (2,))
 
     def test_counts_on_what_is_being_unlinked(self) -> None:
         """Space that is about to become free is not made free twice."""
@@ -93,18 +93,18 @@ class LedgerTests(SynchronousTestCase):
         ledger.adopt(1, BLOCK)
         ledger.adopt(2, BLOCK)
         ledger.doom(1)
-        self.assertEqual(ledger.victims(BLOCK, 0.0), ())
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 0.0), ())
 
     def test_missing(self) -> None:
         """What has to go is what does not fit beside what stays; what is going anyway does not."""
         ledger = Ledger(4 * BLOCK, headroom=BLOCK)
         ledger.adopt(1, BLOCK)
         ledger.reserve(2, BLOCK)
-        self.assertEqual(ledger.missing(BLOCK), 0)
-        self.assertEqual(ledger.missing(2 * BLOCK + 1), 2 * BLOCK)
-        self.assertEqual(ledger.missing(0), -BLOCK)
+        self.assertFalse(ledger.missing(BLOCK))
+        self.assertEqual(ledger.missing(2 * BLOCK + 1).octets, 2 * BLOCK)
+        self.assertEqual(ledger.missing().octets, -BLOCK)
         ledger.doom(1)
-        self.assertEqual(ledger.missing(2 * BLOCK), 0)
+        self.assertEqual(ledger.missing(2 * BLOCK).octets, 0)
 
     def test_spares_what_is_not_evictable(self) -> None:
         """A file that was settled for good is never named."""
@@ -112,7 +112,7 @@ class LedgerTests(SynchronousTestCase):
         ledger.reserve(1, BLOCK)
         ledger.settle(1, BLOCK, evictable=False)
         ledger.touch(1)
-        self.assertEqual(ledger.victims(2 * BLOCK, 0.0), ())
+        self.assertEqual(ledger.victims(ledger.missing(2 * BLOCK), 0.0), ())
 
     def test_surplus_after_shrinking(self) -> None:
         """When less is allowed, as many go as must, or as many as can."""
@@ -154,6 +154,76 @@ class LedgerTests(SynchronousTestCase):
         self.assertRaises(ValueError, ledger.lease, 1)
 
 
+class FileTests(SynchronousTestCase):
+    """There may be so many files only."""
+
+    def setUp(self) -> None:
+        """Have three, and room for many octets."""
+        self.ledger = Ledger(99 * BLOCK)
+        for key in (1, 2, 3):
+            self.ledger.adopt(key, BLOCK)
+
+    def test_bounded(self) -> None:
+        """Beyond the limit there is no new one, however small, while what is there may grow."""
+        self.ledger.set_capacity(99 * BLOCK, 4)
+        self.ledger.reserve(4, BLOCK)
+        self.assertFalse(self.ledger.fits(0, new=True))
+        self.assertRaises(CacheFull, self.ledger.reserve, 5, 0)
+        self.ledger.grow(4, 2 * BLOCK)
+        self.assertEqual(self.ledger.files, 4)
+        self.ledger.set_capacity(99 * BLOCK)
+        self.ledger.reserve(5, BLOCK)
+
+    def test_go_for_files(self) -> None:
+        """One goes for a new one, unless one is going already; none goes for what only grows."""
+        self.ledger.set_capacity(99 * BLOCK, 3)
+        self.assertEqual(self.ledger.victims(self.ledger.missing(BLOCK), 0.0), ())
+        missing = self.ledger.missing(BLOCK, new=True)
+        self.assertEqual(self.ledger.victims(missing, 0.0), (1,))
+        self.ledger.doom(1)
+        self.assertFalse(self.ledger.missing(BLOCK, new=True))
+        self.assertFalse(self.ledger.fits(BLOCK, new=True))
+        self.ledger.removed(1)
+        self.assertTrue(self.ledger.fits(BLOCK, new=True))
+
+    def test_readers(self) -> None:
+        """A file with readers goes in its turn, but another goes for its sake."""
+        self.ledger.set_capacity(99 * BLOCK, 3)
+        self.ledger.lease(1)
+        missing = self.ledger.missing(BLOCK, new=True)
+        self.assertEqual(self.ledger.victims(missing, 0.0), (1, 2))
+
+    def test_none_in_vain(self) -> None:
+        """Nobody goes where so many are read, or pinned, that there can be no new one."""
+        self.ledger.set_capacity(99 * BLOCK, 2)
+        self.ledger.lease(1)
+        self.ledger.pin(2, pinned=True)
+        self.assertEqual(self.ledger.victims(self.ledger.missing(BLOCK, new=True), 0.0), ())
+
+    def test_surplus(self) -> None:
+        """When fewer are allowed, as many go as must."""
+        self.ledger.set_capacity(99 * BLOCK, 1)
+        self.assertEqual(self.ledger.surplus(0.0), (1, 2))
+        self.ledger.set_capacity(99 * BLOCK, -5)
+        self.assertEqual(self.ledger.surplus(0.0), (1, 2, 3))
+
+    def test_unlisted(self) -> None:
+        """Files that have no account yet are there all the same."""
+        self.ledger.unlisted = 2
+        self.ledger.set_capacity(99 * BLOCK, 4)
+        self.assertEqual(self.ledger.files, 5)
+        self.assertEqual(self.ledger.surplus(0.0), (1,))
+        self.assertFalse(self.ledger.fits(BLOCK, new=True))
+
+    def test_images(self) -> None:
+        """An image that goes because images are too many is one of them."""
+        ledger = Ledger(99 * BLOCK, image_space=lambda capacity: 0)
+        ledger.adopt(1, BLOCK)
+        ledger.adopt(2, BLOCK, image=True)
+        ledger.set_capacity(99 * BLOCK, 1)
+        self.assertEqual(ledger.surplus(0.0), (2,))
+
+
 class ImageTests(SynchronousTestCase):
     """Images have a part of the capacity."""
 
@@ -179,21 +249,23 @@ class ImageTests(SynchronousTestCase):
         self.adopt(1, 2, image=False)
         self.adopt(2, 3, image=True)
         self.adopt(3, 2, image=True)
-        self.assertEqual(self.ledger.victims(2 * BLOCK, 0.0, image=True), (2,))
-        self.assertEqual(self.ledger.victims(6 * BLOCK, 0.0, image=True), ())
+        self.assertEqual(self.ledger.victims(self.ledger.missing(2 * BLOCK, image=True), 0.0), (2,))
+        self.assertEqual(self.ledger.victims(self.ledger.missing(6 * BLOCK, image=True), 0.0), ())
 
     def test_go_for_all(self) -> None:
         """What an image needs beyond that comes from whoever is next; each is named once."""
         self.adopt(1, 5, image=False)
         self.adopt(2, 2, image=True)
         self.adopt(3, 3, image=False)
-        self.assertEqual(self.ledger.victims(5 * BLOCK, 0.0, image=True), (2, 1))
+        self.assertEqual(
+            self.ledger.victims(self.ledger.missing(5 * BLOCK, image=True), 0.0), (2, 1)
+        )
 
     def test_leave_room_to_others(self) -> None:
         """Space that images do not take is for all; images go for others in their turn."""
         self.adopt(1, 2, image=True)
         self.adopt(2, 8, image=False)
-        self.assertEqual(self.ledger.victims(BLOCK, 0.0), (1,))
+        self.assertEqual(self.ledger.victims(self.ledger.missing(BLOCK), 0.0), (1,))
 
     def test_smaller_capacity(self) -> None:
         """When less is allowed, images come down to their part of it, even those that are read."""
@@ -232,7 +304,7 @@ class StandingTests(SynchronousTestCase):
         ledger.adopt(1, BLOCK, hotness=5)
         ledger.lease(1)
         ledger.adopt(2, BLOCK, hotness=5)
-        self.assertEqual(ledger.victims(4 * BLOCK, 0.0), ())
+        self.assertEqual(ledger.victims(ledger.missing(4 * BLOCK), 0.0), ())
         self.assertEqual((ledger.hotness(1), ledger.hotness(2)), (5, 5))
 
     def test_superseded(self) -> None:
@@ -241,10 +313,10 @@ class StandingTests(SynchronousTestCase):
         for key in (1, 2, 3):
             ledger.adopt(key, BLOCK)
         ledger.supersede(2, 100.0)
-        self.assertEqual(ledger.victims(BLOCK, 99.0), (1,))
-        self.assertEqual(ledger.victims(BLOCK, 100.0), (2,))
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 99.0), (1,))
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 100.0), (2,))
         ledger.unsupersede(2)
-        self.assertEqual(ledger.victims(BLOCK, 100.0), (1,))
+        self.assertEqual(ledger.victims(ledger.missing(BLOCK), 100.0), (1,))
 
     def test_pinned(self) -> None:
         """What is pinned is counted, and never named, superseded or not."""

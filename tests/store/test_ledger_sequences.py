@@ -56,6 +56,7 @@ class LedgerMachine(RuleBasedStateMachine):
             image_space=lambda capacity: capacity // 3,
         )
         self.capacity = 40 * BLOCK
+        self.most_files: int | None = None
         self.files: dict[int, _File] = {}
         self.order = NAIVE[self.policy]()
         self.image_order = NAIVE[self.policy]()
@@ -88,12 +89,14 @@ class LedgerMachine(RuleBasedStateMachine):
         """What the plain book says."""
         return self.octets() + self.ledger.overhead
 
-    def fits(self, octets: int, *, image: bool) -> bool:
-        """Whether there is so much room, among images if it is for one."""
+    def fits(self, octets: int, *, image: bool, new: bool) -> bool:
+        """Whether there is so much room, among images if it is for one, and for a file more."""
         wanted = _blocks(octets) * BLOCK
         images = self.octets(image=True, doomed=False)
-        return self.used + wanted <= self.capacity and (
-            not image or images + wanted <= self.capacity // 3
+        return (
+            self.used + wanted <= self.capacity
+            and (not image or images + wanted <= self.capacity // 3)
+            and (not new or self.most_files is None or len(self.files) + 1 <= self.most_files)
         )
 
     def orders(self, file: _File) -> list[NaivePolicy]:
@@ -105,8 +108,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(octets=_sizes, image=st.booleans())
     def reserve(self, octets: int, image: bool) -> None:
         """A reservation is given if and only if it fits."""
-        fits = self.fits(octets, image=image)
-        assert self.ledger.fits(octets, image=image) is fits
+        fits = self.fits(octets, image=image, new=True)
+        assert self.ledger.fits(octets, image=image, new=True) is fits
         try:
             self.ledger.reserve(self.next, octets, image=image)
         except CacheFull:
@@ -122,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A reservation grows if and only if it fits."""
         file = self.files[key := self.pick(data, draft=True, doomed=False)]
         more = _blocks(octets) - file.blocks
-        fits = more <= 0 or self.fits(more * BLOCK, image=file.image)
+        fits = more <= 0 or self.fits(more * BLOCK, image=file.image, new=False)
         try:
             self.ledger.grow(key, octets)
         except CacheFull:
@@ -258,15 +261,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.removed(key)
         del self.files[key]
 
-    @rule(octets=_sizes, image=st.booleans(), spare=st.booleans())
-    def evict(self, octets: int, image: bool, spare: bool) -> None:
+    @rule(octets=_sizes, image=st.booleans(), new=st.booleans(), spare=st.booleans())
+    def evict(self, octets: int, image: bool, new: bool, spare: bool) -> None:
         """Those are named that the plain book names, and once they are gone it fits."""
-        named = self.ledger.victims(octets, self.now, image=image)
-        short, over = self.lacking(octets, image=image)
+        missing = self.ledger.missing(octets, image=image, new=new)
+        named = self.ledger.victims(missing, self.now)
+        short, over, many = self.lacking(octets, image=image, new=new)
         idle = self.octets(draft=False, doomed=False, pinned=False, leases=False)
+        idle_files = self.those(draft=False, doomed=False, pinned=False, leases=False)
         images = self.octets(draft=False, doomed=False, pinned=False, image=True)
-        if short <= idle and over <= images:
-            assert list(named) == self.expected(short, over)
+        if short <= idle and over <= images and many <= len(idle_files):
+            assert list(named) == self.expected(short, over, many)
         else:
             assert named == ()
         if spare:
@@ -277,14 +282,13 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.removed(key)
             del self.files[key]
         if named:
-            assert self.fits(octets, image=image)
+            assert self.fits(octets, image=image, new=new)
 
     @rule()
     def come_down(self) -> None:
         """After a surplus has gone, what is left is within bounds, but for what cannot go."""
-        short, over = self.lacking(0, image=False)
         named = self.ledger.surplus(self.now)
-        assert list(named) == self.expected(short, over)
+        assert list(named) == self.expected(*self.lacking(0, image=False, new=False))
         for key in named:
             self.let_go(key)
         for key in self.those(condemned=True):
@@ -292,17 +296,22 @@ class LedgerMachine(RuleBasedStateMachine):
             del self.files[key]
         left = self.octets(draft=False, doomed=False, pinned=False, leases=False)
         assert self.used <= self.capacity or not left
+        left_files = self.those(draft=False, doomed=False, pinned=False, leases=False)
+        most = len(self.files) if self.most_files is None else self.most_files
+        assert len(self.files) <= most or not left_files
         images = self.octets(draft=False, doomed=False, pinned=False, image=True)
         assert self.octets(image=True, doomed=False) <= self.capacity // 3 or not images
 
-    def lacking(self, octets: int, *, image: bool) -> tuple[int, int]:
-        """Say how much is missing in all, and for images."""
+    def lacking(self, octets: int, *, image: bool, new: bool) -> tuple[int, int, int]:
+        """Say how much is missing in all, and for images, and how many files are too many."""
         wanted = _blocks(octets) * BLOCK
         short = self.used + wanted - self.octets(condemned=True) - self.capacity
         images = self.octets(image=True, doomed=False) + (wanted if image else 0)
-        return short, images - self.capacity // 3
+        files = len(self.files) - len(self.those(condemned=True)) + new
+        many = 0 if self.most_files is None else files - self.most_files
+        return short, images - self.capacity // 3, many
 
-    def expected(self, short: int, over: int) -> list[int]:
+    def expected(self, short: int, over: int, many: int) -> list[int]:
         """Name images until they are within their bounds, then others until all is."""
         named: list[int] = []
         images = self.image_order.victims()
@@ -311,24 +320,27 @@ class LedgerMachine(RuleBasedStateMachine):
             file = self.files[key]
             over -= file.blocks * BLOCK
             short -= 0 if file.leases else file.blocks * BLOCK
-        if short > 0:
+            many -= 0 if file.leases else 1
+        if short > 0 or many > 0:
             over_now = [key for key, until in self.superseded.items() if until <= self.now]
             for key in sorted(over_now, key=lambda key: (self.superseded[key], key)):
                 del self.superseded[key]
                 self.due.append(key)
         others = chain(list(self.due), self.order.victims())
-        while short > 0 and (key := next(others, None)) is not None:
+        while (short > 0 or many > 0) and (key := next(others, None)) is not None:
             if key not in named:
                 named.append(key)
                 file = self.files[key]
                 short -= 0 if file.leases else file.blocks * BLOCK
+                many -= 0 if file.leases else 1
         return named
 
-    @rule(octets=st.integers(0, 60 * BLOCK))
-    def set_capacity(self, octets: int) -> None:
+    @rule(octets=st.integers(0, 60 * BLOCK), files=st.one_of(st.none(), st.integers(0, 8)))
+    def set_capacity(self, octets: int, files: int | None) -> None:
         """The disk gets fuller or emptier."""
-        self.ledger.set_capacity(octets)
+        self.ledger.set_capacity(octets, files)
         self.capacity = octets
+        self.most_files = files
         self.most = max(self.used, octets)
 
     @rule(octets=st.integers(0, 5 * BLOCK))
@@ -342,6 +354,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """B6: the sums are those of the files, and never pass the capacity by a reservation."""
         assert self.ledger.used == self.used
         assert self.ledger.capacity == self.capacity
+        assert self.ledger.files == len(self.files)
         assert self.ledger.used <= self.most
         self.most = max(self.capacity, self.ledger.used)
         parts = self.ledger.stored + self.ledger.reserved + self.ledger.awaiting

@@ -45,6 +45,19 @@ class RemovalTests(StoreTestCase):
         store = self.started()
         self.assertIsNone(find(store, target("a")))
 
+    def test_catalogue_failing_for_a_while(self) -> None:
+        """A row that could not be deleted goes when it can be, so that the books agree."""
+        store = self.started()
+        self.put(store, "a")
+        self.place.in_database = failing = Failing({"_swap": sqlite3.OperationalError("full")})
+        store.doom_all(target("a"))
+        rows = self.place.catalogue.rows
+        (record,) = self.successResultOf(run(rows([self.place.directory.first_id])))
+        failing.trouble.clear()
+        for _ in range(2):
+            self.place.clock.advance(5)
+        self.assertEqual(self.successResultOf(run(rows([record.id]))), [])
+
     def test_catalogue_failing_for_a_shared_body(self) -> None:
         """While the row says that a file is an entry, it is one, for the sake of who shares it."""
         for killed in (True, False):

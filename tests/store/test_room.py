@@ -163,6 +163,81 @@ class EvictionTests(StoreTestCase):
         self.assert_agrees()
 
 
+class FileTests(StoreTestCase):
+    """The disk can have so many files only."""
+
+    def setUp(self) -> None:
+        """Let it have five more."""
+        super().setUp()
+        self.place.free_files = 5
+
+    def names(self, store: Store) -> list[str]:
+        """Say which are stored of those that tests here store."""
+        return [name for name in "abcdefgh" if find(store, target(name))]
+
+    def test_makes_room(self) -> None:
+        """What was used least recently goes for one more, however much space there is."""
+        store = self.started()
+        for name in "abcdefg":
+            self.put(store, name)
+        self.assertEqual(self.names(store), ["c", "d", "e", "f", "g"])
+        self.assertIn(b"osproxy_evictions_total 2.0", self.place.metrics.exposition())
+        self.assert_agrees()
+
+    def test_drafts_go_first(self) -> None:
+        """Drafts that nobody writes go before any entry, here as well, and no more than must."""
+        store = self.started()
+        for name in "abc":
+            self.put(store, name)
+        for name in ("x", "y"):
+            self.put_aside(store, name, bytes(2 * MIB), 3 * MIB)
+        self.put(store, "d")
+        self.assertEqual((self.names(store), store.kept), (["a", "b", "c", "d"], 1))
+
+    def test_others(self) -> None:
+        """When others make files, ours go, and come again when theirs have gone."""
+        store = self.started()
+        for name in "abcd":
+            self.put(store, name)
+        self.place.free_files = -2
+        for _ in range(2):
+            self.place.clock.advance(5)
+        self.assertEqual(self.names(store), ["c", "d"])
+        begun = run(store.begin(target("e"), HEAD, 5, kind=Kind.PACKAGE))
+        self.successResultOf(begun).discard()
+        self.assertEqual(self.names(store), ["d"])
+        self.place.free_files = -1
+        for _ in range(2):
+            self.place.clock.advance(5)
+        begun = run(store.begin(target("e"), HEAD, 5, kind=Kind.PACKAGE))
+        self.failureResultOf(begun, CacheFull)
+        self.place.free_files = 50
+        for _ in range(2):
+            self.place.clock.advance(5)
+        self.put(store, "e")
+        self.assertEqual(self.names(store), ["e"])
+        self.assert_agrees()
+
+    def test_not_listed_yet(self) -> None:
+        """Nobody goes for files that are there and not listed yet."""
+        store = self.started()
+        for name in "abcd":
+            self.put(store, name)
+        self.successResultOf(run(store.stop()))
+        self.place.free_files = 1
+        self.place.in_thread = threads = WhenTold()
+        store = self.place.store()
+        starting = run(store.start())
+        threads.run()
+        self.successResultOf(starting)
+        threads.run_all()
+        self.place.in_thread = at_once
+        self.put(store, "e")
+        self.assertEqual(self.names(store), ["a", "b", "c", "d", "e"])
+        self.put(store, "f")
+        self.assertEqual(self.names(store), ["b", "c", "d", "e", "f"])
+
+
 class ImageTests(StoreTestCase):
     """Images have a part of the cache."""
 
@@ -347,6 +422,12 @@ class CapacityTests(StoreTestCase):
         self.assertLessEqual(self.place.ledger.capacity, 11 * MIB)
         begun = run(store.begin(target("a"), HEAD, 12 * MIB, kind=Kind.PACKAGE))
         self.failureResultOf(begun, CacheFull)
+
+    def test_unknown_size(self) -> None:
+        """On a disk that does not know how large it is the setting counts."""
+        self.place.free = self.place.disk = 0
+        self.started()
+        self.assertEqual(self.place.ledger.capacity, 64 * MIB)
 
     def test_reserved_is_not_on_the_disk(self) -> None:
         """What is reserved and not yet written is not taken for space that we have."""

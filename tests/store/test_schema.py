@@ -13,6 +13,7 @@ from attrs import evolve
 
 from osproxy.model import Head, Target
 from osproxy.repo.kinds import Kind
+from osproxy.store.accounts import Amount
 from osproxy.store.catalogue import Catalogue
 from osproxy.store.index import key_of
 from osproxy.store.layout import StoreError
@@ -101,7 +102,7 @@ class SchemaTests(CatalogueTestCase):
         self.assertEqual(sizes, [(7, 4096 + 9), (9, 4096)])
         self.successResultOf(run(catalogue.close()))
         extent = self.successResultOf(run(catalogue.open()))
-        self.assertEqual((extent.count, extent.octets), (1, 3 * 4096))
+        self.assertEqual((extent.count, extent.taken), (1, Amount(octets=3 * 4096, files=2)))
         places = self.successResultOf(run(listed(catalogue)))
         self.assertEqual(
             [(number, size, of) for number, _, size, _, _, of in places],

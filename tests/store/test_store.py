@@ -40,7 +40,9 @@ class EntryTests(StoreTestCase):
         self.assertEqual(found.digest, sha256(body_named("a")))
         self.assertEqual(self.body_of(store, "a"), body_named("a"))
         ledger = self.place.ledger
-        order = ledger.victims(ledger.capacity - ledger.overhead - ledger.headroom, 0.0)
+        order = ledger.victims(
+            ledger.missing(ledger.capacity - ledger.overhead - ledger.headroom), 0.0
+        )
         names = {e.id: e.target.path for e in (find(store, target(name)) for name in "abc") if e}
         self.assertEqual([names[key] for key in order], ["/b", "/c", "/a"])
         self.assert_agrees()

@@ -142,6 +142,19 @@ class RunningTests(FsckTestCase):
         self.assertEqual(self.here()[:2], (0, "1 entry, 8.9 KiB: all as they were stored\n"))
         self.assertEqual(len(server.asked), 2)
 
+    def test_both(self) -> None:
+        """Where both are given, a directory that is in use is asked about, another looked at."""
+        server = SocketServer(self, DONE)
+        both = ("--control-socket", server.path)
+        told = (0, "3 entries, 2.0 KiB: all as they were stored\n")
+        self.assertEqual(self.here(*both)[:2], told)
+        line = self.refusal(*both, "--cache-path", "/proc")
+        self.assertIn("is no cache directory of osproxy", line)
+        self.stop()
+        seen = (0, "1 entry, 8.9 KiB: all as they were stored\n")
+        self.assertEqual(self.here(*both)[:2], seen)
+        self.assertEqual(len(server.asked), 1)
+
     def test_damaged(self) -> None:
         """What the server has found is told, and shows in the status."""
         damaged = {"damaged": "/a.rpm", "fault": "its file is missing"}

@@ -326,6 +326,7 @@ class FakePort:
 
     reading: bool = True
     numberAccepts: int = 100  # noqa: N815
+    socket: object = None
 
     def startListening(self) -> None:  # noqa: N802
         """Do nothing."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor  # noqa: TID251
 from twisted.internet.defer import Deferred
@@ -16,12 +17,37 @@ from tests.web.doubles import FakePort
 from tests.web.reading import connect, turn
 from tests.web.support import logged, port_of
 
+if TYPE_CHECKING:
+    import socket
+
 
 class Passed:
     """A listener with another around it."""
 
     def __init__(self, original: FakePort) -> None:
         self.original = original
+
+
+class Crowded:
+    """
+    The socket of a listener on a machine that has no room for further connections.
+
+    :ivar number: what the system says of it; 0 once there is room.
+    """
+
+    def __init__(self, beneath: socket.socket, number: int) -> None:
+        self._beneath = beneath
+        self.number = number
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Fail, or have one."""
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number))
+        return self._beneath.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        """Have all else of the socket."""
+        return getattr(self._beneath, name)
 
 
 class GateTests(SynchronousTestCase):
@@ -82,13 +108,68 @@ class PortTests(TestCase):
 
     timeout = 60
 
-    async def test_kernel_queues(self) -> None:
-        """Who connects while it is shut is accepted once it is open."""
-        accepted: list[Deferred[None]] = [Deferred()]
+    def setUp(self) -> None:
+        """Listen, behind a gate."""
+        self.accepted = accepted = Deferred[None]()
 
         class Tells(Protocol):
             def connectionMade(self) -> None:
-                accepted[0].callback(None)
+                accepted.callback(None)
+                assert self.transport is not None
+                self.transport.loseConnection()
+
+        factory: Any = ServerFactory.forProtocol(Tells)
+        self.port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+        self.gate = Gate(1 << 20)
+
+    async def test_kernel_queues(self) -> None:
+        """Who connects while it is shut is accepted once it is open."""
+        self.gate.add(self.port)
+        self.gate.close()
+        client = await connect(port_of(self.port))
+        for _ in range(5):
+            await turn()
+        self.assertFalse(self.accepted.called)
+        self.gate.open()
+        await self.accepted
+        client.leave()
+
+    async def test_no_room(self) -> None:
+        """Who cannot be accepted waits, too; that is told once, and not tried again at once."""
+        numbers = (errno.ENFILE, errno.EMFILE, errno.ENOBUFS, errno.ENOMEM)
+        self.port.socket = crowded = Crowded(self.port.socket, numbers[0])
+        self.gate.add(self.port)
+        told: list[str] = []
+
+        def no_room(why: str) -> None:
+            told.append(why)
+            self.gate.close()
+
+        self.gate.no_room = no_room
+        events = logged(self)
+        self.gate.close()
+        client = await connect(port_of(self.port))
+        for number in numbers:
+            crowded.number = number
+            self.gate.open()
+            for _ in range(20):
+                await turn()
+        self.assertEqual(told, list(map(os.strerror, numbers)))
+        self.assertFalse(self.accepted.called)
+        crowded.number = 0
+        self.gate.open()
+        await self.accepted
+        self.assertEqual([it for it in events if "acceptError" in it], [])
+        client.leave()
+
+    async def test_no_descriptor(self) -> None:
+        """Who connects while there is no descriptor is left alone until there is one."""
+        accepted: list[Protocol] = []
+
+        class Tells(Protocol):
+            def connectionMade(self) -> None:
+                accepted.append(self)
                 assert self.transport is not None
                 self.transport.loseConnection()
 
@@ -96,12 +177,26 @@ class PortTests(TestCase):
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         gate = Gate(1 << 20)
+        gate.no_room = lambda _: gate.close()
         gate.add(port)
         gate.close()
-        client = await connect(port_of(port))
-        for _ in range(5):
-            await turn()
-        self.assertFalse(accepted[0].called)
+        clients = [await connect(port_of(port)) for _ in range(3)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.dup(0)
+        os.close(free)
+        events = logged(self)
+        for most, count in ((free, 0), (free + 1, 1)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            gate.open()
+            # The one that was accepted is not closed before the next turn.
+            while not gate.shut:
+                await turn()
+            self.assertEqual(len(accepted), count)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         gate.open()
-        await accepted[0]
-        client.leave()
+        while len(accepted) < 3:
+            await turn()
+        self.assertNotIn("twisted.internet.tcp.Port", {it["log_namespace"] for it in events})
+        for client in clients:
+            client.leave()

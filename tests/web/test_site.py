@@ -6,6 +6,7 @@ import socket
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import ISystemHandle
+from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
@@ -171,6 +172,20 @@ class CrowdTests(SynchronousTestCase):
         self.server.site.gate.descriptors = 1 << 20
         self.server.pass_time(1)
         self.assertTrue(self.port.reading)
+
+    def test_no_room(self) -> None:
+        """Where the system accepts nobody, that is said once, and tried again now and then."""
+        events = logged(self)
+        for _ in range(3):
+            self.server.site.gate.no_room("Too many open files in system")
+            self.assertFalse(self.port.reading)
+            self.server.pass_time(1)
+            self.assertTrue(self.port.reading)
+        (said,) = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(
+            said,
+            "file descriptors run out: nobody can be accepted (Too many open files in system)",
+        )
 
 
 class EndTests(SynchronousTestCase):

@@ -174,6 +174,18 @@ class TlsTests(TestCase):
         for until, at in (("20260921141320Z", 1790000000.0), ("?", 0.0)):
             self.assertEqual(evolve(self.renewable.certificate, until=until).ends_at, at)
 
+    async def test_trouble(self) -> None:
+        """Before and after its time a certificate is of no use."""
+        found = evolve(self.renewable.certificate, since="20260921141320Z", until="20260921141330Z")
+        for seconds, trouble in (
+            (-1, "counts from 20260921141320Z on only"),
+            (0, None),
+            (10, None),
+            (11, "has ended at 20260921141330Z"),
+        ):
+            self.assertEqual(found.trouble(1790000000 + seconds), trouble)
+        self.assertIsNone(evolve(found, since="?", until="?").trouble(1790000000))
+
     async def test_renewed(self) -> None:
         """Who connects later gets the new certificate, who is connected goes on with the old."""
         self.connections.limit = 3
