@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from twisted.web.http_headers import Headers
     from twisted.web.resource import IResource
 
-
 HEAD_TIMEOUT = 30.0
 IDLE_TIMEOUT = 60.0
 CLIENT_TIMEOUT = 120.0
@@ -116,7 +115,7 @@ class Channel(HTTPChannel):
         self._incoming = Incoming(self._invite, self._flow)
         self._head = _UNREADABLE
         self._refusal: BadMessage | None = None
-        self._advancing = self._waits = self._full = self.half_closed = False
+        self._advancing = self._waits = self._full = self.half_closed = self._lingers = False
 
     @property
     def busy(self) -> bool:
@@ -367,11 +366,12 @@ class Channel(HTTPChannel):
                 self._close(lingering=False)
         elif self.phase is Phase.IDLE and waited >= self._patience and not self._queued:
             self.loseConnection()
-        elif (
-            self.phase is Phase.CLOSING and waited >= LINGER and not (self._queued and self.served)
-        ):
+        elif self.phase is Phase.CLOSING:
+            # What was written is sent at the end of a turn, however long that is: not before.
+            sent, self._lingers = self._lingers, True
             # Who was told that there is no room must not take its time to read it.
-            self.abort()
+            if sent and waited >= LINGER and not (self._queued and self.served):
+                self.abort()
         elif (silent := self._silent(now)) >= self.site.client_timeout:
             self._cut("has sent nothing", silent)
         elif measure and self._outflow is not None:

@@ -105,6 +105,16 @@ class PatienceTests(SynchronousTestCase):
         self.server.pass_time(1)
         self.assertTrue(wire.aborted)
 
+    def test_not_sent_yet(self) -> None:
+        """However long a turn of the reactor takes, what was written in it is sent."""
+        channel, wire = self.server.connect()
+        channel.loseConnection()
+        self.server.clock.rightNow += 30
+        channel.sweep(self.server.clock.seconds(), False)
+        self.assertFalse(wire.aborted)
+        channel.sweep(self.server.clock.seconds(), False)
+        self.assertTrue(wire.aborted)
+
     def test_finished_after_closing(self) -> None:
         """A response that ends after its connection was closed does not open it again."""
         channel, _ = self.server.connect()
