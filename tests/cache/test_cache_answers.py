@@ -457,6 +457,33 @@ class UnknownTests(CacheTestCase):
         self.store(UNKNOWN, b"odd", ("Vary", "Accept-Encoding"))
 
 
+class ReloadTests(CacheTestCase):
+    """A reload may make another kind of backend of one, while it is asked."""
+
+    def test_from_generic(self) -> None:
+        """What a client was told by a generic backend is not for those who ask a repository."""
+        generic = evolve(BACKEND, generic=True)
+        one = self.bench.get(UNKNOWN, ("Accept-Language", "de"), backend=generic)
+        other = self.bench.get(UNKNOWN)
+        said = ("Vary", "Accept-Language"), ("Cache-Control", "max-age=100")
+        self.origin.next().answer(whole(b"mine", *said))
+        self.assertEqual(octets(self.successResultOf(one)), b"mine")
+        self.origin.next().answer(whole(b"odd"))
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(other))), b"odd")
+
+    def test_to_generic(self) -> None:
+        """A generic backend asks with a client's own fields, whatever is fetched by its name."""
+        generic = evolve(BACKEND, generic=True)
+        one = self.bench.get(UNKNOWN)
+        other = self.bench.get(UNKNOWN, ("Authorization", "secret"), backend=generic)
+        self.origin.next().answer(whole(b"odd"))
+        question = self.origin.next()
+        self.assertEqual(question.field("authorization"), "secret")
+        question.answer(whole(b"mine"))
+        self.assertEqual(octets(self.successResultOf(one)), b"odd")
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(other))), b"mine")
+
+
 class UnkeptTests(CacheTestCase):
     """Some things are not kept."""
 
