@@ -239,6 +239,10 @@ class Cache:
             if passes or not (admitted or may_be_alias(target, policy.kind)):
                 digest = digest_in_name(target.path)
                 return await self._unkept.answer(target, source, asked, policy, None, digest)
+        if fill is not None and fill.order.policy.kind is Kind.GENERIC:
+            # It was begun for one client, before a reload.
+            digest = digest_in_name(target.path)
+            return await self._unkept.answer(target, source, asked, policy, None, digest)
         forwarded = CacheStatus(fwd=why, collapsed=fill is not None)
         if fill is None:
             order = self._order(target, source, policy, entry)

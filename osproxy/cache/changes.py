@@ -42,5 +42,10 @@ class Changes:
         self._latest.put(target, self._count, now)
 
     def overtook(self, fill: Target, target: Target, now: float) -> bool:
-        """Whether a target, whatever its variant, was changed since a fill of it was begun."""
-        return (self._latest.get(target, now) or 0) > self._before[fill]
+        """
+        Whether a target, whatever its variant, was changed since a fill of it was begun.
+
+        So it was if somebody else has begun it: before a reload it may have been another backend's.
+        """
+        before = self._before.get(fill)
+        return before is None or (self._latest.get(target, now) or 0) > before

@@ -55,13 +55,16 @@ class Refusal:
     said_at: float
 
 
-def believed_for(reply: Reply, policy: Policy) -> float:
+def believed_for(reply: Reply, policy: Policy, *, for_all: bool = True) -> float:
     """
     Say for how many seconds a refusal answers for the authority (F4), 0 for what is none.
 
     Where responses are heeded they say themselves, of any status of the client's fault (RFC 9111
     section 3), but for 425: that MirrorCache wants to be asked again, whatever else it says. An
     error of the upstream's is no more than a reason to let it rest (F5).
+
+    :param for_all: whether a GET without anything of a client's was refused. A response to HEAD is
+        none to GET (RFC 9111 section 4), and a range or a condition may itself be what is refused.
     """
     unsaid = ABSENT_FOR if reply.status in MISSING else 0.0
     if not policy.heeds_response:
@@ -75,7 +78,9 @@ def believed_for(reply: Reply, policy: Policy) -> float:
     if said is None:
         return unsaid
     age = freshness.initial_age(reply.fields, reply.requested_at, reply.received_at)
-    return max(0.0, said - age)
+    seconds = max(0.0, said - age)
+    # The next time the authority may lead to another mirror than the one that has refused.
+    return seconds if for_all and not reply.hops else min(seconds, unsaid)
 
 
 class Experience:
@@ -133,9 +138,11 @@ class Experience:
             self._found(target)
             self.refused(target, reply, policy, now)
 
-    def refused(self, target: Target, reply: Reply, policy: Policy, now: float) -> bool:
+    def refused(
+        self, target: Target, reply: Reply, policy: Policy, now: float, *, for_all: bool = True
+    ) -> bool:
         """Remember a refusal for as long as it is believed, if it is at all, and say whether."""
-        seconds = believed_for(reply, policy)
+        seconds = believed_for(reply, policy, for_all=for_all)
         if seconds:
             self._refused.put(target, Refusal(notice_of(reply), now), now, seconds)
         return seconds > 0

@@ -43,12 +43,12 @@ VARIANTS_AT_MOST = 100
 # Said anew for each hop: whom it is for, how its content is framed, that it may wait for a 100
 # (RFC 9110 section 10.1.1), and by whom it came.
 _OF_THIS_HOP = ("host", "content-length", "expect", "via", "forwarded")
-# What an origin that takes ``_`` for ``-`` would mistake for our own word.
-_MISTAKABLE = frozenset((*_OF_THIS_HOP, "transfer-encoding", "x-forwarded-for"))
 # What the client has, and the part it wants: a matter between it and us.
 _OF_THIS_CLIENT = (
     "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
 )  # fmt: skip
+# What an origin that takes ``_`` for ``-`` would mistake for our own word, which conditions are.
+_MISTAKABLE = frozenset((*_OF_THIS_HOP, *_OF_THIS_CLIENT, "transfer-encoding", "x-forwarded-for"))
 # Fields that may name the authority.
 _POINTING = frozenset({"location", "content-location"})
 

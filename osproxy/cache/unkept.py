@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from osproxy.cache.answers import conditional, unavailable
+from osproxy.cache.answers import conditional, plain, unavailable
 from osproxy.cache.passage import ahead, relay, relayed
 from osproxy.cache.verified import Verified
 from osproxy.http.cachestatus import CacheStatus
@@ -91,7 +91,8 @@ class Unkept:
             if content.body is not None:
                 content.body.close()
             if not asked.query:
-                self._experience.refused(target, reply, policy, self._clock.seconds())
+                now, for_all = self._clock.seconds(), plain(asked)
+                self._experience.refused(target, reply, policy, now, for_all=for_all)
             return unavailable(reply, target, policy.kind, status)
         return Answer(content, status, policy.kind, source=reply.host)
 

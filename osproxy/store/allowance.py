@@ -49,7 +49,16 @@ def allowance(
     return Allowance(octets + free - floor, _files(disk, floor, size, files))
 
 
+def free_files_of(disk: os.statvfs_result) -> int | None:
+    """
+    Say how many more files a disk can have, None for any number.
+
+    In a cluster (CephFS, Gfarm) it may be known how many there are, but not how many there can be:
+    then it is less than none.
+    """
+    return disk.f_favail if disk.f_files > 0 <= disk.f_favail else None
+
+
 def _files(disk: os.statvfs_result, floor: int, size: int, files: int) -> int | None:
-    if not disk.f_files:
-        return None
-    return files + disk.f_favail - disk.f_files * floor // size
+    free = free_files_of(disk)
+    return None if free is None else files + free - disk.f_files * floor // size

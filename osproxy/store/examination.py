@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from osproxy.store.records import Record
 
+# It needs no locks, which would be files to be made, or impossible on a disk that is read-only: who
+# looks has the lock of the directory.
+_VFS = "unix-none"
+
 
 @frozen
 class Examination:
@@ -43,9 +47,11 @@ def examine(path: Path) -> Examination:
     """
     # Without a log beside it, it is opened so that none is made.
     written = path.with_name(path.name + LOG_SUFFIX).exists()
-    uri = f"{path.absolute().as_uri()}?mode=ro" + ("" if written else "&immutable=1")
+    uri = f"{path.absolute().as_uri()}?mode=ro&vfs={_VFS}" + ("" if written else "&immutable=1")
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
+            # Then the index of the log is in memory.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()
             connection.text_factory = decoded
             _check(path, connection)
             return _read(connection)

@@ -10,6 +10,7 @@ as we name files.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT = 1
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _MARKER = "osproxy-cache"
 _MARKER_TEXT = "osproxy cache directory, format "
 _COUNTER = "run"
@@ -171,7 +173,7 @@ def find_directory(cache_path: Path) -> Directory:
     """
     root = cache_path / "osproxy"
     try:
-        lock = os.open(root / _MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        lock = _marker_to_lock(root / _MARKER)
     except FileNotFoundError:
         raise StoreError(f"{root} is no cache directory of osproxy") from None
     except OSError as error:
@@ -187,6 +189,17 @@ def find_directory(cache_path: Path) -> Directory:
     except BaseException:
         os.close(lock)
         raise
+
+
+def _marker_to_lock(marker: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        # NFS gives the lock to none who could not write (flock(2)).
+        return os.open(marker, flags | os.O_RDWR)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+    return os.open(marker, flags | os.O_RDONLY)
 
 
 def _claimed(root: Path, least_run: int = 1) -> Directory:

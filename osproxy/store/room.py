@@ -15,7 +15,7 @@ from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
 from osproxy.store.accounts import Amount
-from osproxy.store.allowance import allowance
+from osproxy.store.allowance import allowance, free_files_of
 from osproxy.store.ledger import CacheFull
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class Room:
         """
         disk = await self._in_thread(os.statvfs, path)
         self.free = disk.f_bavail * disk.f_frsize
-        self.free_files = disk.f_favail if disk.f_files else math.inf
+        free_files = free_files_of(disk)
+        self.free_files = math.inf if free_files is None else free_files
         self._weigh_catalogue()
         ahead = self._ledger.overhead - self.unknown.octets - self._catalogue.octets
         taken = self._ledger.used - ahead - unwritten()

@@ -359,6 +359,8 @@ class Channel(HTTPChannel):
 
     def sweep(self, now: float, measure: bool) -> None:
         """Close the connection if something is overdue; ``measure`` whether its client stalls."""
+        # A clock that was set back must not give anybody longer than before.
+        self._since, self._fed_at = min(self._since, now), min(self._fed_at, now)
         waited = now - self._since
         if self.phase is Phase.RECEIVING:
             if waited >= self.site.head_timeout:

@@ -158,7 +158,8 @@ class ClientSite(Site):
 
     def _sweep(self) -> None:
         now = self.reactor.seconds()
-        measure = now >= self._measure_at
+        # If the clock was set back, it is further away than it can be.
+        measure = not 0 < self._measure_at - now <= _MEASURE_EVERY
         if measure:
             self._measure_at = now + _MEASURE_EVERY
         for connection in self.connections:

@@ -96,6 +96,8 @@ class Outflow:
         taken = self._acknowledged(queued)
         if not queued or taken != self._taken:
             self._taken, self.moved_at = taken, now
+        # A clock that was set back must not give it longer than before.
+        self.moved_at = min(self.moved_at, now)
         return now - self.moved_at
 
     def _acknowledged(self, queued: int) -> int:

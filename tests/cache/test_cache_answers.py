@@ -6,6 +6,7 @@ import errno
 
 from attrs import evolve
 
+from osproxy.cache.experience import ABSENT_FOR
 from osproxy.cache.unkept import AHEAD
 from osproxy.http.fields import format_date
 from osproxy.model import Notice, Relayed, Representation
@@ -399,19 +400,47 @@ class UnknownTests(CacheTestCase):
     def test_refused(self) -> None:
         """A refusal is said again for as long as it says, to GET and HEAD, and asked for then."""
         control = ("Cache-Control", "max-age=100")
-        for head in (False, True):
-            for status in (403, 404):
-                path = f"{UNKNOWN}-{head}-{status}"
-                asked = self.bench.get(path, head=head)
+        for status in (403, 404):
+            path = f"{UNKNOWN}-{status}"
+            asked = self.bench.get(path)
+            self.origin.next().answer(Told(status, (control,), 0))
+            first = self.successResultOf(asked)
+            self.bench.advance(99)
+            for other in (False, True):
+                again = self.successResultOf(self.bench.get(path, head=other))
+                self.assertEqual(again.content, first.content)
+                self.assertEqual(again.cache_status.serialise(), "osproxy; hit")
+            self.bench.advance(1)
+            self.store(path, b"odd")
+
+    def test_refused_to_one(self) -> None:
+        """What refuses HEAD, or a client's own conditions and ranges, says nothing to others."""
+        guarded = evolve(BACKEND, guarded=frozenset({Kind.UNKNOWN}))
+        control = ("Cache-Control", "max-age=86400")
+        ways: tuple[tuple[bool, tuple[tuple[str, str], ...]], ...] = (
+            (True, ()),
+            (True, (("If-Match", '"x"'),)),
+            (False, (("Range", "bytes=" + "0-0," * 1000),)),
+            (False, (("If-None-Match", "x" * 9000),)),
+        )
+        for number, (head, fields) in enumerate(ways):
+            for status in (400, 403, 405):
+                path = f"{UNKNOWN}-{number}-{status}"
+                asked = self.bench.get(path, *fields, head=head, backend=guarded)
                 self.origin.next().answer(Told(status, (control,), 0))
-                first = self.successResultOf(asked)
-                self.bench.advance(99)
-                for other in (False, True):
-                    again = self.successResultOf(self.bench.get(path, head=other))
-                    self.assertEqual(again.content, first.content)
-                    self.assertEqual(again.cache_status.serialise(), "osproxy; hit")
-                self.bench.advance(1)
+                self.assertEqual(self.status_of(self.successResultOf(asked)), status)
                 self.store(path, b"odd")
+
+    def test_missing_to_one(self) -> None:
+        """That there is none is believed of HEAD, too, but no longer than where nothing is said."""
+        asked = self.bench.get(UNKNOWN, head=True)
+        self.origin.next().answer(Told(404, (("Cache-Control", "max-age=100"),), 0))
+        self.successResultOf(asked)
+        self.bench.advance(ABSENT_FOR - 1)
+        again = self.successResultOf(self.bench.get(UNKNOWN))
+        self.assertEqual(again.cache_status.serialise(), "osproxy; hit")
+        self.bench.advance(1)
+        self.store(UNKNOWN, b"odd")
 
     def test_private(self) -> None:
         """What is somebody's own passes through on the request that is open."""
@@ -426,6 +455,33 @@ class UnknownTests(CacheTestCase):
             self.assertEqual(self.successResultOf(passing), b"mine")
             self.assertIsNone(self.stored(path))
         self.store(UNKNOWN, b"odd", ("Vary", "Accept-Encoding"))
+
+
+class ReloadTests(CacheTestCase):
+    """A reload may make another kind of backend of one, while it is asked."""
+
+    def test_from_generic(self) -> None:
+        """What a client was told by a generic backend is not for those who ask a repository."""
+        generic = evolve(BACKEND, generic=True)
+        one = self.bench.get(UNKNOWN, ("Accept-Language", "de"), backend=generic)
+        other = self.bench.get(UNKNOWN)
+        said = ("Vary", "Accept-Language"), ("Cache-Control", "max-age=100")
+        self.origin.next().answer(whole(b"mine", *said))
+        self.assertEqual(octets(self.successResultOf(one)), b"mine")
+        self.origin.next().answer(whole(b"odd"))
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(other))), b"odd")
+
+    def test_to_generic(self) -> None:
+        """A generic backend asks with a client's own fields, whatever is fetched by its name."""
+        generic = evolve(BACKEND, generic=True)
+        one = self.bench.get(UNKNOWN)
+        other = self.bench.get(UNKNOWN, ("Authorization", "secret"), backend=generic)
+        self.origin.next().answer(whole(b"odd"))
+        question = self.origin.next()
+        self.assertEqual(question.field("authorization"), "secret")
+        question.answer(whole(b"mine"))
+        self.assertEqual(octets(self.successResultOf(one)), b"odd")
+        self.assertEqual(self.successResultOf(passed(self.successResultOf(other))), b"mine")
 
 
 class UnkeptTests(CacheTestCase):

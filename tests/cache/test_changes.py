@@ -36,6 +36,10 @@ class ChangesTests(SynchronousTestCase):
         changes.changed(OTHER, 1.0)
         self.assertFalse(changes.overtook(FILE, FILE, 1.0))
 
+    def test_begun_by_others(self) -> None:
+        """What has come to be fetched otherwise than by us may be anything."""
+        self.assertTrue(Changes().overtook(FILE, FILE, 1.0))
+
     def test_bounded(self) -> None:
         """Made-up names do not pile up, and fills that have ended leave nothing."""
         changes = Changes()

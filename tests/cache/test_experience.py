@@ -150,6 +150,23 @@ class ExperienceTests(CacheTestCase):
                 with self.subTest(status=status, fields=fields, path=path):
                     self.assertEqual(believed_for(told, policy(path)), seconds)
 
+    def test_believed_of_others(self) -> None:
+        """What a mirror says, or what is said to HEAD, a range or a condition, is believed less."""
+        said, less = (("Cache-Control", "max-age=3600"),), (("Cache-Control", "max-age=30"),)
+        for status, fields, seconds in (
+            (404, (), ABSENT_FOR),
+            (410, said, ABSENT_FOR),
+            (404, less, 30.0),
+            (404, (("Cache-Control", "no-store"),), 0.0),
+            (400, said, 0.0),
+            (403, said, 0.0),
+            (405, said, 0.0),
+        ):
+            told = cast("Reply", Told(status, fields, 0))
+            self.assertEqual(believed_for(told, policy(ODD), for_all=False), seconds)
+            told.hops = 1
+            self.assertEqual(believed_for(told, policy(ODD)), seconds)
+
     def refusal(self, path: str, later: float = 0.0, asked: Asked | None = None) -> Notice | None:
         """Say what is known of a file a while later."""
         now = self.now + later

@@ -827,7 +827,10 @@ class FieldTests(GenericCase):
 
     def test_mistaken(self) -> None:
         """What an origin could take for our own word ends here, too."""
-        names = "X_Forwarded_For", "x_forwarded-for", "Content_Length", "Transfer_Encoding"
+        names = (
+            "X_Forwarded_For", "x_forwarded-for", "Content_Length", "Transfer_Encoding",
+            "If_None_Match", "if-modified_since",
+        )  # fmt: skip
         question = self.question(*((name, "1") for name in names), ("X_Mine", "1"))
         self.assertEqual([name for name, _ in question.fields], ["X_Mine", "Via", "Forwarded"])
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.integration.cases import IntegrationCase
 from tests.integration.fsck import alter, begin_fsck, file_of, fsck
 from tests.integration.packages import OSS, pattern, snapshots
-from tests.integration.tools import DEADLINE, threaded, until
+from tests.integration.tools import DEADLINE, require_root, run, threaded, until
 from tests.integration.wire import Connection, download
 
 if TYPE_CHECKING:
@@ -279,6 +279,20 @@ class StoppedTests(ScrubCase):
         for name, digest in digests.items():
             self.assert_whole(server.fetch(name), digest)
         self.assertEqual(nginx.logged(), [])
+
+    @threaded
+    def test_read_only(self) -> None:
+        """What a crash has left is looked at where nothing can be written, too."""
+        require_root("mount a directory")
+        _, server, _ = self.filled()
+        server.kill()
+        self.assertTrue((server.store / "catalogue.sqlite-wal").exists())
+        run(["mount", "--bind", "-o", "ro", server.store, server.store])
+        try:
+            found = fsck(self.directory, "--cache-path", server.cache_path)
+        finally:
+            run(["umount", server.store])
+        self.assertEqual((found.code, found.out.split(",")[0]), (0, "4 entries"), found.all)
 
     @threaded
     def test_running(self) -> None:

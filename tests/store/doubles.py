@@ -128,6 +128,10 @@ class Slow(WhenTold):
         return execute(function, *args, **kwargs)
 
 
+FILES = 1024
+"""So many files a disk can have in all of which it is said how many more it can have."""
+
+
 def _raised(trouble: Exception) -> Any:
     raise trouble
 
@@ -140,6 +144,7 @@ class Place:
     :ivar free: octets that the disk has free; None for what the real one has.
     :ivar free_files: how many more files can be made on it; None for any number.
     :ivar disk: octets that a disk has in all of which one of these is said; 0 if it does not know.
+    :ivar stay_free: octets that are to stay free, and the same part of `FILES`.
     :ivar boot: of the machine.
     :ivar recent: entries that stay in memory though nobody holds them.
     :ivar stay_open: files that stay open though nobody reads them.
@@ -156,6 +161,7 @@ class Place:
     free: int | None = None
     free_files: int | None = None
     disk: int = 1 << 40
+    stay_free: int = 0
     boot: str = "this boot"
     durable: bool = False
     syncing: Syncing = field(factory=Disk)
@@ -190,7 +196,7 @@ class Place:
             self.clock,
             self.metrics,
             cache_size=self.cache_size,
-            free_space=lambda total: 0,
+            free_space=lambda total: self.stay_free,
             boot=self.boot,
             durable=self.durable,
             syncing=self.syncing,
@@ -214,7 +220,7 @@ class Place:
         space = (BLOCK, BLOCK, self.disk // BLOCK, blocks, blocks)
         # One that says that it can have no file at all has as many as it likes.
         more = self.free_files or 0
-        files = (0 if self.free_files is None else 1000, more, more)
+        files = (0 if self.free_files is None else FILES, more, more)
         return os.statvfs_result((*space, *files, 0, 255))
 
     def _in_database(

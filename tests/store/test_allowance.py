@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from osproxy.store.allowance import Allowance, allowance
+from osproxy.store.allowance import Allowance, allowance, free_files_of
 
 
 def disk(blocks: int, free: int, files: int = 0, free_files: int = 0) -> os.statvfs_result:
@@ -46,6 +46,16 @@ class AllowanceTests(SynchronousTestCase):
         ):
             allowed = self.allowed(disk(100, 30, files, free_files), floor)
             self.assertEqual(allowed.files, most, (files, free_files, floor))
+
+    def test_unknown_files(self) -> None:
+        """What knows of files only how many there are says less than none of the others."""
+        for files, free_files in ((200, -1), (-1, -1), (0, 0), (0, 100)):
+            said = os.statvfs_result(
+                (4096, 1000, 100, 30, 20, files, free_files, free_files, 0, 255)
+            )
+            self.assertEqual(self.allowed(said, 4_000), Allowance(21_000, None))
+            self.assertIsNone(free_files_of(said))
+        self.assertEqual(free_files_of(disk(100, 30, 200, 20)), 0)
 
     def test_part_of_the_disk(self) -> None:
         """What is to stay free is told by the size of the disk, in octets."""

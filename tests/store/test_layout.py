@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -152,6 +153,12 @@ class FindDirectoryTests(SynchronousTestCase):
         following = open_directory(self.path)
         self.addCleanup(following.close)
         self.assertEqual(found.first_id, following.first_id)
+
+    def test_lock_can_be_had_over_a_network(self) -> None:
+        """NFS gives the lock to none who could not write (flock(2))."""
+        found = find_directory(self.path)
+        self.addCleanup(found.close)
+        self.assertTrue(fcntl.fcntl(found._lock, fcntl.F_GETFL) & os.O_RDWR)
 
     def test_in_use(self) -> None:
         """One that is in use is not looked at."""

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
 from tests.store.doubles import (
+    FILES,
     HEAD,
     MIB,
     Place,
@@ -163,13 +164,17 @@ class EvictionTests(StoreTestCase):
         self.assert_agrees()
 
 
+STAY_FREE = 8
+
+
 class FileTests(StoreTestCase):
     """The disk can have so many files only."""
 
     def setUp(self) -> None:
-        """Let it have five more."""
+        """Let it have five more, and a few that are to stay free."""
         super().setUp()
-        self.place.free_files = 5
+        self.place.stay_free = self.place.disk * STAY_FREE // FILES
+        self.place.free_files = STAY_FREE + 5
 
     def names(self, store: Store) -> list[str]:
         """Say which are stored of those that tests here store."""
@@ -199,19 +204,19 @@ class FileTests(StoreTestCase):
         store = self.started()
         for name in "abcd":
             self.put(store, name)
-        self.place.free_files = -2
+        self.place.free_files = STAY_FREE - 2
         for _ in range(2):
             self.place.clock.advance(5)
         self.assertEqual(self.names(store), ["c", "d"])
         begun = run(store.begin(target("e"), HEAD, 5, kind=Kind.PACKAGE))
         self.successResultOf(begun).discard()
         self.assertEqual(self.names(store), ["d"])
-        self.place.free_files = -1
+        self.place.free_files = STAY_FREE - 1
         for _ in range(2):
             self.place.clock.advance(5)
         begun = run(store.begin(target("e"), HEAD, 5, kind=Kind.PACKAGE))
         self.failureResultOf(begun, CacheFull)
-        self.place.free_files = 50
+        self.place.free_files = STAY_FREE + 50
         for _ in range(2):
             self.place.clock.advance(5)
         self.put(store, "e")
@@ -224,7 +229,7 @@ class FileTests(StoreTestCase):
         for name in "abcd":
             self.put(store, name)
         self.successResultOf(run(store.stop()))
-        self.place.free_files = 1
+        self.place.free_files = STAY_FREE + 1
         self.place.in_thread = threads = WhenTold()
         store = self.place.store()
         starting = run(store.start())

@@ -35,6 +35,17 @@ class PatienceTests(SynchronousTestCase):
         self.server.pass_time(1)
         self.assertTrue(wire.disconnecting)
 
+    def test_clock_set_back(self) -> None:
+        """By a clock that is set back it has no more than that."""
+        self.server.clock.rightNow = 5000.0
+        channel, wire = self.server.connect()
+        channel.dataReceived(b"GET /")
+        for now in (1000, 1029):
+            channel.sweep(now, False)
+        self.assertFalse(wire.disconnecting)
+        channel.sweep(1030, False)
+        self.assertTrue(wire.disconnecting)
+
     def test_idle(self) -> None:
         """A connection that is kept alive is closed 60 s after its last response."""
         channel, wire = self.server.connect()

@@ -156,6 +156,17 @@ class TakenTests(SynchronousTestCase):
         self.server.pass_time(1)
         self.assertTrue(self.wire.aborted)
 
+    def test_stalls_by_a_clock_set_back(self) -> None:
+        """By a clock that is set back such a client is cut as soon."""
+        self.server.clock.rightNow = 5000.0
+        _, content = self.ask(length(9))
+        self.take(content)
+        for now in (1000, 1119):
+            self.channel.sweep(now, False)
+        self.assertFalse(self.wire.aborted)
+        self.channel.sweep(1120, False)
+        self.assertTrue(self.wire.aborted)
+
     def test_answered_early(self) -> None:
         """When the response ends first, the little that is left is dropped."""
         asked, content = self.ask(length(6))

@@ -164,6 +164,22 @@ class LoopbackTests(TestCase):
         self.assertGreaterEqual(self.server.clock.seconds() - began, 120)
         self.assertEqual(len(self.server.connections), 0)
 
+    async def test_clock_set_back(self) -> None:
+        """By a clock that is set back such a client is cut as soon."""
+        clock = self.server.clock
+        clock.rightNow = 5000.0
+        _, ended = await self.ask()
+        clock.advance(1)
+        clock.rightNow -= 4000
+        for call in clock.getDelayedCalls():
+            # As who watches the clock sees to.
+            call.reset(1)
+        began = clock.seconds()
+        while not ended:
+            clock.advance(1)
+            await self.turn()
+        self.assertLess(clock.seconds() - began, 1000)
+
     async def test_trickles(self) -> None:
         """A client that takes a little every minute is served as long as it likes."""
         _, ended = await self.ask()

@@ -56,6 +56,12 @@ class OutflowTests(SynchronousTestCase):
         self.peer.recv(1000)
         self.assertEqual([self.outflow.stalled(now) for now in (40, 50)], [0, 10])
 
+    def test_clock_set_back(self) -> None:
+        """By a clock that was set back the time is counted anew."""
+        self.ours.sendall(b"x" * 1000)
+        found = [self.outflow.stalled(now) for now in (5000, 5010, 1000, 1010)]
+        self.assertEqual(found, [0, 10, 0, 10])
+
     def test_gone(self) -> None:
         """A peer that has ended its side is there, one that has closed its socket is not."""
         found = [self.outflow.gone]
