@@ -37,7 +37,7 @@ from osproxy.store.sharing import Sharing
 from osproxy.store.stock import Stock
 from osproxy.store.sweep import Sweep
 from osproxy.store.syncing import Disk
-from osproxy.store.trouble import Trouble
+from osproxy.store.trouble import Trouble, Work
 from osproxy.store.unsynced import Unsynced
 from osproxy.waiting import Tasks, detached
 
@@ -226,7 +226,7 @@ class Store:
         try:
             await self._housekeeping.write_down()
         finally:
-            await self._catalogue.close()
+            await self._housekeeping.attempt(Work.CATALOGUE, self._catalogue.close())
             self._directory.close()
 
     @property

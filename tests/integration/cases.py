@@ -8,7 +8,9 @@ import shutil
 import ssl
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +144,18 @@ class IntegrationCase(TestCase):
         """Tell whether a client is shown the index of this snapshot."""
         answer = server.fetch(f"{OSS}/repodata/repomd.xml")
         return answer.digest == snapshot.digests()["repodata/repomd.xml"]
+
+    def assert_refusals(self, server: Osproxy, *texts: str) -> None:
+        """Check that it has told of these refusals, and no other, each once a minute at most."""
+        said = [line for line in server.said().splitlines() if "Shedding#warn" in line]
+        for line in said:
+            self.assertEqual(sum(text in line for text in texts), 1, said)
+        for text in texts:
+            times = [datetime.fromisoformat(line.split()[0]) for line in said if text in line]
+            self.assertNotEqual(times, [], (text, said))
+            for earlier, later in pairwise(times):
+                # In whole seconds.
+                self.assertGreaterEqual((later - earlier).total_seconds(), 59, said)
 
     def assert_ledger_is_right(self, server: Osproxy) -> None:
         """

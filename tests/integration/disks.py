@@ -29,21 +29,36 @@ class Disk:
     :ivar path: where it is mounted.
     """
 
-    def __init__(self, path: Path, *mounting: str | Path) -> None:
+    def __init__(self, path: Path, *mounting: str | Path, image: Path | None = None) -> None:
         require("mount", "umount")
         require_root("mount a file system")
         self.path = path
         self._mounting = mounting
+        self._image = image
         path.mkdir()
-        self.mount()
+        self._mount()
 
-    def mount(self) -> None:
-        """Attach it."""
-        run(["mount", *self._mounting, self.path])
+    def _mount(self) -> None:
+        what = "osproxy-test" if self._image is None else self._image
+        run(["mount", *self._mounting, what, self.path])
+
+    def remount(self) -> None:
+        """Detach it and attach what is on its image, with nothing of it in memory."""
+        assert self._image is not None, "it has an image"
+        self.unmount()
+        # Where another mount namespace has it still, the kernel would attach the same once more.
+        copy = self._image.with_name(f"{self._image.name}-again")
+        run(["cp", "--sparse=always", self._image, copy])
+        self._image = copy
+        self._mount()
 
     def unmount(self) -> None:
         """Detach it, whoever still uses it."""
         run(["umount", "--lazy", self.path])
+
+    def sync(self) -> None:
+        """Have all that was written on the image."""
+        run(["sync", "--file-system", self.path])
 
     def become_read_only(self) -> None:
         """Have the kernel find an error and stop all writing (ext4 only)."""
@@ -59,15 +74,24 @@ class Disk:
         finally:
             os.close(root)
 
+    def where(self, content: bytes) -> int:
+        """Say where on the image this lies."""
+        assert self._image is not None, "it has an image"
+        with (
+            self._image.open("rb") as image,
+            mmap.mmap(image.fileno(), 0, prot=mmap.PROT_READ) as octets,
+        ):
+            position = octets.find(content)
+        if position < 0:
+            raise ValueError("the image has no such content")
+        return position
+
     def lose_from(self, content: bytes) -> None:
         """Let nothing be read any more from where this lies on, but for what is in memory."""
-        with _image_of(self.path).open("r+b") as image:
-            with mmap.mmap(image.fileno(), 0, prot=mmap.PROT_READ) as octets:
-                position = octets.find(content)
-            if position < 0:
-                raise ValueError("the image has no such content")
-            # In whole blocks: what the kernel makes of the rest of one is not always an error.
-            image.truncate(position - position % _BLOCK)
+        position = self.where(content)
+        # In whole blocks: what the kernel makes of the rest of one is not always an error.
+        assert self._image is not None, "it has an image"
+        os.truncate(self._image, position - position % _BLOCK)
 
     @property
     def used(self) -> int:
@@ -107,30 +131,27 @@ def tmpfs(path: Path, octets: int, *, inodes: int = 0) -> Disk:
 
     :param inodes: how many files and folders it can have, 0 for any number.
     """
-    return Disk(path, "-t", "tmpfs", "-o", f"size={octets},nr_inodes={inodes}", "osproxy-test")
+    return Disk(path, "-t", "tmpfs", "-o", f"size={octets},nr_inodes={inodes}")
 
 
 def ext4(path: Path, octets: int, *options: str) -> Disk:
     """Mount an image with a file system that outlives its unmounting."""
     require("mkfs.ext4")
-    return Disk(path, "-o", "loop", _image(path, octets, "mkfs.ext4", "-q", "-F", *options))
+    image = _image(path, octets, "mkfs.ext4", "-q", "-F", *options)
+    return Disk(path, "-o", "loop", image=image)
 
 
 def btrfs(path: Path, octets: int, quota: int) -> Disk:
     """Mount an image with a quota that is less than the space it says it has."""
     require("mkfs.btrfs", "btrfs")
-    disk = Disk(path, "-o", "loop", _image(path, octets, "mkfs.btrfs", "-q"))
+    disk = Disk(path, "-o", "loop", image=_image(path, octets, "mkfs.btrfs", "-q"))
     run(["btrfs", "quota", "enable", path])
     run(["btrfs", "qgroup", "limit", str(quota), path])
     return disk
 
 
-def _image_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.image")
-
-
 def _image(path: Path, octets: int, *making: str) -> Path:
-    image = _image_of(path)
+    image = path.with_name(f"{path.name}.image")
     with image.open("wb") as file:
         file.truncate(octets)
     run([*making, image])

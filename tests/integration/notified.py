@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
+import struct
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# asm-generic/socket.h
+_SO_TIMESTAMPNS = 35
+
+
 @frozen
 class Message:
-    """What was told, and when it was read, in seconds of the monotonic clock."""
+    """What was told, and when, by the kernel's clock."""
 
     lines: tuple[str, ...]
     at: float
@@ -45,6 +49,7 @@ class Manager:
         self.messages: list[Message] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.bind("\0" + self.address[1:])
 
     def close(self) -> None:
@@ -55,10 +60,13 @@ class Manager:
         """Read what has come, and give all that ever came."""
         while True:
             try:
-                text = self._socket.recv(65536).decode()
+                text, stamps, *_ = self._socket.recvmsg(65536, 64)
             except BlockingIOError:
                 return self.messages
-            self.messages.append(Message(tuple(text.split("\n")), time.monotonic()))
+            ((_, _, stamp),) = stamps
+            seconds, nanoseconds = struct.unpack("qq", stamp)
+            lines = tuple(text.decode().split("\n"))
+            self.messages.append(Message(lines, seconds + nanoseconds * 1e-9))
 
     def heard(self, *names: str) -> list[str]:
         """Give the lines of these names that ever came, in order."""

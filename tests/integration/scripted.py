@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from attrs import frozen
 
 from tests.integration.ports import Port
+from tests.integration.tools import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class ScriptedUpstream:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as file:
-            connection.settimeout(60)
+            connection.settimeout(DEADLINE)
             try:
                 first = file.readline(65536).decode("latin-1").split()
                 if len(first) != 3:
@@ -115,5 +116,19 @@ def saying(octets: bytes) -> Callable[[Question, socket.socket], None]:
 
     def answer(question: Question, connection: socket.socket) -> None:
         connection.sendall(octets)
+
+    return answer
+
+
+def pausing(
+    content: bytes, at: int, goes_on: threading.Event
+) -> Callable[[Question, socket.socket], None]:
+    """Answer every request with the same content, what is behind ``at`` not before its cue."""
+
+    def answer(question: Question, connection: socket.socket) -> None:
+        head = response("200 OK", b"", Content_Length=str(len(content)), ETag='"1"')
+        connection.sendall(head + content[:at])
+        goes_on.wait(DEADLINE)
+        connection.sendall(content[at:])
 
     return answer

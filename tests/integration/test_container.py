@@ -15,7 +15,7 @@ from tests.integration.cases import IntegrationCase
 from tests.integration.containers import Container, Network, image
 from tests.integration.ports import Port
 from tests.integration.scripted import response
-from tests.integration.tools import threaded, until
+from tests.integration.tools import DEADLINE, threaded, until
 from tests.integration.wire import Connection, fetch
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ContainerTests(IntegrationCase):
         def slowly(question: Question, to: socket.socket) -> None:
             whole = response("200 OK", b"12345678")
             to.sendall(whole[:-4])
-            go_on.wait(30)
+            go_on.wait(DEADLINE)
             to.sendall(whole[-4:])
 
         with self.network.entered():

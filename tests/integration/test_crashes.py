@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
 from tests.integration.packages import OSS, pattern, snapshots
-from tests.integration.tools import threaded, until
+from tests.integration.tools import DEADLINE, threaded, until
 
 if TYPE_CHECKING:
     from tests.integration.server import Osproxy
@@ -84,7 +84,7 @@ class CrashTests(IntegrationCase):
             server.kill()
             done.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(DEADLINE)
             done.clear()
         server.start()
         self.assert_ledger_is_right(server)

@@ -33,8 +33,7 @@ class PowerTests(TroubleCase):
         self.hits(server, files)
         disk.fail()
         server.kill()
-        disk.unmount()
-        disk.mount()
+        disk.remount()
         server.in_boot("two")
         server.start()
         return server, files

@@ -4,6 +4,7 @@ What comes back: ranges, conditions, fields, bodies, errors, our own pages and t
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -178,6 +179,7 @@ class AnswerTests(IntegrationCase):
                 got = server.fetch(_TARGET)
                 self.assertEqual((got.complete, got.body), (True, content))
             self.assertEqual(upstream.count(_TARGET), 1)
+            server.settle()
             self.assertEqual(server.fetch(_TARGET).field("Content-Length"), "200000")
             server.close()
 
@@ -215,9 +217,11 @@ class AnswerTests(IntegrationCase):
             lambda question, connection: connection.sendall(response(status, b"no"))
         )
         server = self.osproxy(upstream.url)
+        began = time.monotonic()
         for _ in range(3):
             self.assertEqual(server.fetch(_TARGET).status, 404)
-        self.assertEqual(upstream.count(_TARGET), 1)
+        # A minute long.
+        self.assertLessEqual(upstream.count(_TARGET), 1 + (time.monotonic() - began) // 60)
         for status, told in (
             ("403 Forbidden", (403, 502)),
             ("500 Broken", (502,)),

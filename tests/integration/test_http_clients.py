@@ -8,6 +8,8 @@ import hashlib
 import os
 import random
 import re
+import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -16,7 +18,8 @@ from tests.byteranges import parts_of
 from tests.integration import debian
 from tests.integration.cases import IntegrationCase
 from tests.integration.packages import pattern, sha256_of
-from tests.integration.tools import require, run, threaded, until
+from tests.integration.scripted import pausing
+from tests.integration.tools import find, require, run, threaded, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,14 +137,18 @@ class CurlTests(HttpClientCase):
     @threaded
     def test_continued(self) -> None:
         """With -C, curl gets the rest of what was cut off, and no octet of what it has."""
-        content = pattern(10_000_000)
-        digest = self.put(content)
-        server = self.osproxy(self.file_server(limit_rate="5000000").url)
+        content, goes_on = pattern(10_000_000), threading.Event()
+        digest = hashlib.sha256(content).hexdigest()
+        self.addCleanup(goes_on.set)
+        server = self.osproxy(self.scripted(pausing(content, 5_000_000, goes_on)).url)
         file = self.kept / "file"
-        # Status 28: the time was up.
-        self.curl("--max-time", "1", "-o", file, server.url + _TARGET, code=28)
+        command = [find("curl"), "--silent", "--no-buffer", "-o", str(file), server.url + _TARGET]
+        with subprocess.Popen(command) as process:
+            until(lambda: file.exists() and file.stat().st_size > 1_000_000, "some has come")
+            process.kill()
         had = file.stat().st_size
         self.assertTrue(0 < had < len(content), had)
+        goes_on.set()
         self.curl("-C", "-", "-o", file, server.url + _TARGET)
         self.assertEqual(sha256_of(file), digest)
         rest = self.served(server, 2)[-1]

@@ -14,7 +14,7 @@ from pathlib import Path
 from osproxy.tools.logs import parse
 from tests.integration.cases import IntegrationCase
 from tests.integration.server import TWIST, TWISTD, Osproxy
-from tests.integration.tools import find, require, require_root, run, threaded, until
+from tests.integration.tools import find, require, require_root, run, state_of, threaded, until
 
 ROOT = Path(__file__).parent.parent.parent
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -64,25 +64,33 @@ class FileTests(IntegrationCase):
         state = self.place("state")
         done, asked = threading.Event(), 0
 
+        def told() -> str:
+            return run(["zcat", "-f", *server.directory.glob("error.log*")]).out
+
+        def reloaded() -> int:
+            return told().count("reloaded: no setting has changed")
+
         def ask() -> None:
             nonlocal asked
             while not done.is_set():
                 self.assertEqual(server.fetch(f"{PACKAGE}?{asked}").status, 200)
                 asked += 1
 
-        asking = threading.Thread(target=ask)
-        asking.start()
-        try:
-            for _ in range(4):
-                before = asked
-                until(lambda: asked >= before + 50, "there are requests")  # noqa: B023
-                server.reload()
-                until(lambda: all(it.stat().st_size for it in paths), "there are lines")
-                run(["logrotate", "--force", "--state", state, configuration])
-                until(lambda: all(it.exists() for it in paths), "there are new files")
-        finally:
-            done.set()
-            asking.join()
+        def rotate() -> None:
+            try:
+                for number in range(4):
+                    until(lambda: asked >= 50 * (number + 1), "there are requests")  # noqa: B023
+                    # One signal that comes while another waits to be heard is none.
+                    server.reload()
+                    until(lambda: reloaded() == 2 * number + 1, "it has reloaded")  # noqa: B023
+                    until(lambda: all(it.stat().st_size for it in paths), "there are lines")
+                    run(["logrotate", "--force", "--state", state, configuration])
+                    until(lambda: all(it.exists() for it in paths), "there are new files")
+                    until(lambda: reloaded() == 2 * number + 2, "it has again")  # noqa: B023
+            finally:
+                done.set()
+
+        self.at_once(ask, rotate)
         self.assertEqual(server.stop(), 0)
         for path in (access, errors):
             names = {it.name for it in server.directory.glob(f"{path.name}*")}
@@ -91,9 +99,8 @@ class FileTests(IntegrationCase):
         lines = run(["zcat", "-f", *server.directory.glob("access.log*")]).out.splitlines()
         numbers = [int(line.split(f"{PACKAGE}?")[1].split()[0]) for line in lines if "?" in line]
         self.assertEqual(sorted(numbers), list(range(asked)))
-        told = run(["zcat", "-f", *server.directory.glob("error.log*")]).out
-        self.assertEqual(told.count("reloaded: no setting has changed"), 8)
-        self.assertNotIn("Traceback", told)
+        self.assertEqual(reloaded(), 8)
+        self.assertNotIn("Traceback", told())
         self.assertEqual(server.said(), "")
 
     @threaded
@@ -222,8 +229,11 @@ class JournalTests(IntegrationCase):
         server.reload()
         refused = until(lambda: self.entries("PRIORITY=3", who), "the reload is refused")
         self.assertEqual(server.stop(), 0)
-        asked = self.entries("OSPROXY_KIND=package")
-        self.assertEqual(len(asked), 300)
+        kind = "OSPROXY_KIND=package"
+        until(lambda: len(self.entries(kind)) >= 300, "journald has read all")
+        asked = self.entries(kind)
+        targets = [it["OSPROXY_TARGET"] for it in asked]
+        self.assertEqual(targets, [f"{PACKAGE}?{number}" for number in range(300)])
         self.assertEqual(
             [asked[-1][f"OSPROXY_{name}"] for name in ("CLIENT", "STATUS", "BYTES", "TARGET")],
             ["127.0.0.1", "200", "7", f"{PACKAGE}?299"],
@@ -248,7 +258,11 @@ class JournalTests(IntegrationCase):
         self.assertIn("not reloaded: ", refused[0]["MESSAGE"])
         self.assertFalse(refused[0]["MESSAGE"].startswith("<"))
         self.assertEqual(server.stop(), 0)
-        (asked,) = (it for it in self.entries("PRIORITY=6", who) if PACKAGE in it["MESSAGE"])
+
+        def lines() -> list[dict[str, str]]:
+            return [it for it in self.entries("PRIORITY=6", who) if PACKAGE in it["MESSAGE"]]
+
+        (asked,) = until(lines, "journald has read it")
         self.assertIn('" 200 7 ', asked["MESSAGE"])
 
     @threaded
@@ -256,13 +270,21 @@ class JournalTests(IntegrationCase):
         """A journal that reads nothing stops nobody, and has it all when it reads again."""
         server = self.in_journal("--access-log=journald", "--error-log=journald")
         journald = int((self.journal / "pid").read_text())
+        asked = "OSPROXY_KIND=package"
+        until(lambda: self.entries("MESSAGE=ready"), "it reads")
         os.kill(journald, signal.SIGSTOP)
         try:
-            for _ in range(1000):
-                self.assertEqual(server.fetch(PACKAGE).status, 200)
+            until(lambda: state_of(journald) == "T", "it reads nothing")
+            for number in range(1000):
+                self.assertEqual(server.fetch(f"{PACKAGE}?{number}").status, 200)
+            # All were answered while it was like this.
+            self.assertEqual((state_of(journald), self.entries(asked)), ("T", []))
         finally:
             os.kill(journald, signal.SIGCONT)
-        until(lambda: len(self.entries("OSPROXY_KIND=package")) == 1000, "it has read all")
+        until(lambda: len(self.entries(asked)) >= 1000, "it has read all")
+        # Each once, in order.
+        targets = [it["OSPROXY_TARGET"] for it in self.entries(asked)]
+        self.assertEqual(targets, [f"{PACKAGE}?{number}" for number in range(1000)])
         metrics = server.fetch("/-/metrics").body.decode()
         self.assertIn('osproxy_log_lost_total{log="access"} 0.0\n', metrics)
         self.assertEqual(server.stop(), 0)

@@ -127,12 +127,6 @@ class OverloadCase(IntegrationCase):
         self.assertNotIn("Traceback", server.said())
         self.assertNotIn("EMFILE", server.said())
 
-    def assert_said_once(self, server: Osproxy, *texts: str) -> None:
-        """Check that each of these was said once, and no other refusal at all."""
-        said = [line for line in server.said().splitlines() if "Shedding#warn" in line]
-        self.assertEqual([sum(text in line for line in said) for text in texts], [1] * len(texts))
-        self.assertEqual(len(said), len(texts), said)
-
 
 def _descriptors(server: Osproxy) -> int:
     assert server.process is not None
@@ -181,7 +175,7 @@ class CrowdTests(OverloadCase):
             crowd.leave()
         self.assertLessEqual(set(visitor.answers) - {"200", "503"}, set(), visitor.answers)
         self.assert_recovers(server, before + 2)
-        self.assert_said_once(server, "all connections are taken")
+        self.assert_refusals(server, "all connections are taken")
 
     @threaded
     def test_two_thousand_slow_clients(self) -> None:
@@ -190,8 +184,9 @@ class CrowdTests(OverloadCase):
         before, memory = _descriptors(server), server.resident()
         with self.visited(server) as visitor:
             crowd = self.crowd(server)
-            crowd.join(["127.0.0.1"] * 1_000, _HALF_A_HEAD)
             crowd.join(["127.0.0.1"] * 1_000, request(server.port, _LARGE), receive_buffer=4096)
+            # Last, since these have half a minute only.
+            crowd.join(["127.0.0.1"] * 1_000, _HALF_A_HEAD)
             self.assertEqual(crowd.refused, 0)
             self.assertEqual(server.fetch(_SMALL).body, _CONTENT)
             until(lambda: _descriptors(server) >= before + 2_000, "all are connected")
@@ -200,7 +195,7 @@ class CrowdTests(OverloadCase):
         self.assertEqual(set(visitor.answers), {"200"})
         self.assertLess(visitor.slowest, AT_ONCE)
         self.assert_recovers(server, before + 2)
-        self.assert_said_once(server)
+        self.assert_refusals(server)
 
     @threaded
     def test_accept_storm(self) -> None:
@@ -208,7 +203,8 @@ class CrowdTests(OverloadCase):
         server = self.serve()
         before = _descriptors(server)
         with self.visited(server) as visitor:
-            answers = ask_all(server.port, [_SMALL] * 2_000)
+            # Who does not fit into the kernel's queue tries again after a second, two, four, ...
+            answers = ask_all(server.port, [_SMALL] * 2_000, deadline=3 * DEADLINE)
         self.assertEqual(Counter(map(status_of, answers)), {200: 2_000})
         self.assertTrue(all(answer.endswith(_CONTENT) for answer in answers))
         self.assertEqual(set(visitor.answers), {"200"})
@@ -319,9 +315,7 @@ class FloodTests(IntegrationCase):
         self.assertEqual(slow.most, 2)
         self.assertEqual(set(visitor.answers), {"200"})
         self.assertLess(visitor.slowest, AT_ONCE)
-        said = [line for line in server.said().splitlines() if "Shedding#warn" in line]
-        self.assertEqual(len(said), 1, said)
-        self.assertIn("is asked as much as it may be", said[0])
+        self.assert_refusals(server, "is asked as much as it may be")
         # It ends by itself.
         self.assertEqual(server.fetch("/x/noarch/other-1-1.noarch.rpm").status, 404)
         until(lambda: _descriptors(server) <= before + 2, "descriptors are given back")
@@ -380,13 +374,12 @@ class RateTests(OverloadCase):
         """A client that asks too often is told 503 and when to come again; others are not."""
         server = self.serve("--client-requests=0.01 burst=12")
         answers = [fetch(server.port, _SMALL, source="127.0.0.2") for _ in range(20)]
-        self.assertEqual([it.status for it in answers[:12]], [200] * 12)
+        self.assertEqual([it.status for it in answers], [200] * 12 + [503] * 8)
         refused = answers[-1]
-        self.assertEqual(refused.status, 503)
         self.assertIn(int(refused.field("Retry-After") or 0), range(50, 101))
         self.assertEqual(fetch(server.port, _SMALL, source="127.0.0.3").status, 200)
         self.assertEqual(fetch(server.port, "/-/ready", source="127.0.0.2").status, 200)
-        self.assert_said_once(server, "127.0.0.2 asks more often")
+        self.assert_refusals(server, "127.0.0.2 asks more often")
 
     @threaded
     def test_dnf(self) -> None:
@@ -399,7 +392,7 @@ class RateTests(OverloadCase):
         dnf.refresh()
         dnf.install()
         self.assertEqual(dnf.installed(), snapshots()[0].expected())
-        self.assert_said_once(server)
+        self.assert_refusals(server)
 
     @threaded
     def test_bandwidth(self) -> None:

@@ -8,12 +8,13 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.integration.cases import IntegrationCase
 from tests.integration.fsck import alter, begin_fsck, file_of, fsck
 from tests.integration.packages import OSS, pattern, snapshots
-from tests.integration.tools import threaded, until
+from tests.integration.tools import DEADLINE, threaded, until
 from tests.integration.wire import Connection, download
 
 if TYPE_CHECKING:
@@ -157,59 +158,78 @@ class RunningTests(ScrubCase):
 
     @threaded
     def test_serving_goes_on(self) -> None:
-        """Clients are served as ever meanwhile: none waits for the end of it."""
+        """Clients are served as ever meanwhile: none waits for the end of it, however many ask."""
         _, server, digests = self.filled()
-        digest = self.site.write(_LARGE, pattern(64 << 20, seed=9))
+        size = 64 << 20
+        digest = self.site.write(_LARGE, pattern(size, seed=9))
         self.assert_whole(server.fetch(_LARGE), digest)
         until(lambda: server.status().entries == 5, "it is stored")
-        count = 0
+
+        def ask(count: int) -> None:
+            for _ in range(count):
+                answer = server.fetch(target(0))
+                self.assert_whole(answer, digests[target(0)])
+                self.assertIn("hit", answer.cache_status)
+
+        def read() -> None:
+            large = download(server.port, _LARGE)
+            self.assertEqual((large.got, large.digest), (size, digest))
+
+        # At this pace it takes minutes.
+        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=300kB")
+        until(lambda: self.counted(server, "verified_bytes") > 0, "it has begun")
+        self.at_once(partial(ask, 50), read)
+        self.assertIsNone(process.poll())
+        self.assertLess(self.counted(server, "verified_bytes"), size)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 130)
+        until(self.verify, "the other has ended")
+        # Nor does it harm anybody when it reads as fast as it can.
         over = threading.Event()
 
-        def ask_often() -> None:
-            nonlocal count
-            while not over.is_set():
-                self.assert_whole(server.fetch(target(0)), digests[target(0)])
-                count += 1
-
-        def check() -> int:
+        def check() -> bool:
             try:
-                found = fsck(self.directory, "--control-socket", self.socket, "--rate=20MB")
-                return found.code
+                return self.verify()
             finally:
                 over.set()
 
-        code, large, _ = self.at_once(check, lambda: download(server.port, _LARGE), ask_often)
-        self.assertEqual((code, large.digest), (0, digest))
-        self.assertGreater(count, 10)
+        def ask_on() -> None:
+            while not over.is_set():
+                ask(1)
+
+        well, *_ = self.at_once(check, read, ask_on)
+        self.assertTrue(well)
+
+    def verify(self) -> bool:
+        """Have everything verified, as fast as can be, and say whether all was well."""
+        return fsck(self.directory, "--control-socket", self.socket).code == 0
 
     @threaded
     def test_interrupted(self) -> None:
         """Who interrupts the command ends what it has begun; another may begin at once."""
         _, server, _ = self.filled()
-        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=300kB")
+        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=100kB")
         until(lambda: self.counted(server, "verified_bytes") > 0, "it has begun")
         second = fsck(self.directory, "--control-socket", self.socket)
         self.assertEqual(second.code, 2)
         self.assertIn("Everything is being verified already.", second.err)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=DEADLINE)
         self.assertEqual((process.returncode, out), (130, ""))
         self.assertTrue(err.endswith("osproxy-fsck: interrupted\n"), err)
 
-        def free() -> bool:
-            return fsck(self.directory, "--control-socket", self.socket).code == 0
-
-        until(free, "the other has ended")
+        until(self.verify, "the other has ended")
 
     @threaded
     def test_server_stops(self) -> None:
         """A stop waits for nothing of it; whoever waits is told, and can look at the files."""
         _, server, _ = self.filled()
-        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=100kB")
+        process = begin_fsck(self.directory, "--control-socket", self.socket, "--rate=30kB")
         until(lambda: self.counted(server, "verified_bytes") > 0, "it has begun")
         # What is read back would take longer than the stop may.
         self.assertEqual(server.stop(), 0)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=DEADLINE)
         self.assertEqual(process.returncode, 2, err)
         self.assertIn("osproxy-fsck: the server has stopped\n", err)
         self.assertFalse(self.socket.exists())

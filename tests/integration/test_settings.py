@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.integration.cases import IntegrationCase
 from tests.integration.ports import Port
 from tests.integration.server import CHECKOUT, TWISTD, Osproxy, run_briefly
-from tests.integration.tools import run, threaded, until
+from tests.integration.tools import DEADLINE, run, threaded, until
 from tests.integration.wire import fetch
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class OptionTests(IntegrationCase):
                     capture_output=True,
                     check=False,
                     text=True,
-                    timeout=20,
+                    timeout=DEADLINE,
                 )
                 self.assertIn("Verification: OK", done.stdout, version)
             self.assertIn("Reused, ", done.stdout, version)

@@ -14,7 +14,7 @@ from tests.integration.cases import IntegrationCase
 from tests.integration.fsck import alter, fsck
 from tests.integration.packages import pattern
 from tests.integration.server import BLOCK
-from tests.integration.tools import require, run, threaded, until
+from tests.integration.tools import DEADLINE, require, run, threaded, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,7 +217,7 @@ class SharingTests(IntegrationCase):
         for name in "ab":
             self.site.write(target(name), name.encode() * 5000)
             self.assertEqual(server.fetch(target(name)).body, name.encode() * 5000)
-        reading.join(30)
+        reading.join(3 * DEADLINE)
         self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), self.digest)
         server.settle()
         until(

@@ -4,6 +4,7 @@ Sockets that systemd opens, as osproxy is passed them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from tests.integration.cases import IntegrationCase
 from tests.integration.ports import Port
 from tests.integration.server import TWIST, environment_of
-from tests.integration.tools import find, require, threaded, until
+from tests.integration.tools import DEADLINE, find, require, threaded, until
 from tests.integration.wire import Connection, fetch
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class SocketTests(IntegrationCase):
         self.activated(server, f"--listen={path}", names="http")
         until(path.exists, "systemd listens")
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(20)
+            client.settimeout(DEADLINE)
             client.connect(str(path))
             client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertIn(b"200 OK", client.recv(65536))
@@ -113,7 +114,7 @@ class SocketTests(IntegrationCase):
                     client.sendto(b"x", (port.host, port.number))
             else:
                 until(port.answers, "systemd listens")
-            self.assertEqual(process.wait(20), 1, server.said())
+            self.assertEqual(process.wait(DEADLINE), 1, server.said())
             lines = [line for line in server.said().splitlines() if line.startswith("osproxy: ")]
             self.assertEqual(len(lines), 1, server.said())
             self.assertIn(words, lines[0])
@@ -140,7 +141,7 @@ class SocketTests(IntegrationCase):
                 process = self.passing(server, listening)
                 self.assertEqual(early.answer().body, b"content")
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(40), 0)
+            self.assertEqual(process.wait(DEADLINE), 0)
 
     def passing(self, server: Osproxy, listening: socket.socket) -> subprocess.Popen[bytes]:
         """Start the server with a socket, as systemd does."""
@@ -165,7 +166,11 @@ class SocketTests(IntegrationCase):
 
 def listening_of(pid: int) -> set[int]:
     """Tell on which TCP ports of IPv4 and IPv6 a process listens."""
-    sockets = {os.readlink(it) for it in Path(f"/proc/{pid}/fd").iterdir() if it.is_symlink()}
+    sockets = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        # It may be closed by now.
+        with contextlib.suppress(FileNotFoundError):
+            sockets.add(os.readlink(path))
     ports = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

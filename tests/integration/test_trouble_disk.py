@@ -4,13 +4,19 @@ The disk fills up, refuses, fails, and recovers: clients have their files throug
 
 from __future__ import annotations
 
-import os
 import shutil
+from errno import EDQUOT, EIO, ENOSPC, EROFS
 from itertools import islice
 
 from tests.integration import disks
 from tests.integration.tools import require_root, run, threaded, until
 from tests.integration.troubles import FILE, TroubleCase
+
+# Octets that tell one file from another.
+_BEGINNING = 64
+# What the catalogue cannot write down: that something was used, and a new row.
+_LOST = "the catalogue of"
+_NO_ROW = "is passed through: d"
 
 
 class DiskTests(TroubleCase):
@@ -25,18 +31,23 @@ class DiskTests(TroubleCase):
         first, *_ = files
         self.hits(server, files, [first])
         ballast = disk.fill()
-        self.assertEqual(self.hits(server, files), 1)
-        self.assertEqual(self.troubles(server)["keep"], 5)
+        kept = self.hits(server, files)
+        if kept != 1:
+            # It has been noticed already, and what was stored has made room.
+            self.assertEqual(kept, 0)
+            self.assertLess(server.status().capacity, FILE)
+        self.assertEqual(self.troubles(server)["keep"], 6 - kept)
         until(lambda: server.status().capacity < FILE, "it is noticed")
-        self.hits(server, files)
-        said = self.complaints(server)
-        # That there is no space, that there is no room, and that uses cannot be noted.
-        self.assertLessEqual(len(said), 4, said)
+        self.assertEqual(self.hits(server, files), 0)
+        self.assertEqual(self.troubles(server)["keep"], 12 - kept)
         ballast.unlink()
         until(lambda: server.status().capacity > 20 << 20, "there is space")
-        self.hits(server, files)
+        said = self.complaints(server)
+        self.assertEqual(self.hits(server, files), 0)
         self.assertEqual(self.hits(server, files), 6)
         self.assertEqual(self.complaints(server), said)
+        no_space = f"is passed through: [Errno {ENOSPC}]"
+        self.assert_said(server, "is passed through: no room", may=(no_space, _LOST))
         self.assert_ledger_is_right(server)
         self.assertEqual(server.stop(), 0)
 
@@ -72,12 +83,10 @@ class DiskTests(TroubleCase):
         stored = server.status().entries
         self.assertGreaterEqual(stored, kept)
         self.assertEqual(self.troubles(server)["keep"], 2 * 6 - kept - stored)
-        said = self.complaints(server)
-        self.assertIn("Disk quota exceeded", said[0])
-        self.assertLessEqual(len(said), 2, said)
         run(["btrfs", "qgroup", "limit", "none", disk.path])
         self.hits(server, files)
         self.assertEqual(self.hits(server, files), 6)
+        self.assert_said(server, f"is passed through: [Errno {EDQUOT}]", may=(_NO_ROW, _LOST))
         self.assert_ledger_is_right(server)
         self.assertEqual(server.stop(), 0)
 
@@ -92,11 +101,15 @@ class DiskTests(TroubleCase):
         # From then on the blocks of all that was written belong to the last state of the disk.
         run(["btrfs", "filesystem", "sync", disk.path])
         disk.fill()
-        for _ in range(2):
-            self.assertEqual(self.hits(server, files), 2)
+        self.assertEqual(self.hits(server, files), 2)
+        kept = self.hits(server, files)
+        self.assertIn(kept, (2, 3))
+        stored = server.status().entries
+        self.assertIn(stored, (kept, kept + 1))
         until(lambda: "catalogue" in self.troubles(server), "uses are lost")
-        self.assertEqual(self.troubles(server)["keep"], 4)
-        self.assertLessEqual(len(self.complaints(server)), 3)
+        # As the disk pleases: what was begun in vain has left some space, or has not.
+        self.assertEqual(self.troubles(server)["keep"], 2 * 4 - kept - stored)
+        self.assert_said(server, f"is passed through: [Errno {EDQUOT}]", _LOST, may=(_NO_ROW,))
         self.assertEqual(server.stop(), 0)
 
     @threaded
@@ -112,9 +125,7 @@ class DiskTests(TroubleCase):
             self.assertEqual(self.hits(server, files), 2)
         self.assertEqual(self.troubles(server)["keep"], 4)
         until(lambda: "catalogue" in self.troubles(server), "uses are lost")
-        said = self.complaints(server)
-        self.assertIn("Read-only file system", said[0])
-        self.assertEqual(len(said), 2, said)
+        self.assert_said(server, f"is passed through: [Errno {EROFS}]", _LOST)
         self.assertEqual(server.stop(), 0)
 
     @threaded
@@ -131,12 +142,12 @@ class DiskTests(TroubleCase):
                 self.assertEqual(self.hits(server, files), 2)
         finally:
             run(["umount", server.store])
-        said = self.complaints(server)
-        self.assertIn("Read-only file system", said[0])
-        self.assertLessEqual(len(said), 2, said)
-        self.hits(server, files)
+        self.assertEqual(self.troubles(server)["keep"], 4)
+        self.assertEqual(self.hits(server, files), 2)
         self.assertEqual(self.hits(server, files), 4)
-        self.assertEqual(self.complaints(server), said)
+        self.assertEqual(self.troubles(server)["keep"], 4)
+        removed = f"cannot be removed: [Errno {EROFS}]"
+        self.assert_said(server, f"is passed through: [Errno {EROFS}]", may=(removed, _LOST))
         self.assert_ledger_is_right(server)
 
     @threaded
@@ -147,18 +158,28 @@ class DiskTests(TroubleCase):
         first, second, *_ = files
         server = self.osproxy(self.file_server().url, "--cache-size=30MiB", cache_path=disk.path)
         self.hits(server, files, [first, second])
-        os.sync()
+        disk.sync()
         disk.fail()
         for _ in range(3):
             self.assertEqual(self.hits(server, files), 0)
         counted = self.troubles(server)
         self.assertEqual(counted["read"], 2)
         self.assertEqual(counted["keep"], 12)
-        said = self.complaints(server)
-        self.assertLessEqual(len(said), 7, said)
+        self.assert_said(
+            server,
+            f"is lost: [Errno {EIO}]",
+            f"is passed through: [Errno {EIO}]",
+            may=(
+                f"cannot be removed: [Errno {EIO}]",
+                "cannot be looked at",
+                "cannot be verified",
+                "the catalogue is damaged",
+                "cannot be written: disk I/O error",
+                "cannot be written: database disk image is malformed",
+            ),
+        )
         self.assertEqual(server.stop(), 0)
-        disk.unmount()
-        disk.mount()
+        disk.remount()
         server.start()
         self.assertEqual(self.hits(server, files), 2)
         self.assertEqual(self.hits(server, files), 4)
@@ -172,14 +193,16 @@ class DiskTests(TroubleCase):
         """
         disk = self.mounted(disks.ext4(self.place("disk"), 100 << 20))
         files = self.publish(2, 20_000_000)
-        good, bad = files
         server = self.osproxy(self.file_server().url, "--cache-size=60MiB", cache_path=disk.path)
         self.hits(server, files)
         self.assertEqual(server.stop(), 0)
-        content = self.site.root.joinpath(bad.lstrip("/")).read_bytes()
+        disk.sync()
         # What was read stays in memory otherwise.
-        disk.unmount()
-        disk.mount()
+        disk.remount()
+        contents = {path: self.site.root.joinpath(path.lstrip("/")).read_bytes() for path in files}
+        # As the file system has laid them: what is lost is lost to the end.
+        good, bad = sorted(files, key=lambda path: disk.where(contents[path][:_BEGINNING]))
+        content = contents[bad]
         server.start()
         disk.lose_from(content[10_000_000:10_000_064])
         answer = server.fetch(bad)
@@ -188,9 +211,8 @@ class DiskTests(TroubleCase):
         self.assertEqual(self.troubles(server)["read"], 1)
         self.assert_whole(server.fetch(good), files[good])
         self.assert_whole(server.fetch(bad), files[bad])
-        said = self.complaints(server)
-        self.assertLessEqual(len(said), 3, said)
-        self.assertIn("Input/output error", said[0])
+        broken = (f"{bad} is lost: [Errno {EIO}]", "is cut: the file cannot be read")
+        self.assert_said(server, *broken, may=("is passed through: ", _LOST))
 
     @threaded
     def test_deleted(self) -> None:
@@ -204,13 +226,16 @@ class DiskTests(TroubleCase):
         self.hits(server, files, [first, second])
         shutil.rmtree(server.store)
         self.assertEqual(self.hits(server, files), 0)
-        self.assertGreaterEqual(self.troubles(server)["keep"], 4)
+        troubles = self.troubles(server)
+        if "directory" not in troubles:
+            self.assertEqual(troubles, {"read": 2, "keep": 4})
         until(server.store.is_dir, "the directory is made anew")
         until(lambda: "directory" in self.troubles(server), "it is counted")
-        self.hits(server, files)
-        self.assertEqual(self.hits(server, files), 4)
-        said = self.complaints(server)
-        self.assertEqual(len(said), 3, said)
+        # What came since that has been kept; the catalogue may need another moment.
+        self.assertEqual(self.hits(server, files), 4 - troubles.get("keep", 0))
+        until(lambda: self.hits(server, files) == 4, "all is kept")
+        lost = ("is lost: [Errno 2]", "is passed through: [Errno 2]")
+        self.assert_said(server, "it was deleted; the cache begins anew, empty", may=lost)
         self.assert_ledger_is_right(server)
         self.assertEqual(server.stop(), 0)
         server.start()
@@ -248,11 +273,13 @@ class DiskTests(TroubleCase):
         self.hits(server, files, [*first, *second])
         crowd = disk.fill_with_files()
         self.assertEqual(self.hits(server, files, third), 0)
-        self.assertEqual(self.troubles(server), {"keep": 20})
+        troubles = self.troubles(server)
+        # Unless the disk was looked at already, and entries have gone for these.
+        if not server.metric("evictions_total"):
+            self.assertEqual(troubles, {"keep": 20})
+            self.assert_said(server, f"is passed through: [Errno {ENOSPC}]")
         said = self.complaints(server)
-        self.assertEqual(len(said), 1, said)
-        self.assertIn("No space left on device", said[0])
-        until(lambda: server.status().entries < 40, "some go")
+        until(lambda: server.metric("evictions_total"), "some go")
         self.hits(server, files, third)
         self.assertEqual(self.hits(server, files, third), 20)
         self.assertLess(self.hits(server, files, first), 20)

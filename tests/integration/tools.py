@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from unittest import SkipTest
 
@@ -19,7 +20,6 @@ from twisted.internet.threads import deferToThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from twisted.internet.defer import Deferred
 
@@ -154,6 +154,11 @@ def until(
         if time.monotonic() > end:
             raise TimeoutError(f"not within {deadline} s: {what} (last answer: {answer!r})")
         time.sleep(every)
+
+
+def state_of(pid: int) -> str:
+    """Say in a letter how a process is (proc(5)): ``T`` while it is stopped by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def threaded(test: Callable[[S], None]) -> Callable[[S], Deferred[None]]:

@@ -50,6 +50,20 @@ class TroubleCase(IntegrationCase):
         self.assertNotIn("Traceback", said)
         return [line for line in said.splitlines() if _COMPLAINT.search(line)][beyond:]
 
+    def assert_said(self, server: Osproxy, *must: str, may: tuple[str, ...] = ()) -> None:
+        """
+        Check what it complained of: of each kind of trouble once at most, in whatever order.
+
+        :param must: words of complaints that there have to be.
+        :param may: words of those that there can be, as the disk and its time please.
+        """
+        said = self.complaints(server)
+        for line in said:
+            self.assertEqual(sum(words in line for words in (*must, *may)), 1, said)
+        for words in (*must, *may):
+            count = sum(words in line for line in said)
+            self.assertIn(count, (1,) if words in must else (0, 1), (words, said))
+
     def troubles(self, server: Osproxy) -> dict[str, float]:
         """Read the counters of troubles that are not zero, by what was tried."""
         text = server.fetch("/-/metrics").body.decode()

@@ -219,13 +219,11 @@ class Download:
 
     :ivar got: octets of the body.
     :ivar digest: their SHA-256.
-    :ivar first_octet: seconds from the question to the first octet of the body.
     """
 
     head: Answer
     got: int
     digest: str
-    first_octet: float
 
 
 def download(
@@ -235,6 +233,7 @@ def download(
     fields: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     pace: Callable[[float], int | None] = lambda seconds: None,
+    begins: Callable[[], object] = lambda: None,
     leave_at: int | None = None,
     deadline: float = DEADLINE,
 ) -> Download:
@@ -242,10 +241,11 @@ def download(
     Read a body without keeping it.
 
     :param pace: how many octets may have been read so many seconds after the start; None for all.
+    :param begins: called once the first octets are there.
     :param leave_at: hang up after so many octets.
     """
     begin = time.monotonic()
-    digest, got, first_octet = hashlib.sha256(), 0, 0.0
+    digest, got = hashlib.sha256(), 0
     # A small buffer, or the kernel would read on while we are slow.
     with Connection(port, tls=tls, deadline=deadline, receive_buffer=128 * 1024) as connection:
         connection.ask(target, fields)
@@ -262,7 +262,8 @@ def download(
             part = connection.read1(min(most, end - got))
             if not part:
                 break
-            first_octet = first_octet or time.monotonic() - begin
+            if got == 0:
+                begins()
             digest.update(part)
             got += len(part)
-    return Download(head, got, digest.hexdigest(), first_octet)
+    return Download(head, got, digest.hexdigest())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EIO
+
 from twisted.internet.defer import CancelledError
 
 from osproxy.repo.kinds import Kind
@@ -9,6 +11,7 @@ from osproxy.store.layout import open_directory
 from osproxy.store.ledger import CacheFull
 from tests.store.doubles import (
     HEAD,
+    Failing,
     StoreTestCase,
     WhenTold,
     at_once,
@@ -26,6 +29,15 @@ class StopTests(StoreTestCase):
         """After a stop the directory is free for the next."""
         store = self.started()
         self.successResultOf(run(store.stop()))
+        open_directory(self.place.path).close()
+
+    def test_catalogue_cannot_be_closed(self) -> None:
+        """What the disk refuses in the end, as to move a damaged catalogue aside, is no bug."""
+        store = self.started()
+        self.place.in_database = Failing({"_end": OSError(EIO, "Input/output error")})
+        self.successResultOf(run(store.stop()))
+        value = self.place.metrics.registry.get_sample_value
+        self.assertEqual(value("osproxy_disk_troubles_total", {"work": "catalogue"}), 1)
         open_directory(self.place.path).close()
 
     def test_waits_for_a_commit(self) -> None:

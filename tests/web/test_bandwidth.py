@@ -49,6 +49,32 @@ class BandwidthTests(SynchronousTestCase):
         first.addErrback(lambda failure: failure.trap(CancelledError))
         first.cancel()
 
+    def test_used_up(self) -> None:
+        """While anybody wants more, nothing of it lies idle, whoever has how many bodies."""
+        self.bandwidth.limit(40_000, 0)
+        sent = 0
+
+        async def send(client: str) -> None:
+            nonlocal sent
+            pace = self.bandwidth.pace(client)
+            assert pace is not None
+            while True:
+                octets = await pace.take(100_000)
+                sent += octets
+
+        sending = [Deferred.fromCoroutine(send(client)) for client in "aaab"]
+        # In steps that fit neither what a grant takes nor a round.
+        for step in (0.013, 0.007, 0.05):
+            self.clock.pump([step] * 300)
+            there = BURST + 40_000 * self.clock.seconds()
+            self.assertLessEqual(sent, there)
+            # What is left is less than the next grant.
+            self.assertGreater(sent, there - BURST // 4)
+        for one in sending:
+            one.addErrback(lambda failure: failure.trap(CancelledError))
+            one.cancel()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_cancelled(self) -> None:
         """Who waits no longer leaves nothing behind, and what it left is another's."""
         gone = self.take("a", BURST + 4096)
