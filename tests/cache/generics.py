@@ -6,7 +6,8 @@ from twisted.internet.defer import Deferred
 
 from osproxy.http.fields import format_date
 from osproxy.model import Answer, Asked, Backend, Notice, Relayed, Target
-from tests.cache.doubles import CacheTestCase, Told, octets, passed, whole
+from tests.cache.doubles import CacheTestCase, octets, passed
+from tests.cache.origin import Told, whole
 
 PLACE = Backend("/api", "https://origin.example/base", generic=True)
 URL = "https://origin.example/base"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from osproxy.model import Notice, Target
-from tests.cache.doubles import close, unreachable
+from tests.cache.doubles import close
 from tests.cache.generics import HOUR, PLACE, URL, GenericCase
+from tests.cache.origin import unreachable
 from tests.store.doubles import find
 
 

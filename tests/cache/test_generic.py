@@ -13,8 +13,9 @@ from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
 from osproxy.model import Answer, BodyBroken, Relayed, Representation, Target
 from osproxy.upstream.turns import OURS
-from tests.cache.doubles import Question, Told, close, octets, read, unreachable, whole
+from tests.cache.doubles import close, octets, read
 from tests.cache.generics import HOUR, URL, GenericCase
+from tests.cache.origin import Question, Told, unreachable, whole
 from tests.store.doubles import Slow, at_once
 
 if TYPE_CHECKING:
