@@ -17,7 +17,8 @@ from osproxy.http.fields import format_date, only
 from osproxy.http.messages import parse_response_head
 from osproxy.model import Backend
 from osproxy.upstream.turns import OURS, Asker
-from tests.cache.doubles import Bench, Told, whole
+from tests.cache.doubles import Bench
+from tests.cache.origin import Told, whole
 from tests.web.doubles import Front
 from tests.web.reading import request, responses
 

@@ -3,7 +3,8 @@ The conductor of generic backends: a caching reverse proxy as RFC 9111 has it.
 
 There are no kinds here: what may be kept, for how long, and for whom, the responses say. Clients'
 fields travel, and so does what they send. `Generic.obtain` decides which way a request goes; what
-is asked and kept of one is in `osproxy.cache.said`.
+is asked and kept of one is in `osproxy.cache.said`, what goes on to one client and is not kept, in
+`osproxy.cache.alone`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from osproxy.cache.alone import forward, passed_on, relay
 from osproxy.cache.answers import Unanswered, line, plain, stale
 from osproxy.cache.changes import Changes
 from osproxy.cache.experience import REST
@@ -20,18 +22,15 @@ from osproxy.cache.fillstate import FillState, Order
 from osproxy.cache.follow import FillReader
 from osproxy.cache.heads import stored_of
 from osproxy.cache.memory import Memory
-from osproxy.cache.passage import relayed
 from osproxy.cache.said import (
     AsSaid,
     Travelling,
     key_of,
-    last_hop,
     localised,
     looked_at,
     outnumbered,
     renewed,
     selected,
-    target_of,
     variant_of,
     with_fields,
 )
@@ -43,15 +42,14 @@ from osproxy.http.cachecontrol import RequestControl
 from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.http.fields import end_to_end, without
 from osproxy.http.freshness import Verdict
-from osproxy.http.invalidation import invalidated
 from osproxy.http.storing import fields_of_asker, may_store
-from osproxy.model import Answer, Notice
+from osproxy.model import Answer
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
 from osproxy.upstream.origin import Unreachable, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -60,10 +58,9 @@ if TYPE_CHECKING:
     from osproxy.model import Asked, Backend, Head, Target
     from osproxy.store.entries import Entry
     from osproxy.store.store import Store
-    from osproxy.upstream.origin import Reply, Upstream
+    from osproxy.upstream.origin import Upstream
 
 _POLICY = policy_of(Kind.GENERIC, "/", freshness={})
-_LOOKED_UP = frozenset({"GET", "HEAD"})
 _NAMES = 10_000
 
 PASSING = 60.0
@@ -101,8 +98,8 @@ class Generic:
 
     async def _answer(self, source: Travelling) -> Answer:
         asked = source.asked
-        if asked.method not in _LOOKED_UP or asked.body is not None:
-            return await self._forward(source)
+        if asked.method not in methods.READING or asked.body is not None:
+            return await forward(source, self._forget)
         stored = await self._store.all_of(source.target)
         key = key_of(source, stored)
         answer = self._arrived(source, key)
@@ -135,9 +132,9 @@ class Generic:
         if control.only_if_cached:
             return _not_cached()
         if control.no_store:
-            return await self._relay(source, Fwd.BYPASS)
+            return await relay(source, Fwd.BYPASS)
         if asked.head or self._passes(source, key):
-            return await self._relay(source, why)
+            return await relay(source, why)
         for entry in outnumbered(stored):
             self._store.doom(entry)
         return await self._fetch(key, source, None, why)
@@ -169,7 +166,7 @@ class Generic:
             return await self._serve(entry, asked, stale(trouble))
         why_asked = decision.fwd or Fwd.MISS
         if control.no_store:
-            return await self._relay(source, Fwd.BYPASS)
+            return await relay(source, Fwd.BYPASS)
         try:
             if asked.head:
                 return await self._look(source, entry, why_asked)
@@ -240,9 +237,9 @@ class Generic:
             fill = self._begin(key, source, entry)
         elif fill.state is not FillState.ASKING and RequestControl.parse(asked.fields).no_cache:
             # What came before this request was made is not what it asks for.
-            return await self._relay(source, Fwd.REQUEST)
+            return await relay(source, Fwd.REQUEST)
         elif self._changes.overtook(key, source.target, self._clock.seconds()):
-            return await self._relay(source, why)
+            return await relay(source, why)
         reader = FillReader(fill)
         try:
             await fill.when_headed()
@@ -260,13 +257,13 @@ class Generic:
             assert fill.head is not None
             if collapsed and not self._also_for(asked, fill.head):
                 reader.close()
-                return await self._relay(source, why)
+                return await relay(source, why)
             if not _fits(fill, asked):
                 reader.close()
                 return await self._fetch_apart(fill, source)
             if far_ahead(fill, asked):
                 reader.close()
-                return await self._relay(source, why)
+                return await relay(source, why)
             if not fill.readable:
                 raise Lost(f"{fill.order.target} was evicted before it was read")
             status = CacheStatus(fwd=why, collapsed=collapsed)
@@ -287,7 +284,7 @@ class Generic:
             trouble = self._resting.get(source.target, self._clock.seconds())
             if trouble is not None and entry is not None and self._outlives(entry, control, None):
                 return await self._serve(entry, asked, stale(trouble))
-            return await self._relay(source, why)
+            return await relay(source, why)
         error = reply.status if reply.status >= 500 else None
         if error and entry is not None and self._outlives(entry, control, error):
             reply.abandon()
@@ -296,9 +293,9 @@ class Generic:
             status = evolve(stale(trouble), fwd_status=error)
             return await self._serve(entry, asked, status)
         if plain(asked):
-            return _relayed(reply, asked, why)
+            return passed_on(reply, asked, why)
         reply.abandon()
-        return await self._relay(source, why)
+        return await relay(source, why)
 
     def _also_for(self, asked: Asked, head: Head) -> bool:
         """
@@ -318,7 +315,7 @@ class Generic:
         key = evolve(source.target, variant=variant_of(source.asked.fields, fill.head.fields))
         if key == fill.order.target:
             # What the responses vary by has just changed.
-            return await self._relay(source, Fwd.VARY_MISS)
+            return await relay(source, Fwd.VARY_MISS)
         return await self._fetch(key, source, None, Fwd.VARY_MISS)
 
     async def _answered(
@@ -329,7 +326,7 @@ class Generic:
         assert reply is not None
         if entry is not None and fill.confirmed:
             if collapsed and not self._also_for(source.asked, entry.head):
-                return await self._relay(source, why)
+                return await relay(source, why)
             status = CacheStatus(
                 fwd=why, fwd_status=reply.status, collapsed=collapsed, detail=reply.host
             )
@@ -340,11 +337,7 @@ class Generic:
             self._store.doom(fill.order.stored)
         raise Lost(f"{source.target} is not what the upstream has confirmed")
 
-    # Asking for one client alone.
-
-    async def _relay(self, source: Travelling, why: Fwd) -> Answer:
-        """Ask what the client asks, and pass on what comes."""
-        return _relayed(await source.as_asked(), source.asked, why)
+    # What a request that is passed on has to say of what is stored.
 
     async def _look(self, source: Travelling, entry: Entry, why: Fwd) -> Answer:
         """Pass HEAD on, and learn from the answer about what is stored."""
@@ -360,31 +353,12 @@ class Generic:
                 self._store.doom(entry)
             else:
                 self._store.freshen(entry, self._clock.seconds(), head)
-        return _relayed(reply, source.asked, why)
+        return passed_on(reply, source.asked, why)
 
-    async def _forward(self, source: Travelling) -> Answer:
-        """Pass on what may change something, and forget what it may have changed."""
-        asked = source.asked
-        if asked.method == "OPTIONS" and last_hop(asked.fields):
-            allowed = Notice(204, allow=methods.allow(reading=False))
-            return Answer(allowed, CacheStatus(), Kind.GENERIC)
-        try:
-            reply = await source.as_asked()
-        except BaseException:
-            # Whether there was no answer or nobody waited for it: it may have been carried out.
-            self._forget(source.backend, invalidated(asked.method, 200, source.url, ()))
-            raise
-        self._forget(
-            source.backend, invalidated(asked.method, reply.status, source.url, reply.fields)
-        )
-        return _relayed(reply, asked, Fwd.BYPASS if asked.method in _LOOKED_UP else Fwd.METHOD)
-
-    def _forget(self, backend: Backend, urls: Iterable[str]) -> None:
-        for url in urls:
-            target = target_of(url, backend)
-            if target is not None:
-                self._changes.changed(target, self._clock.seconds())
-                self._store.doom_all(target)
+    def _forget(self, target: Target) -> None:
+        """Let go of what may have been changed, and of what is just being fetched of it."""
+        self._changes.changed(target, self._clock.seconds())
+        self._store.doom_all(target)
 
 
 def _fits(fill: Fill, asked: Asked) -> bool:
@@ -392,11 +366,6 @@ def _fits(fill: Fill, asked: Asked) -> bool:
     assert fill.head is not None
     theirs = fill.order.rule.target_of(fill.order.target, fill.head).variant
     return variant_of(asked.fields, fill.head.fields) == theirs
-
-
-def _relayed(reply: Reply, asked: Asked, why: Fwd) -> Answer:
-    status = CacheStatus(fwd=why, fwd_status=reply.status, detail=reply.host)
-    return Answer(relayed(reply, asked), status, Kind.GENERIC, source=reply.host)
 
 
 def _not_cached() -> Answer:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 from twisted.internet.defer import DeferredLock
 
-from osproxy.store.blobs import State, publish
+from osproxy.store.blobs import State
+from osproxy.store.files import publish
 from osproxy.store.joining import Joining, New
 from osproxy.store.records import Record, header_of
 from osproxy.waiting import Turns
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
     from osproxy.model import Head, Target
     from osproxy.repo.kinds import Kind
-    from osproxy.store.blobs import Checkpoint, Shelf
+    from osproxy.store.blobs import Shelf
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafting import Drafting
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
+    from osproxy.store.files import Checkpoint
     from osproxy.store.inventory import Inventory
     from osproxy.store.pins import Pins
     from osproxy.store.removal import Removal

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 from twisted.logger import Logger
 
-from osproxy.store.blobs import Blob, State, creator_of, opener_of
+from osproxy.store.blobs import Blob, State
 from osproxy.store.drafts import Draft
 from osproxy.store.entries import NOT_ITS_FAULT
+from osproxy.store.files import creator_of, opener_of
 from osproxy.store.kept import trusted
 from osproxy.store.ledger import CacheFull
 from osproxy.store.records import draft_header_of, room_for

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import Factory, define, field
 
-from osproxy.store.blobs import State, check_of, opener_of
+from osproxy.store.blobs import State
+from osproxy.store.files import check_of, opener_of
 from osproxy.store.pagecache import read_cached
 
 if TYPE_CHECKING:

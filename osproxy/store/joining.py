@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
 
-from osproxy.store.blobs import Blob, State, check_of, link_body, opener_of, publish_name
+from osproxy.store.blobs import Blob, State
 from osproxy.store.entries import NOT_ITS_FAULT
+from osproxy.store.files import check_of, link_body, opener_of, publish_name
 from osproxy.store.ledger import BLOCK, CacheFull
 from osproxy.store.records import Record, header_of
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import DeferredLock
 
     from osproxy.model import Target
-    from osproxy.store.blobs import Checkpoint, Shelf
+    from osproxy.store.blobs import Shelf
     from osproxy.store.catalogue import Catalogue
+    from osproxy.store.files import Checkpoint
     from osproxy.store.pins import Pins
     from osproxy.store.room import Room
     from osproxy.store.sharing import Sharing

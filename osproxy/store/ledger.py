@@ -2,7 +2,8 @@
 How full are we, how many have to go, and which file may be unlinked now?
 
 The ledger knows numbers only: keys, octets, leases. It opens no file and asks no clock; what it
-answers, `osproxy.store.store` does. In which order files go is `osproxy.store.eviction`'s to say.
+answers, `osproxy.store.store` does. In which order files go is `osproxy.store.eviction`'s to say;
+what all of them come to is kept in `osproxy.store.totals`.
 Space is counted in blocks, as a file system hands it out, and a file counts until its unlink has
 happened: what is stored, what is being written, and what waits to be deleted never pass the
 capacity together, unless the capacity itself is lowered. The files themselves are counted, too:
@@ -13,20 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, field
+from attrs import define, field
 
-from osproxy.store.accounts import (
-    BLOCK,
-    KEPT,
-    TRANSITIONS,
-    Account,
-    Accounts,
-    Amount,
-    State,
-    blocks_of,
-)
+from osproxy.store.accounts import BLOCK, Account, Accounts, Amount, State, blocks_of
 from osproxy.store.eviction import Eviction
 from osproxy.store.lru import Lru
+from osproxy.store.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,15 +57,7 @@ class Ledger:
     _eviction: Eviction = field(kw_only=True, factory=lambda: Eviction(Lru))
     _image_space: Callable[[int], int] = field(kw_only=True, default=_all_of_it)
     _accounts: Accounts = field(init=False, factory=Accounts)
-    _blocks: dict[State, int] = field(init=False, default=Factory(lambda: dict.fromkeys(State, 0)))
-    # Blocks of images that are stored or being written, and of those that may be evicted.
-    _images: int = field(init=False, default=0)
-    _evictable_images: int = field(init=False, default=0)
-    # What evicting everything would free at once: without readers, and not pinned.
-    _idle: int = field(init=False, default=0)
-    _idle_files: int = field(init=False, default=0)
-    _condemned_files: int = field(init=False, default=0)
-    _pinned: int = field(init=False, default=0)
+    _totals: Totals = field(init=False, factory=Totals)
 
     @property
     def capacity(self) -> int:
@@ -91,17 +76,17 @@ class Ledger:
     @property
     def stored(self) -> int:
         """Octets of files that can be served."""
-        return self._blocks[State.STORED] * BLOCK
+        return self._totals.blocks[State.STORED] * BLOCK
 
     @property
     def reserved(self) -> int:
         """Octets set aside for files that are being written."""
-        return self._blocks[State.RESERVED] * BLOCK
+        return self._totals.blocks[State.RESERVED] * BLOCK
 
     @property
     def awaiting(self) -> int:
         """Octets of files whose unlink has not happened yet."""
-        return (self._blocks[State.DOOMED] + self._blocks[State.CONDEMNED]) * BLOCK
+        return (self._totals.blocks[State.DOOMED] + self._totals.blocks[State.CONDEMNED]) * BLOCK
 
     @property
     def used(self) -> int:
@@ -116,7 +101,7 @@ class Ledger:
     @property
     def images(self) -> int:
         """Octets of images that can be served or are being written."""
-        return self._images * BLOCK
+        return self._totals.images * BLOCK
 
     @property
     def image_capacity(self) -> int:
@@ -126,7 +111,7 @@ class Ledger:
     @property
     def pinned(self) -> int:
         """Octets of stored files that are never evicted."""
-        return self._pinned * BLOCK
+        return self._totals.pinned * BLOCK
 
     def __contains__(self, key: int) -> bool:
         """Whether the file of this key still takes space."""
@@ -176,21 +161,21 @@ class Ledger:
         if more <= 0:
             return
         self._require(more * BLOCK, image=account.image, new=False)
-        self._resize(account, account.blocks + more)
+        self._totals.resize(account, account.blocks + more)
 
     def shrink(self, key: int, octets: int) -> None:
         """Give back what is reserved for a file beyond its size."""
         account = self._account(key, State.RESERVED)
-        self._resize(account, min(account.blocks, blocks_of(octets)))
+        self._totals.resize(account, min(account.blocks, blocks_of(octets)))
 
     def settle(self, key: int, octets: int, *, evictable: bool = True) -> None:
         """Turn a reservation into a stored file of its final size, newly used."""
         account = self._account(key, State.RESERVED)
         if blocks_of(octets) > account.blocks:
             raise ValueError(f"{key} is larger than what was reserved for it")
-        self._resize(account, blocks_of(octets))
-        self._move(account, State.STORED)
-        self._line_up(account, evictable=evictable)
+        self._totals.resize(account, blocks_of(octets))
+        self._totals.move(account, State.STORED)
+        self._totals.line_up(account, evictable=evictable)
         if evictable:
             self._eviction.insert(key, octets, image=account.image)
 
@@ -211,7 +196,7 @@ class Ledger:
         if key in self._accounts:
             raise ValueError(f"{key} has an account")
         account = self._enter(key, State.STORED, octets, image=image)
-        self._line_up(account, evictable=evictable)
+        self._totals.line_up(account, evictable=evictable)
         if not evictable:
             return
         if hotness is None:
@@ -225,7 +210,7 @@ class Ledger:
         if account.evictable is not pinned:
             return
         self._step_out(key, account)
-        self._line_up(account, evictable=not pinned)
+        self._totals.line_up(account, evictable=not pinned)
         if not pinned:
             self._eviction.insert(key, account.blocks * BLOCK, image=account.image)
 
@@ -257,8 +242,7 @@ class Ledger:
     def lease(self, key: int) -> None:
         """Note a reader of a file: until it is released, the file is not to be unlinked."""
         account = self._account(key, State.RESERVED, State.STORED)
-        self._count_idle(account, -1)
-        account.leases += 1
+        self._totals.lease(account)
 
     def leased(self, key: int) -> bool:
         """Whether the file has readers."""
@@ -269,11 +253,10 @@ class Ledger:
         account = self._account(key, State.RESERVED, State.STORED, State.DOOMED)
         if not account.leases:
             raise ValueError(f"{key} is not leased")
-        account.leases -= 1
-        self._count_idle(account, 1)
+        self._totals.release(account)
         if account.state is not State.DOOMED or account.leases:
             return False
-        self._move(account, State.CONDEMNED)
+        self._totals.move(account, State.CONDEMNED)
         return True
 
     def doom(self, key: int) -> bool:
@@ -285,14 +268,14 @@ class Ledger:
         account = self._account(key, State.RESERVED, State.STORED)
         if account.state is State.STORED:
             self._step_out(key, account)
-        self._move(account, State.DOOMED if account.leases else State.CONDEMNED)
+        self._totals.move(account, State.DOOMED if account.leases else State.CONDEMNED)
         return not account.leases
 
     def removed(self, key: int) -> None:
         """Note that the unlink has happened: its space is free."""
         account = self._account(key, State.CONDEMNED)
-        self._move(account, State.GONE)
-        self._resize(account, 0)
+        self._totals.move(account, State.GONE)
+        self._totals.resize(account, 0)
         del self._accounts[key]
 
     def victims(self, missing: Amount, now: float) -> tuple[int, ...]:
@@ -303,9 +286,9 @@ class Ledger:
         turn, but what it takes is not counted on: its readers keep it for as long as they like.
         """
         in_vain = (
-            missing.octets > self._idle * BLOCK
-            or missing.images > self._evictable_images * BLOCK
-            or missing.files > self._idle_files
+            missing.octets > self._totals.idle * BLOCK
+            or missing.images > self._totals.evictable_images * BLOCK
+            or missing.files > self._totals.idle_files
         )
         return () if in_vain else self._next(missing, now)
 
@@ -322,8 +305,8 @@ class Ledger:
         :param new: whether it is for a file that has no account yet.
         """
         wanted = blocks_of(octets) * BLOCK
-        soon_free = self._blocks[State.CONDEMNED] * BLOCK
-        files = self.files - self._condemned_files + new
+        soon_free = self._totals.blocks[State.CONDEMNED] * BLOCK
+        files = self.files - self._totals.condemned_files + new
         return Amount(
             octets=self.used + self.headroom - soon_free + wanted - self._capacity,
             images=self.images + (wanted if image else 0) - self.image_capacity,
@@ -356,28 +339,10 @@ class Ledger:
                     break
         return tuple(named)
 
-    def _line_up(self, account: Account, *, evictable: bool) -> None:
-        account.evictable = evictable
-        if not evictable:
-            self._pinned += account.blocks
-        elif account.image:
-            self._evictable_images += account.blocks
-        self._count_idle(account, 1)
-
     def _step_out(self, key: int, account: Account) -> None:
-        self._count_idle(account, -1)
-        if not account.evictable:
-            self._pinned -= account.blocks
-            return
-        if account.image:
-            self._evictable_images -= account.blocks
-        self._eviction.remove(key, image=account.image)
-        account.evictable = False
-
-    def _count_idle(self, account: Account, sign: int) -> None:
-        if account.evictable and not account.leases:
-            self._idle += sign * account.blocks
-            self._idle_files += sign
+        if account.evictable:
+            self._eviction.remove(key, image=account.image)
+        self._totals.step_out(account)
 
     def _require(self, octets: int, *, image: bool, new: bool) -> None:
         if not self.fits(octets, image=image, new=new):
@@ -397,21 +362,5 @@ class Ledger:
     def _enter(self, key: int, state: State, octets: int, *, image: bool) -> Account:
         account = Account(state, 0, image)
         self._accounts[key] = account
-        self._resize(account, blocks_of(octets))
+        self._totals.resize(account, blocks_of(octets))
         return account
-
-    def _resize(self, account: Account, blocks: int) -> None:
-        self._blocks[account.state] += blocks - account.blocks
-        if account.image and account.state in KEPT:
-            self._images += blocks - account.blocks
-        account.blocks = blocks
-
-    def _move(self, account: Account, state: State) -> None:
-        if state not in TRANSITIONS[account.state]:
-            raise ValueError(f"{account.state.value} does not become {state.value}")
-        self._blocks[account.state] -= account.blocks
-        self._blocks[state] += account.blocks
-        self._condemned_files += (state is State.CONDEMNED) - (account.state is State.CONDEMNED)
-        if account.image and account.state in KEPT and state not in KEPT:
-            self._images -= account.blocks
-        account.state = state

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from osproxy.store.blobs import State, remove
+from osproxy.store.blobs import State
+from osproxy.store.files import remove
 from osproxy.store.trouble import DISK_ERRORS, Work
 from osproxy.waiting import Waiters
 

@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from osproxy.metrics import Metrics
     from osproxy.model import Head, Target
     from osproxy.repo.kinds import Kind
-    from osproxy.store.blobs import Checkpoint
     from osproxy.store.catalogue import Catalogue
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry
+    from osproxy.store.files import Checkpoint
     from osproxy.store.layout import Directory
     from osproxy.store.ledger import Ledger
     from osproxy.store.records import Provenance

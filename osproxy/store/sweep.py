@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from twisted.logger import Logger
 
-from osproxy.store.blobs import link_body
+from osproxy.store.files import link_body
 from osproxy.store.records import BadHeader, read_draft
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from attrs import define, field, frozen
 from hypothesis import strategies as st
 
 from osproxy.model import BodyBroken, Representation
-from tests.cache.doubles import Question, Told, read, unreachable, whole
+from tests.cache.doubles import read
+from tests.cache.origin import Question, Told, unreachable, whole
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred

@@ -14,20 +14,8 @@ from osproxy.model import Expectation, Relayed, Representation, Target
 from osproxy.repo.digests import digest_in_name
 from osproxy.repo.kinds import Kind, classify
 from osproxy.repo.policies import policy_of
-from tests.cache.doubles import (
-    BACKEND,
-    DATE,
-    MODIFIED,
-    CacheTestCase,
-    Told,
-    body_of,
-    close,
-    octets,
-    passed,
-    read,
-    unreachable,
-    whole,
-)
+from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, body_of, close, octets, passed, read
+from tests.cache.origin import BACKEND, Told, unreachable, whole
 from tests.store.doubles import MIB, Failing, WhenTold, at_once, run
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from osproxy.http.cachestatus import CacheStatus, Fwd
 from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded, TimedOut, Useless
-from tests.cache.doubles import Told, unreachable
+from tests.cache.origin import Told, unreachable
 
 if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply

@@ -11,7 +11,8 @@ from osproxy.cache.athand import Way, way_to
 from osproxy.cache.serving import AT_ONCE
 from osproxy.model import Representation, Target
 from osproxy.repo.kinds import Kind
-from tests.cache.doubles import BACKEND, MODIFIED, CacheTestCase, octets
+from tests.cache.doubles import MODIFIED, CacheTestCase, octets
+from tests.cache.origin import BACKEND
 from tests.store.doubles import run
 
 if TYPE_CHECKING:

@@ -8,17 +8,8 @@ from twisted.internet.defer import Deferred
 
 from osproxy.model import BodyBroken, Notice, Target
 from osproxy.upstream.turns import OURS
-from tests.cache.doubles import (
-    DATE,
-    MODIFIED,
-    CacheTestCase,
-    Told,
-    close,
-    octets,
-    read,
-    unreachable,
-    whole,
-)
+from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, close, octets, read
+from tests.cache.origin import Told, unreachable, whole
 from tests.store.doubles import WhenTold, at_once, find
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"

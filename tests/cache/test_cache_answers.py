@@ -11,18 +11,8 @@ from osproxy.cache.unkept import AHEAD
 from osproxy.http.fields import format_date
 from osproxy.model import Notice, Relayed, Representation
 from osproxy.repo.kinds import Kind
-from tests.cache.doubles import (
-    BACKEND,
-    MODIFIED,
-    CacheTestCase,
-    Told,
-    close,
-    octets,
-    passed,
-    read,
-    unreachable,
-    whole,
-)
+from tests.cache.doubles import MODIFIED, CacheTestCase, close, octets, passed, read
+from tests.cache.origin import BACKEND, Told, unreachable, whole
 from tests.store.doubles import Failing
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"

@@ -12,7 +12,8 @@ from osproxy.http.versions import Version
 from osproxy.model import Expectation, Head
 from osproxy.repo.digests import Digest
 from osproxy.store.records import Provenance
-from tests.cache.doubles import DATE, MODIFIED, Told
+from tests.cache.doubles import DATE, MODIFIED
+from tests.cache.origin import Told
 from tests.store.doubles import StoreTestCase, part_of, run
 
 if TYPE_CHECKING:

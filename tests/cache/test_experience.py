@@ -18,7 +18,8 @@ from osproxy.http.fields import format_date
 from osproxy.model import Asked, Notice, Target
 from osproxy.repo.kinds import classify
 from osproxy.repo.policies import policy_of
-from tests.cache.doubles import MODIFIED, CacheTestCase, Told, body_of, unreachable
+from tests.cache.doubles import MODIFIED, CacheTestCase, body_of
+from tests.cache.origin import Told, unreachable
 
 if TYPE_CHECKING:
     from osproxy.cache.fill import Fill

@@ -5,17 +5,8 @@ from __future__ import annotations
 from osproxy.cache.fillstate import NEXT, WORTH_FINISHING, FillState
 from osproxy.cache.verified import HELD_BACK
 from osproxy.model import BodyBroken, Representation, Target
-from tests.cache.doubles import (
-    MODIFIED,
-    CacheTestCase,
-    Told,
-    addressed,
-    body_of,
-    octets,
-    read,
-    unreachable,
-    whole,
-)
+from tests.cache.doubles import MODIFIED, CacheTestCase, addressed, body_of, octets, read
+from tests.cache.origin import Told, unreachable, whole
 from tests.store.doubles import Slow, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"

@@ -9,17 +9,8 @@ from twisted.internet.defer import Deferred
 
 from osproxy.cache.fillstate import WORTH_FINISHING
 from osproxy.model import Answer, BodyBroken, Relayed, Representation, Target
-from tests.cache.doubles import (
-    MODIFIED,
-    CacheTestCase,
-    Told,
-    addressed,
-    body_of,
-    close,
-    passed,
-    read,
-    whole,
-)
+from tests.cache.doubles import MODIFIED, CacheTestCase, addressed, body_of, close, passed, read
+from tests.cache.origin import Told, whole
 from tests.store.doubles import Failing, WhenTold, at_once
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"

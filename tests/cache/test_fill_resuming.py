@@ -17,26 +17,14 @@ from osproxy.model import BodyBroken, Expectation, Relayed, Representation, Targ
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
-from tests.cache.doubles import (
-    BACKEND,
-    DATE,
-    MODIFIED,
-    Bench,
-    CacheTestCase,
-    Told,
-    addressed,
-    close,
-    octets,
-    read,
-    unreachable,
-    whole,
-)
+from tests.cache.doubles import DATE, MODIFIED, Bench, CacheTestCase, addressed, close, octets, read
+from tests.cache.origin import BACKEND, Told, unreachable, whole
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
 from tests.store.doubles import WhenTold, at_once
 
 if TYPE_CHECKING:
     from osproxy.model import Answer
-    from tests.cache.doubles import Question
+    from tests.cache.origin import Question
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"
 TAG, OTHER_TAG = ("ETag", '"v1"'), ("ETag", '"v2"')

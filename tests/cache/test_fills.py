@@ -10,7 +10,8 @@ from osproxy.cache.source import FileSource
 from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
-from tests.cache.doubles import MODIFIED, CacheTestCase, Told, close, octets
+from tests.cache.doubles import MODIFIED, CacheTestCase, close, octets
+from tests.cache.origin import Told
 from tests.store.doubles import WhenTold, at_once, find
 
 

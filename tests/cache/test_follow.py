@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from osproxy.cache.follow import FillReader
-from tests.cache.doubles import CacheTestCase, Told, body_of
+from tests.cache.doubles import CacheTestCase, body_of
+from tests.cache.origin import Told
 
 RPM = "/oss/a.rpm"
 

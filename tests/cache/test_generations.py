@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from osproxy.model import Representation
 from osproxy.repo.layout import CORE
-from tests.cache.doubles import octets, whole
+from tests.cache.doubles import octets
+from tests.cache.origin import whole
 from tests.cache.repositories import (
     LIFETIME,
     MEDIA,

@@ -11,85 +11,15 @@ from osproxy.cache.generic import PASSING
 from osproxy.cache.said import VARIANTS_AT_MOST
 from osproxy.cache.transfer import PAUSES
 from osproxy.http.fields import first, format_date, only
-from osproxy.model import (
-    Answer,
-    Asked,
-    Backend,
-    BodyBroken,
-    Notice,
-    Relayed,
-    Representation,
-    Target,
-)
+from osproxy.model import Answer, BodyBroken, Relayed, Representation, Target
 from osproxy.upstream.turns import OURS
-from tests.cache.doubles import (
-    CacheTestCase,
-    Question,
-    Told,
-    close,
-    octets,
-    passed,
-    read,
-    unreachable,
-    whole,
-)
-from tests.store.doubles import Slow, at_once, find
+from tests.cache.doubles import close, octets, read
+from tests.cache.generics import HOUR, URL, GenericCase
+from tests.cache.origin import Question, Told, unreachable, whole
+from tests.store.doubles import Slow, at_once
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields
-
-PLACE = Backend("/api", "https://origin.example/base", generic=True)
-URL = "https://origin.example/base"
-HOUR = ("Cache-Control", "max-age=3600")
-
-
-class GenericCase(CacheTestCase):
-    """A generic backend in front of an origin that is played."""
-
-    def ask(
-        self,
-        path: str = "/x",
-        *fields: tuple[str, str],
-        method: str = "GET",
-        query: str | None = None,
-    ) -> Deferred[Answer]:
-        """Ask for something."""
-        asked = Asked(method, query, fields, "192.0.2.1", via="1.1 osproxy-1")
-        target = Target(PLACE.prefix, path)
-        return Deferred.fromCoroutine(self.bench.cache.obtain(PLACE, target, asked))
-
-    def now(self) -> str:
-        """Give the time as a field has it."""
-        return format_date(self.bench.place.clock.seconds())
-
-    def told(self, body: bytes, *fields: tuple[str, str], status: int = 200) -> Told:
-        """Make a whole reply with a Date."""
-        return whole(body, ("Date", self.now()), *fields, status=status)
-
-    def get(self, told: Told | None, path: str = "/x", *fields: tuple[str, str]) -> str:
-        """Ask, answer upstream's question if there should be one, and tell what came of it."""
-        asking = self.ask(path, *fields)
-        if told is None:
-            self.assertEqual(self.origin.asked, [], "the upstream was asked")
-        else:
-            self.origin.next().answer(told)
-        return self.outcome(self.successResultOf(asking))
-
-    def outcome(self, answer: Answer) -> str:
-        """Tell status, body and cache status of an answer."""
-        content = answer.content
-        said = answer.cache_status.serialise().removeprefix("osproxy; ")
-        said = said.replace('; detail="authority.example"', "")
-        if isinstance(content, Notice):
-            return f"{content.status} | {said}"
-        if isinstance(content, Relayed):
-            body = b"" if content.body is None else self.successResultOf(passed(answer))
-            return f"{content.status} {body.decode()} | {said}"
-        return f"{content.head.status} {octets(answer).decode()} | {said}"
-
-    def kept(self, *fields: tuple[str, str], body: bytes = b"one", path: str = "/x") -> None:
-        """Have something stored that may be used for an hour, unless the fields say more."""
-        self.get(self.told(body, *(fields or (HOUR,))), path)
 
 
 class FreshnessTests(GenericCase):
@@ -648,19 +578,6 @@ class StoringTests(GenericCase):
         question.answer(self.told(b"0123", HOUR))
         self.assertEqual(self.successResultOf(read(self.successResultOf(asking), 1, 3)), b"12")
 
-    def test_ranges_of_what_passes(self) -> None:
-        """A part of what is not kept is asked for as it was asked of us."""
-        asking = self.ask("/x", ("Range", "bytes=1-2"))
-        self.origin.next().answer(first_reply := self.told(b"0123", ("Cache-Control", "private")))
-        self.assertTrue(first_reply.abandoned)
-        question = self.origin.next()
-        self.assertEqual(question.field("range"), "bytes=1-2")
-        part = ("Content-Range", "bytes 1-2/4")
-        question.answer(self.told(b"12", ("Cache-Control", "private"), part, status=206))
-        self.assertEqual(
-            self.outcome(self.successResultOf(asking)), "206 12 | fwd=uri-miss; fwd-status=206"
-        )
-
     def test_known_not_to_be_kept(self) -> None:
         """Of what was not kept a moment ago the whole is not asked for again in vain."""
         fields = ("Range", "bytes=1-2"), ("If-None-Match", '"z"')
@@ -963,75 +880,8 @@ class HeadTests(GenericCase):
             self.assertEqual(told, status)
 
 
-class MethodTests(GenericCase):
-    """Other methods are passed on, and take away what they may have changed."""
-
-    def send(self, method: str, told: Told | None, path: str = "/x") -> str:
-        """Send a request of this method."""
-        asking = self.ask(path, method=method)
-        question = self.origin.next()
-        self.assertEqual(question.method, method)
-        if told is None:
-            question.fail()
-        else:
-            question.answer(told)
-        return self.outcome(self.successResultOf(asking))
-
-    def test_passed(self) -> None:
-        """The answer goes to who asked, and is not stored."""
-        self.assertEqual(
-            self.send("POST", self.told(b"done", HOUR)), "200 done | fwd=method; fwd-status=200"
-        )
-        self.assertEqual(self.bench.store.entries, 0)
-
-    def test_invalidates(self) -> None:
-        """What was stored of the URL goes, unless the request has failed or is a safe one."""
-        for number, (method, told, stays) in enumerate(
-            (
-                ("POST", self.told(b"", status=201), False),
-                ("DELETE", self.told(b"", status=204), False),
-                ("FROB", self.told(b"", status=303), False),
-                ("PUT", self.told(b"", status=403), True),
-                ("PUT", self.told(b"", status=500), True),
-                ("PUT", None, False),
-                ("OPTIONS", self.told(b"", status=200), True),
-            )
-        ):
-            with self.subTest(method=method):
-                path = f"/{number}"
-                self.kept(path=path)
-                self.send(method, told, path)
-                found = find(self.bench.store, Target(PLACE.prefix, path))
-                self.assertIs(found is not None, stays)
-
-    def test_invalidates_all_variants(self) -> None:
-        """No variant of what was changed is left."""
-        for language in ("de", "en"):
-            told = self.told(b"x", HOUR, ("Vary", "Accept-Language"))
-            self.get(told, "/x", ("Accept-Language", language))
-        self.send("POST", self.told(b""))
-        self.assertEqual(self.bench.store.entries, 0)
-
-    def test_invalidates_elsewhere(self) -> None:
-        """What Location names goes, too, if it is the same origin's and ours."""
-        for path in ("/y", "/z", "/w"):
-            self.kept(path=path)
-        self.send(
-            "POST",
-            self.told(b"", ("Location", "/base/y"), ("Content-Location", f"{URL}/z"), status=201),
-        )
-        self.assertEqual(
-            [find(self.bench.store, Target("/api", path)) is None for path in ("/y", "/z", "/w")],
-            [True, True, False],
-        )
-
-    def test_given_up(self) -> None:
-        """A client that leaves does not undo what it has asked for."""
-        self.kept()
-        asking = self.ask(method="POST")
-        asking.addErrback(lambda _: None)
-        asking.cancel()
-        self.assertEqual(self.bench.store.entries, 0)
+class OvertakenTests(GenericCase):
+    """What was asked for before something was changed, and comes after it."""
 
     def test_overtaken(self) -> None:
         """A fetch that was begun before a change does not bring back what was before it."""
@@ -1053,21 +903,3 @@ class MethodTests(GenericCase):
         self.origin.next().answer(self.told(b"new", HOUR))
         found = [self.outcome(self.successResultOf(one))[:7] for one in (asking, later)]
         self.assertEqual(found, ["200 old", "200 new"])
-
-    def test_last_hop(self) -> None:
-        """OPTIONS goes no further than it is meant to."""
-        answer = self.successResultOf(self.ask("/x", ("Max-Forwards", "0"), method="OPTIONS"))
-        assert isinstance(answer.content, Notice)
-        self.assertEqual(answer.content.status, 204)
-        self.assertIn("OPTIONS", answer.content.allow or "")
-        asking = self.ask("/x", ("Max-Forwards", "7"), method="OPTIONS")
-        question = self.origin.next()
-        self.assertEqual(question.field("max-forwards"), "6")
-        question.answer(self.told(b""))
-        close(self.successResultOf(asking))
-
-    def test_unreachable(self) -> None:
-        """Where nobody answers there is no answer."""
-        asking = self.ask(method="POST")
-        self.origin.next().fail(unreachable())
-        self.assertEqual(self.status_of(self.successResultOf(asking)), 502)

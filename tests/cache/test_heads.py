@@ -8,7 +8,8 @@ from osproxy.cache.heads import conditions_of, confirmed, head_of, unchanged
 from osproxy.http.cachecontrol import EVER
 from osproxy.model import Expectation
 from osproxy.repo.digests import Digest
-from tests.cache.doubles import DATE, MODIFIED, CacheTestCase, Told
+from tests.cache.doubles import DATE, MODIFIED, CacheTestCase
+from tests.cache.origin import Told
 
 if TYPE_CHECKING:
     from osproxy.http.fields import Fields

@@ -13,7 +13,8 @@ from osproxy.model import Target
 from osproxy.repo.kinds import Kind
 from osproxy.store.ledger import CacheFull
 from osproxy.upstream.origin import Unreachable
-from tests.cache.doubles import CacheTestCase, Told, unreachable
+from tests.cache.doubles import CacheTestCase
+from tests.cache.origin import Told, unreachable
 from tests.store.doubles import HEAD, MIB, WhenTold, at_once, find, run, target
 
 if TYPE_CHECKING:

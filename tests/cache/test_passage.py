@@ -11,7 +11,8 @@ from osproxy.cache.passage import Passage, ahead, continued, relay
 from osproxy.cache.source import FileSource
 from osproxy.model import Asked, BodyBroken, Head, PassingBody
 from osproxy.upstream.origin import Unreachable
-from tests.cache.doubles import MODIFIED, Origin, Told, taken, unreachable, whole
+from tests.cache.doubles import MODIFIED, taken
+from tests.cache.origin import Origin, Told, unreachable, whole
 
 if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply, Upstream

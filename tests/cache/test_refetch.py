@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from osproxy.cache import fillstate
 from osproxy.cache.refetch import Refetch, question_of
 from osproxy.model import Asked, Backend, Target
-from tests.cache.doubles import BACKEND, CacheTestCase, Told, octets, unreachable, whole
+from tests.cache.doubles import CacheTestCase, octets
+from tests.cache.origin import BACKEND, Told, unreachable, whole
 from tests.cache.repositories import MEDIA, REPOMD, GenerationsTestCase
 from tests.store.doubles import find, run
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from osproxy.cache.refresh import PATIENCE, REST
-from tests.cache.doubles import octets, whole
+from tests.cache.doubles import octets
+from tests.cache.origin import whole
 from tests.cache.repositories import (
     KEY,
     LIFETIME,

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from osproxy.cache.refresh import REST
 from osproxy.upstream.origin import Overloaded
-from tests.cache.doubles import Told, octets, whole
+from tests.cache.doubles import octets
+from tests.cache.origin import Told, whole
 from tests.cache.repositories import (
     KEY,
     LIFETIME,

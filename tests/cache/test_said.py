@@ -21,7 +21,7 @@ from osproxy.cache.said import (
 from osproxy.http.cachestatus import CacheStatus
 from osproxy.http.fields import first
 from osproxy.model import Answer, Asked, Backend, Expectation, Head, Notice, Relayed, Target
-from tests.cache.doubles import Origin, Told
+from tests.cache.origin import Origin, Told
 
 if TYPE_CHECKING:
     from osproxy.store.entries import Entry

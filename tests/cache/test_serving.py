@@ -15,7 +15,8 @@ from osproxy.http.fields import only
 from osproxy.model import Asked, Representation
 from osproxy.repo.kinds import Kind
 from osproxy.upstream.origin import Overloaded
-from tests.cache.doubles import CacheTestCase, Told, close, octets, whole
+from tests.cache.doubles import CacheTestCase, close, octets
+from tests.cache.origin import Told, whole
 from tests.store.doubles import Failing, Slow, at_once, find
 
 PATH = "/a.rpm"

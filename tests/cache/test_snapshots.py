@@ -25,7 +25,8 @@ from osproxy.cache.snapshots import (
 from osproxy.cache.source import FileSource
 from osproxy.model import Head
 from osproxy.upstream.origin import Unreachable
-from tests.cache.doubles import MODIFIED, Origin, Told, whole
+from tests.cache.doubles import MODIFIED
+from tests.cache.origin import Origin, Told, whole
 
 if TYPE_CHECKING:
     from osproxy.cache.source import Source

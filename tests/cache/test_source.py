@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from osproxy.cache.source import FileSource
 from osproxy.upstream.turns import OURS, Asker
-from tests.cache.doubles import Origin, Told
+from tests.cache.origin import Origin, Told
 
 if TYPE_CHECKING:
     from osproxy.upstream.origin import Upstream

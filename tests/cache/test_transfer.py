@@ -15,16 +15,13 @@ from tests.cache.doubles import (
     DATE,
     MODIFIED,
     CacheTestCase,
-    Question,
-    Told,
     addressed,
     body_of,
     close,
     octets,
     read,
-    unreachable,
-    whole,
 )
+from tests.cache.origin import Question, Told, unreachable, whole
 from tests.cache.servers import AnyServer, Behaviour, behaviours, body_or_nothing
 
 RPM = "/oss/x86_64/a-1-1.x86_64.rpm"

@@ -11,7 +11,8 @@ from osproxy.model import Answer, Asked, BodyBroken, Relayed, Target
 from osproxy.repo.digests import Digest
 from osproxy.repo.kinds import Kind
 from osproxy.repo.policies import policy_of
-from tests.cache.doubles import BACKEND, CacheTestCase, Told, passed, whole
+from tests.cache.doubles import CacheTestCase, passed
+from tests.cache.origin import BACKEND, Told, whole
 
 TARGET = Target("/", "/a.iso")
 IMAGE, ADDRESSED = (

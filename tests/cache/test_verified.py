@@ -12,7 +12,7 @@ from osproxy.cache.passage import Passage
 from osproxy.cache.verified import HELD_BACK, Verified
 from osproxy.model import BodyBroken
 from osproxy.repo.digests import Digest
-from tests.cache.doubles import Told
+from tests.cache.origin import Told
 
 if TYPE_CHECKING:
     from osproxy.upstream.origin import Reply

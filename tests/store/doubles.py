@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from twisted.logger import LogEvent
 
-    from osproxy.store.blobs import Checkpoint
     from osproxy.store.drafts import Draft
     from osproxy.store.entries import Entry, Lease
+    from osproxy.store.files import Checkpoint
     from osproxy.store.syncing import Syncing
     from osproxy.threads import InThread
 

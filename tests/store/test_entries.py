@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from osproxy.store.blobs import State, check_of, opener_of
+from osproxy.store.blobs import State
+from osproxy.store.files import check_of, opener_of
 from tests.store.doubles import Failing, StoreTestCase, find, run, target
 
 
